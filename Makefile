@@ -1,0 +1,55 @@
+# Everything that is done with this repository, by name. `make help` lists it.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test test-sqlite test-services check format bench fuzz faults clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv with the exact versions of constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+run: $(STAMP) ## start the server (ARGS="--port 8080")
+	$(BIN)/python manage.py serve $(ARGS)
+
+demo: $(STAMP) ## a whole training on real data (ARGS="--aggregation FedProx --keep")
+	$(BIN)/python -m examples.demo $(ARGS)
+
+test: test-sqlite test-services ## the whole suite, on SQLite and on PostgreSQL with Redis
+
+test-sqlite: $(STAMP) ## the suite on SQLite, worker in the process (ARGS="tests/api -x")
+	FL_TEST_DATABASE=sqlite $(BIN)/python -m pytest $(ARGS)
+
+test-services: $(STAMP) ## the suite on PostgreSQL and Redis, where they answer
+	@if $(BIN)/python -m tests.services; then \
+	  FL_TEST_DATABASE=postgres $(BIN)/python -m pytest $(ARGS); \
+	elif [ -n "$$REQUIRE_SERVICES" ]; then exit 1; \
+	else echo "The suite was not run on PostgreSQL and Redis, for the reason above."; fi
+
+check: $(STAMP) ## lint, format, types, import contracts, migrations, system checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check --fail-level ERROR
+
+format: $(STAMP) ## let ruff write what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## run each benchmark
+	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS); done
+
+clean: ## remove caches (var/ and .venv stay)
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

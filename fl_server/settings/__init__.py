@@ -1,0 +1,1 @@
+"""Settings: ``base`` holds everything, ``development`` and ``production`` change what differs between them."""

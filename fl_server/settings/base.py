@@ -1,0 +1,288 @@
+"""Everything that is set, each value from an environment variable with a default that works on a laptop.
+
+``.env.example`` lists the variables. Nothing set: SQLite, files, logs and a secret key in the data folder, and a Celery
+worker inside the one server process. ``FL_POSTGRES_HOST`` and ``FL_REDIS_HOST`` set: PostgreSQL and Redis, as many
+processes as wanted.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from kombu import Queue
+
+from fl_server.settings.data_dir import make_data_dir, read_or_make_secret_key
+from fl_server.settings.environment import Environment
+
+env = Environment()
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+# --- The data folder -------------------------------------------------------------------------------------------------
+FL_DATA_DIR = Path(env.text("FL_DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
+FL_DATA_DIR_PROBLEM = make_data_dir(FL_DATA_DIR)
+
+# --- Django ----------------------------------------------------------------------------------------------------------
+DEBUG = env.boolean("FL_DEBUG", False)
+SECRET_KEY = env.text("FL_DJANGO_SECRET_KEY")
+FL_SECRET_KEY_IS_LOCAL = not SECRET_KEY
+if FL_SECRET_KEY_IS_LOCAL:
+    SECRET_KEY = read_or_make_secret_key(FL_DATA_DIR / "secret_key")
+SECRET_KEY_FALLBACKS = env.lines("FL_DJANGO_SECRET_KEY_FALLBACK")
+# `web` is the name under which the participants of a Docker network reach the server; ports do not count.
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "web", *env.lines("FL_DJANGO_ALLOWED_HOSTS")]
+
+INSTALLED_APPS = [
+    "fl_server",
+    "fl_server_core",
+    "fl_server_ai",
+    "fl_server_api",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "polymorphic",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "corsheaders",
+    # Last: it connects to the models of all others.
+    "django_cleanup.apps.CleanupConfig",
+]
+
+MIDDLEWARE = [
+    # First: the redirect to the address with a slash comes before authentication and everything else.
+    "fl_server_api.middleware.AppendSlashMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+APPEND_SLASH = False
+ROOT_URLCONF = "fl_server.urls"
+WSGI_APPLICATION = "fl_server.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+AUTH_USER_MODEL = "fl_server_core.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = env.text("FL_TIME_ZONE", "Europe/Berlin")
+USE_I18N = True
+USE_TZ = True
+CSRF_TRUSTED_ORIGINS = env.lines("FL_CSRF_TRUSTED_ORIGINS")
+
+# The rooms that are not built yet.
+_MISSING = {name for name in ("fl_server_core", "fl_server_ai", "fl_server_api") if find_spec(name) is None}
+INSTALLED_APPS = [name for name in INSTALLED_APPS if name not in _MISSING]
+if find_spec("fl_server_api") is None or find_spec("fl_server_api.middleware") is None:
+    MIDDLEWARE = MIDDLEWARE[1:]
+
+# --- Database --------------------------------------------------------------------------------------------------------
+FL_POSTGRES_HOST = env.text("FL_POSTGRES_HOST")
+DATABASES: dict[str, dict[str, Any]]
+if FL_POSTGRES_HOST:
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": FL_POSTGRES_HOST,
+            "PORT": env.text("FL_POSTGRES_PORT", "5432"),
+            "NAME": env.text("FL_POSTGRES_DBNAME", "demo"),
+            "USER": env.text("FL_POSTGRES_USER", "demo"),
+            "PASSWORD": env.text("FL_POSTGRES_PASSWD"),
+            "OPTIONS": {"connect_timeout": 10},
+        }
+    }
+else:
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": FL_DATA_DIR / "db.sqlite3",
+            "OPTIONS": {
+                # A transaction that reads first and writes later fails at once when another one wrote in between,
+                # however long the timeout. One that is a writer from its start waits for its turn.
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            },
+        }
+    }
+# The server's threads live long: each keeps its connection for a minute, looked at before it is used again.
+DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+
+# --- Files -----------------------------------------------------------------------------------------------------------
+MEDIA_ROOT = FL_DATA_DIR / "files"
+FILE_UPLOAD_TEMP_DIR = FL_DATA_DIR / "tmp"  # on the disk of MEDIA_ROOT, so that storing an upload is a rename
+FILE_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.integer("FL_MAX_REQUEST_MB", 64, least=1) * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
+
+FL_S3_BUCKET = env.text("FL_S3_BUCKET")
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+if FL_S3_BUCKET:
+    STORAGES["default"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": FL_S3_BUCKET,
+            "endpoint_url": env.text("FL_S3_ENDPOINT_URL") or None,
+            "region_name": env.text("FL_S3_REGION") or None,
+            "access_key": env.text("FL_S3_ACCESS_KEY") or None,
+            "secret_key": env.text("FL_S3_SECRET_KEY") or None,
+            "file_overwrite": False,
+        },
+    }
+
+# WhiteNoise takes the files from the apps themselves: no collectstatic, no hashed names.
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+
+# --- Redis: the broker of several processes, and their cache ---------------------------------------------------------
+FL_REDIS_LOCATION = env.text("FL_REDIS_LOCATION")
+if not FL_REDIS_LOCATION and env.text("FL_REDIS_HOST"):
+    FL_REDIS_LOCATION = f"redis://{env.text('FL_REDIS_HOST')}:{env.text('FL_REDIS_PORT', '6379')}/1"
+# Without Redis the tasks of the one server process run in that process.
+FL_EMBEDDED = not FL_REDIS_LOCATION
+CACHES: dict[str, dict[str, Any]]
+if FL_EMBEDDED:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": FL_REDIS_LOCATION}}
+
+# --- What the domain reads -------------------------------------------------------------------------------------------
+FL_LEASE_SECONDS = env.seconds("FL_LEASE_SECONDS", 60, least=1)
+FL_SWEEP_SECONDS = env.seconds("FL_SWEEP_SECONDS", 10, least=0.1)
+FL_NOTIFICATION_TIMEOUT_SECONDS = env.seconds("FL_NOTIFICATION_TIMEOUT_SECONDS", 10, least=0.1)
+FL_NOTIFICATION_RETRY_SECONDS = env.all_seconds("FL_NOTIFICATION_RETRY_SECONDS", [2, 8, 30, 120, 300])
+FL_SANDBOX_PROCESSES = env.integer("FL_SANDBOX_PROCESSES", 1, least=1)
+FL_SANDBOX_MEMORY_MB = env.integer("FL_SANDBOX_MEMORY_MB", 4096, least=512)
+FL_SANDBOX_TIMEOUT_SECONDS = env.seconds("FL_SANDBOX_TIMEOUT_SECONDS", 30, least=0.1)
+FL_SANDBOX_CPU_SECONDS = env.integer("FL_SANDBOX_CPU_SECONDS", 30, least=1)
+FL_SANDBOX_CACHE_MB = env.integer("FL_SANDBOX_CACHE_MB", 512)
+FL_TRUSTED_GLOBALS = env.words("FL_TRUSTED_GLOBALS")
+FL_MAX_UPLOAD_MB = env.integer("FL_MAX_UPLOAD_MB", 4096, least=1)
+
+# --- Processes and threads -------------------------------------------------------------------------------------------
+FL_WEB_THREADS = env.integer("FL_WEB_THREADS", 16, least=1)
+FL_WEB_WORKERS = env.integer("FL_WEB_WORKERS", 1, least=1)
+FL_EMBEDDED_WORKER_THREADS = env.integer("FL_EMBEDDED_WORKER_THREADS", 8, least=1)
+
+# --- Celery ----------------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = FL_REDIS_LOCATION or "memory://"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any]
+if FL_EMBEDDED:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.05}
+else:
+    # A request that nudges a worker must not hang when Redis is gone: short timeouts, and no retries on publishing.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": 3600,
+        "socket_connect_timeout": 2,
+        "socket_timeout": 5,
+        "max_retries": 1,
+    }
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = "json"
+CELERY_RESULT_SERIALIZER = "json"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = not FL_EMBEDDED
+CELERY_TASK_DEFAULT_QUEUE = "celery"
+# A worker without -Q serves both; one with -Q notifications keeps slow receivers away from aggregation.
+CELERY_TASK_QUEUES = [Queue("celery"), Queue("notifications")]
+CELERY_TASK_ROUTES = {"fl_server_ai.notification.tasks.deliver": {"queue": "notifications"}}
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # the schedule is in here: no file to keep
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {
+        "task": "fl_server_ai.trainer.tasks.sweep",
+        "schedule": FL_SWEEP_SECONDS,
+        # One that waited longer than this is no use any more: its successor is already there.
+        "options": {"expires": max(FL_SWEEP_SECONDS, 1)},
+    },
+}
+
+# --- The API ---------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "fl_server_api.authentication.TokenAuthentication",
+        "fl_server_api.authentication.BasicAuthentication",
+        "fl_server_api.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "fl_server_api.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "fl_server_api.exceptions.handle_exception",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Federated learning server",
+    "DESCRIPTION": "Register models and trainings, take part in them, and ask the results for inferences.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+CORS_ALLOWED_ORIGINS = env.lines("CORS_ORIGIN_WHITELIST")
+CORS_ALLOWED_ORIGIN_REGEXES = env.lines("CORS_ALLOWED_ORIGIN_REGEXES")
+CORS_ALLOW_ALL_ORIGINS = env.boolean("CORS_ALLOW_ALL_ORIGINS", False)
+
+# --- Logging ---------------------------------------------------------------------------------------------------------
+FL_LOG_LEVEL = env.text("FL_LOG_LEVEL", "INFO").upper()
+LOG_HANDLERS: dict[str, dict[str, Any]] = {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}}
+if FL_EMBEDDED:
+    # Of several processes each would rotate the file under the others: there, stderr is what is collected.
+    LOG_HANDLERS["file"] = {
+        "class": "fl_server.logs.DataFolderFileHandler",
+        "filename": FL_DATA_DIR / "logs" / "fl_server.log",
+        "maxBytes": 10 * 1024 * 1024,
+        "backupCount": 5,
+        "formatter": "line",
+    }
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": LOG_HANDLERS,
+    "root": {"handlers": list(LOG_HANDLERS), "level": "WARNING"},
+    "loggers": {
+        **{name: {"level": FL_LOG_LEVEL} for name in ("fl_server", "fl_server_core", "fl_server_ai", "fl_server_api")},
+        "celery": {"level": env.text("CELERY_LOG_LEVEL", "WARNING").upper()},
+        # Django's own handlers would write each of these lines a second time.
+        "django": {"handlers": [], "level": "WARNING", "propagate": True},
+        "django.server": {"handlers": [], "level": "INFO", "propagate": True},
+    },
+}
+
+# What the checks report of the variables read above.
+FL_ENVIRONMENT_PROBLEMS = env.problems

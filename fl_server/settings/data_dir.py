@@ -1,0 +1,46 @@
+"""The data folder, and the secret key that is made in it when none is given."""
+
+import os
+import secrets
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+SECRET_KEY_BYTES = 50
+
+
+def make_data_dir(data_dir: Path) -> str | None:
+    """Make the folder and its ``tmp``, for the owner's eyes only; returns what went wrong, if anything did."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (data_dir / "tmp").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        return f"The data folder {data_dir} cannot be made: {error.strerror}."
+    if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
+        return f"The data folder {data_dir} is not writable."
+    return None
+
+
+def read_or_make_secret_key(path: Path) -> str:
+    """The key that `path` holds; made now, once, if there is no such file.
+
+    Two processes may start at the same time: the file appears complete or not at all, and the first one wins. Where it
+    cannot be written, the key lives as long as the process (a system check refuses such a folder).
+    """
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        key = secrets.token_urlsafe(SECRET_KEY_BYTES)
+    except OSError:
+        return secrets.token_urlsafe(SECRET_KEY_BYTES)
+    try:
+        # A temporary file has mode 0600 from its first moment on; a link never replaces an existing name.
+        with NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as temporary:
+            temporary.write(key)
+            temporary.flush()
+            os.fsync(temporary.fileno())
+            os.link(temporary.name, path)
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return key
+    return key

@@ -1,0 +1,78 @@
+"""Reads settings from environment variables, or from the files that ``<NAME>_FILE`` variables name.
+
+A value that cannot be used never stops the import of the settings with a traceback: the default stands in for it, and
+the sentence that says what is wrong is kept in ``Environment.problems``, where a system check finds it.
+"""
+
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+from environ.fileaware_mapping import FileAwareMapping
+
+Number = TypeVar("Number", int, float)
+
+TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
+FALSE_WORDS = frozenset({"0", "false", "no", "off"})
+
+
+class Environment:
+    """Typed access to environment variables. An empty variable counts as one that is not set."""
+
+    def __init__(self, variables: dict[str, str] | None = None) -> None:
+        self._variables = FileAwareMapping(os.environ if variables is None else variables)
+        self.problems: list[str] = []
+
+    def text(self, name: str, default: str = "") -> str:
+        """The value without surrounding white space: a secret's file usually ends with a newline."""
+        try:
+            value = str(self._variables.get(name, "")).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            self.problems.append(f"{name}_FILE names a file that cannot be read: {error}")
+            return default
+        return value or default
+
+    def lines(self, name: str) -> list[str]:
+        """The non-empty lines of a value."""
+        return [line.strip() for line in self.text(name).splitlines() if line.strip()]
+
+    def words(self, name: str) -> list[str]:
+        """The items of a list that is written with commas or one a line."""
+        return self.text(name).replace(",", " ").split()
+
+    def boolean(self, name: str, default: bool) -> bool:
+        """1, true, yes, on or 0, false, no, off, in any case."""
+        word = self.text(name).lower()
+        if word in TRUE_WORDS or word in FALSE_WORDS:
+            return word in TRUE_WORDS
+        if word:
+            self.problems.append(f"{name} must be true or false, not {word!r}.")
+        return default
+
+    def integer(self, name: str, default: int, *, least: int = 0) -> int:
+        """A whole number of at least `least`."""
+        return self._number(name, self.text(name), default, int, "a whole number", least)
+
+    def seconds(self, name: str, default: float, *, least: float = 0.0) -> float:
+        """A number of seconds of at least `least`, fractions included."""
+        return self._number(name, self.text(name), default, float, "a number", least)
+
+    def all_seconds(self, name: str, default: list[float]) -> list[float]:
+        """A list of numbers of seconds, written with commas."""
+        words = self.words(name)
+        values = [self._number(name, word, -1.0, float, "a list of numbers", 0.0) for word in words]
+        return values if words and min(values) >= 0 else default
+
+    def _number(
+        self, name: str, text: str, default: Number, parse: Callable[[str], Number], kind: str, least: Number
+    ) -> Number:
+        if not text:
+            return default
+        try:
+            value = parse(text)
+        except ValueError:
+            value = least - 1
+        if least <= value < float("inf"):
+            return value
+        self.problems.append(f"{name} must be {kind} of at least {least}, not {text!r}.")
+        return default
