@@ -1,6 +1,9 @@
 """The Django app of the house itself: it brings the system checks and the ``serve`` command."""
 
 from django.apps import AppConfig
+from django.core.checks import register
+
+from fl_server import checks
 
 
 class FlServerConfig(AppConfig):
@@ -8,3 +11,8 @@ class FlServerConfig(AppConfig):
 
     name = "fl_server"
     verbose_name = "Federated learning server"
+
+    def ready(self) -> None:
+        """Called once by Django when all apps are loaded."""
+        for check in checks.ALL:
+            register(check, "fl_server")

@@ -3,7 +3,11 @@
 import os
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import beat_init, celeryd_init, setup_logging
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from fl_server.checks import refuse_misconfiguration
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fl_server.settings.development")
 
@@ -15,3 +19,18 @@ app.autodiscover_tasks(["fl_server_ai.notification", "fl_server_ai.trainer"])
 @setup_logging.connect
 def _keep_the_logging_of_django(**_: object) -> None:
     """A receiver of this signal is all it takes: Celery then adds no handlers of its own."""
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _refuse_misconfiguration(**_: object) -> None:
+    """The command lines of Celery start no command of Django: they look at the settings here.
+
+    SystemExit, since Celery logs any other exception of a receiver and goes on.
+    """
+    if settings.FL_EMBEDDED:
+        raise SystemExit("No broker is set (FL_REDIS_HOST): without one, `manage.py serve` runs the tasks itself.")
+    try:
+        refuse_misconfiguration()
+    except ImproperlyConfigured as error:
+        raise SystemExit(str(error)) from error

@@ -1,9 +1,19 @@
-"""The WSGI application, for any WSGI server: ``fl_server.wsgi:application``."""
+"""The WSGI application, for any WSGI server: ``fl_server.wsgi:application``.
 
+``manage.py serve`` needs none. Under another server no tasks run inside it: that takes Redis and a Celery worker.
+"""
+
+import logging
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+
+from fl_server.checks import refuse_misconfiguration
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fl_server.settings.production")
 
+if settings.FL_EMBEDDED:
+    logging.getLogger(__name__).warning("No worker runs here: start `manage.py serve`, or set FL_REDIS_HOST.")
+refuse_misconfiguration()
 application = get_wsgi_application()

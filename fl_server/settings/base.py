@@ -23,6 +23,7 @@ FL_DATA_DIR = Path(env.text("FL_DATA_DIR", str(BASE_DIR / "var"))).expanduser().
 FL_DATA_DIR_PROBLEM = make_data_dir(FL_DATA_DIR)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
+FL_PRODUCTION = False
 DEBUG = env.boolean("FL_DEBUG", False)
 SECRET_KEY = env.text("FL_DJANGO_SECRET_KEY")
 FL_SECRET_KEY_IS_LOCAL = not SECRET_KEY
@@ -131,6 +132,8 @@ DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 
 # --- Files -----------------------------------------------------------------------------------------------------------
 MEDIA_ROOT = FL_DATA_DIR / "files"
+# Whether the operator has mounted the same folder for every process.
+FL_SHARED_FILES = env.boolean("FL_SHARED_FILES", False)
 FILE_UPLOAD_TEMP_DIR = FL_DATA_DIR / "tmp"  # on the disk of MEDIA_ROOT, so that storing an upload is a rename
 FILE_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 FILE_UPLOAD_PERMISSIONS = 0o600
@@ -191,7 +194,7 @@ FL_WEB_WORKERS = env.integer("FL_WEB_WORKERS", 1, least=1)
 FL_EMBEDDED_WORKER_THREADS = env.integer("FL_EMBEDDED_WORKER_THREADS", 8, least=1)
 
 # --- Celery ----------------------------------------------------------------------------------------------------------
-CELERY_BROKER_URL = FL_REDIS_LOCATION or "memory://"
+CELERY_BROKER_URL = FL_REDIS_LOCATION or "memory://localhost/"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any]
 if FL_EMBEDDED:
@@ -280,6 +283,8 @@ LOGGING = {
         "celery": {"level": env.text("CELERY_LOG_LEVEL", "WARNING").upper()},
         # Django's own handlers would write each of these lines a second time.
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
+        # An answer of 4xx is the client's matter.
+        "django.request": {"level": "ERROR"},
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
     },
 }

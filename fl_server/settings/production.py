@@ -3,6 +3,7 @@
 from fl_server.settings.base import *  # noqa: F403 - a thin override of everything
 from fl_server.settings.base import env
 
+FL_PRODUCTION = True
 DEBUG = False
 
 AUTH_PASSWORD_VALIDATORS = [

@@ -1,0 +1,89 @@
+"""System checks: what is unsafe or cannot work in the settings, each with an id and a hint.
+
+Errors refuse the start of every command, warnings are printed. `refuse_misconfiguration` does the same for the ways to
+start that run no Django command.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+
+
+def check_environment(**_: Any) -> list[checks.CheckMessage]:
+    """Every variable must be readable as what it stands for."""
+    return [
+        checks.Error(problem, hint="Correct the environment variable, or remove it.", id="fl_server.E003")
+        for problem in settings.FL_ENVIRONMENT_PROBLEMS
+    ]
+
+
+def check_database_and_broker(**_: Any) -> Iterator[checks.CheckMessage]:
+    """Redis is there to reach other processes, and these need a database that they can share."""
+    if not settings.FL_EMBEDDED and settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        yield checks.Error(
+            "Redis is set, but PostgreSQL is not: the processes would not share a database.",
+            hint="Set FL_POSTGRES_HOST, or remove FL_REDIS_HOST and FL_REDIS_LOCATION.",
+            id="fl_server.E001",
+        )
+
+
+def check_data_folder(**_: Any) -> Iterator[checks.CheckMessage]:
+    """Files, uploads under way and perhaps the database live there."""
+    if settings.FL_DATA_DIR_PROBLEM:
+        yield checks.Error(
+            settings.FL_DATA_DIR_PROBLEM,
+            hint="Make the folder writable for the user who runs the server, or set FL_DATA_DIR to another one.",
+            id="fl_server.E002",
+        )
+
+
+def check_production(**_: Any) -> Iterator[checks.CheckMessage]:
+    """What a laptop may do and a server that others reach had better not."""
+    if not settings.FL_PRODUCTION:
+        return
+    if settings.FL_SECRET_KEY_IS_LOCAL and not settings.FL_EMBEDDED:
+        yield checks.Warning(
+            "The secret key comes from the data folder: processes on another folder have another one.",
+            hint="Set FL_DJANGO_SECRET_KEY, or FL_DJANGO_SECRET_KEY_FILE, to the same value for all of them.",
+            id="fl_server.W001",
+        )
+    if not settings.FL_EMBEDDED and not settings.FL_S3_BUCKET and not settings.FL_SHARED_FILES:
+        yield checks.Warning(
+            f"Models are files in {settings.MEDIA_ROOT}: web processes and workers must all see this folder.",
+            hint="Mount a shared volume there and set FL_SHARED_FILES to true, or set FL_S3_BUCKET.",
+            id="fl_server.W002",
+        )
+    if settings.CORS_ALLOW_ALL_ORIGINS:
+        yield checks.Warning(
+            "Every web site may read the answers that this server gives to a browser.",
+            hint="Name the front ends in CORS_ORIGIN_WHITELIST and remove CORS_ALLOW_ALL_ORIGINS.",
+            id="fl_server.W003",
+        )
+
+
+def check_sandbox(**_: Any) -> Iterator[checks.CheckMessage]:
+    """Models of users run in a sandbox; what it cannot do here should be known."""
+    try:
+        from fl_server_ai.inference.sandbox import sandbox_support
+    except ImportError:  # until it is built
+        return
+
+    for missing in sandbox_support():
+        yield checks.Warning(
+            f"Models run here with less protection: {missing}",
+            hint="Run the server on Linux (x86-64 or arm64), where the sandbox has all of its walls.",
+            id="fl_server.W004",
+        )
+
+
+ALL = (check_environment, check_database_and_broker, check_data_folder, check_production, check_sandbox)
+
+
+def refuse_misconfiguration() -> None:
+    """Raise `ImproperlyConfigured` with the sentences of all errors that the checks above find, if there are any."""
+    errors = [message for check in ALL for message in check() if message.is_serious()]
+    if errors:
+        raise ImproperlyConfigured("\n".join(f"{error.id}: {error.msg} {error.hint}" for error in errors))

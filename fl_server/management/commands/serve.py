@@ -1,0 +1,78 @@
+"""`manage.py serve`: the whole server from one command."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError, connection, connections
+
+from fl_server.lock import DataFolderInUseError, lock_data_folder
+from fl_server.web import Server
+
+# A server that was killed may take this long to be gone: its last requests are given time to end.
+PATIENCE_SECONDS = 15.0
+# Several servers may start on one PostgreSQL: one migrates, the others wait. The number only has to be ours.
+MIGRATION_LOCK = 7_305_451_112
+
+
+class Command(BaseCommand):
+    """Migrates, then serves API, admin and static files; without Redis it runs the tasks as well."""
+
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The address, and how much is done at once."""
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+        parser.add_argument("--port", type=int, default=8000, help="port to listen on (8000); 0 takes a free one")
+        parser.add_argument("--threads", type=int, default=settings.FL_WEB_THREADS, help="threads of each process")
+        parser.add_argument("--workers", type=int, default=None, help="web processes; more than one needs Redis")
+
+    def handle(self, *, host: str, port: int, threads: int, workers: int | None, **_: Any) -> None:
+        """Serve until Ctrl-C or SIGTERM."""
+        if threads < 1 or not 0 <= port <= 65535 or (workers is not None and workers < 1):
+            raise CommandError("--threads and --workers must be at least 1, --port at most 65535.")
+        if settings.FL_EMBEDDED and (workers or 1) > 1:
+            raise CommandError("More than one process needs a broker between them: set FL_REDIS_HOST.")
+        if settings.FL_EMBEDDED:
+            self._lock_data_folder()
+        self._migrate()
+        # A connection must not be shared with the processes that gunicorn forks.
+        connections.close_all()
+        Server(
+            host=host,
+            port=port,
+            threads=threads,
+            workers=workers or (1 if settings.FL_EMBEDDED else settings.FL_WEB_WORKERS),
+            on_listening=self._announce,
+        ).run()
+
+    def _lock_data_folder(self) -> None:
+        try:
+            lock_data_folder(
+                settings.FL_DATA_DIR,
+                patience=PATIENCE_SECONDS,
+                on_wait=lambda: self.stderr.write("Another server uses the data folder; waiting for it to end."),
+            )
+        except DataFolderInUseError as error:
+            raise CommandError(
+                f"Another server is running on the data folder {settings.FL_DATA_DIR}: stop it, or set FL_DATA_DIR to "
+                "another folder."
+            ) from error
+
+    @staticmethod
+    def _migrate() -> None:
+        try:
+            with connection.cursor() as cursor:
+                if connection.vendor == "postgresql":
+                    cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+                # Closing the connection, soon after, gives the lock back.
+                call_command("migrate", interactive=False, verbosity=0)
+        except OperationalError as error:
+            raise CommandError(f"The database cannot be used: {error}") from error
+
+    def _announce(self, host: str, port: int) -> None:
+        shown = f"[{host}]" if ":" in host else host
+        url = f"http://{shown}:{port}"
+        self.stdout.write(f"Serving on {url}/  (admin: {url}/admin/, data: {settings.FL_DATA_DIR})")
+        self.stdout.flush()

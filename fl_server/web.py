@@ -1,0 +1,112 @@
+"""The web server: gunicorn with threads, and the worker inside it where there is no Redis."""
+
+import logging
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
+
+from fl_server.celery import app
+from fl_server.embedded import EmbeddedWorker
+
+logger = logging.getLogger(__name__)
+
+# At a stop, requests and tasks that run are given this long to end.
+GRACEFUL_SECONDS = 10
+EMBEDDED_STOP_SECONDS = 5.0
+# Longer than the pools of common clients and proxies keep a connection: they should be the first to close.
+KEEPALIVE_SECONDS = 75
+# For the loop that hands connections to threads; requests may take as long as they like.
+LOOP_TIMEOUT_SECONDS = 120
+
+
+class ServerLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """Hands gunicorn's lines to Django's handlers: stderr and the log file."""
+
+    def setup(self, cfg: Any) -> None:
+        """Take gunicorn's own handlers away again."""
+        super().setup(cfg)
+        for handler in list(self.error_log.handlers):
+            self.error_log.removeHandler(handler)
+        self.error_log.propagate = True
+
+
+class ServerWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """A process that serves with threads; without Redis it runs the tasks as well."""
+
+    embedded: EmbeddedWorker | None = None
+
+    def run(self) -> None:
+        """Serve until told to stop, or until the worker inside has died: gunicorn then starts a new process."""
+        if not settings.FL_EMBEDDED:
+            super().run()
+            return
+        self.embedded = EmbeddedWorker(app)
+        self.embedded.start()
+        try:
+            super().run()
+        finally:
+            if not self.embedded.stop(EMBEDDED_STOP_SECONDS):
+                logger.warning("A task was still running; it is taken up again after a restart.")
+
+    def notify(self) -> None:
+        """Called by the loop about once a second."""
+        super().notify()
+        if self.embedded is not None and not self.embedded.is_alive():
+            logger.critical("The worker inside the server has ended: starting over.")
+            self.alive = False
+
+    def init_signals(self) -> None:
+        """Ctrl-C reaches every process of the terminal: the first one tells the others when to end."""
+        super().init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class ServerArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
+    """Ends as gently on Ctrl-C as on SIGTERM."""
+
+    def handle_int(self) -> None:
+        """Gunicorn's own would cut off the requests that run."""
+        self.handle_term()
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """The server on one address. `on_listening` gets the host and port once connections are accepted."""
+
+    def __init__(
+        self, *, host: str, port: int, threads: int, workers: int, on_listening: Callable[[str, int], None]
+    ) -> None:
+        self._options = {
+            "bind": [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"],
+            "worker_class": ServerWorker,
+            "workers": workers,
+            "threads": threads,
+            "timeout": LOOP_TIMEOUT_SECONDS,
+            "graceful_timeout": GRACEFUL_SECONDS,
+            "keepalive": KEEPALIVE_SECONDS,
+            "loglevel": "warning",
+            "logger_class": ServerLogger,
+            "control_socket_disable": True,
+            "preload_app": True,
+            "when_ready": lambda arbiter: on_listening(*arbiter.LISTENERS[0].sock.getsockname()[:2]),
+        }
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Take the options from the caller alone: no command line, no configuration file."""
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """The WSGI application, loaded once, before the fork."""
+        return get_wsgi_application()
+
+    def run(self) -> None:
+        """Serve; ends by `SystemExit`, with 0 after a clean stop."""
+        ServerArbiter(self).run()
