@@ -1,0 +1,83 @@
+"""One class per kind of refusal.
+
+The text is a sentence for the person who asked; the API turns a class into a status.
+"""
+
+from __future__ import annotations
+
+
+class DomainError(Exception):
+    """What was asked for is refused; `str(error)` says why and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class NotAllowed(DomainError):
+    """The caller may not do this."""
+
+    def __init__(self, message: str = "You do not have permission to perform this action.") -> None:
+        super().__init__(message)
+
+
+class EntityNotFound(DomainError):
+    """No row has this id, or the id is none."""
+
+    def __init__(self, entity: str, identifier: object) -> None:
+        super().__init__(f"{entity} {identifier} not found.")
+
+
+class MissingPart(DomainError):
+    """The row exists, but what was asked for is not part of it."""
+
+
+class NoTraining(DomainError):
+    """An update for a model that no training is about."""
+
+    def __init__(self, model_id: object) -> None:
+        super().__init__(f"Model with ID {model_id} does not have a training process running")
+
+
+class InvalidRequest(DomainError):
+    """The request is understood and makes no sense here: told as `{"detail": …}`."""
+
+
+class InvalidValue(DomainError):
+    """A value of the request cannot be used: told as a bare list of sentences."""
+
+    @property
+    def messages(self) -> list[str]:
+        return [self.message]
+
+
+class InvalidFile(InvalidValue):
+    """An uploaded file cannot be used."""
+
+    def __init__(self, reason: object, kind: str = "model") -> None:
+        super().__init__(f"Invalid {kind} file: {reason}")
+
+
+class WrongState(InvalidValue):
+    """The training is in a state in which it takes no such answer."""
+
+    def __init__(self, training_id: object, state: str) -> None:
+        super().__init__(f"Training with ID {training_id} is in state {state}")
+
+
+class WrongRound(InvalidValue):
+    """The answer is for a round that is not open."""
+
+    def __init__(self, training_id: object, asked: int, current: int) -> None:
+        super().__init__(f"Training with ID {training_id} is not currently in round {asked}")
+        self.is_late = asked < current
+        self.current = current
+
+    @property
+    def messages(self) -> list[str]:
+        """A straggler is also told where the training is by now."""
+        return [self.message, f"The current round is {self.current}."] if self.is_late else [self.message]
+
+
+class IllegalTransition(InvalidRequest):
+    """The training cannot go from the state it is in to the one asked for."""

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+from fl_server_core.models.phase import Phase
+from fl_server_core.models.training import Training
+
+
+class DeliveryStatus(models.TextChoices):
+    PENDING = "pending", "pending"
+    ACCEPTED = "accepted", "accepted"
+    REJECTED = "rejected", "rejected"
+    FAILED = "failed", "gave up"
+    SUPERSEDED = "superseded", "superseded"
+
+
+class NotificationType(models.TextChoices):
+    TRAINING_START = "TRAINING_START"
+    TRAINING_FINISHED = "TRAINING_FINISHED"
+    UPDATE_ROUND_START = "UPDATE_ROUND_START"
+    MODEL_TEST_ROUND = "MODEL_TEST_ROUND"
+    SWAG_ROUND_START = "SWAG_ROUND_START"
+    CLIENT_REMOVED = "CLIENT_REMOVED"
+
+
+ROUND_TYPES = {
+    Phase.UPDATE: NotificationType.UPDATE_ROUND_START,
+    Phase.SWAG: NotificationType.SWAG_ROUND_START,
+    Phase.TEST: NotificationType.MODEL_TEST_ROUND,
+}
+
+
+class Delivery(models.Model):
+    """A notification in the outbox, for one receiver. Its `uuid` stays the same however often it is sent.
+
+    Of one receiver and training, deliveries go out in the order of their ids. `enqueued_at` is a lease on the queue:
+    who sets it has put the delivery there, and the sweep does not do so again for a while.
+    training: None once the training is gone; training_uuid stays.
+    """
+
+    uuid = models.UUIDField(unique=True, editable=False, default=uuid.uuid4)
+    receiver = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="deliveries")
+    training = models.ForeignKey(Training, on_delete=models.SET_NULL, null=True, blank=True, related_name="deliveries")
+    training_uuid = models.UUIDField(db_index=True)
+    notification_type = models.CharField(max_length=32, choices=NotificationType.choices)
+    body = models.JSONField(default=dict)
+    phase = models.CharField(max_length=8, choices=Phase.choices, default=Phase.IDLE)
+    round = models.IntegerField(null=True, blank=True)
+    status = models.CharField(max_length=16, choices=DeliveryStatus.choices, default=DeliveryStatus.PENDING)
+    created_at = models.DateTimeField(auto_now_add=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True, help_text="Not to be tried before.")
+    enqueued_at = models.DateTimeField(null=True, blank=True)
+    last_attempt_at = models.DateTimeField(null=True, blank=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name_plural = "deliveries"
+        indexes = [
+            models.Index(fields=["status", "next_attempt_at"]),
+            models.Index(fields=["receiver", "status"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.notification_type} to {self.receiver_id}"
+
+    @property
+    def is_round_start(self) -> bool:
+        """Does a refusal of this one, or silence, have consequences?"""
+        return self.phase != Phase.IDLE

@@ -1,0 +1,1 @@
+"""Reads. One module per noun."""

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Self
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import UploadedFile
+
+from fl_server_core.models.files import new_file_name
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from django.db.models.fields.files import FieldFile
+
+logger = logging.getLogger(__name__)
+
+
+class NewFiles:
+    """Files stored before the transaction that names them: if the block fails, they are removed again."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def store(self, file: File[bytes]) -> str:
+        """Write a file under a new name in the default storage and say the name."""
+        file.seek(0)
+        name = default_storage.save(new_file_name(None, ""), file)
+        self.names.append(name)
+        return name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove the files: no row will name them."""
+        for name in self.names:
+            try:
+                default_storage.delete(name)
+            except OSError:
+                logger.warning("Could not remove %s; the sweep for orphans will.", name)
+        self.names.clear()
+
+
+@contextlib.contextmanager
+def local_path(file: FieldFile) -> Iterator[Path]:
+    """A path under which the file can be mapped: its own, or of a copy where the storage is not a folder.
+
+    Raises:
+        FileNotFoundError: the file is gone; the row has a newer one by now.
+    """
+    try:
+        path = Path(file.path)
+    except NotImplementedError:
+        path = None  # type: ignore[assignment]
+    if path is not None:
+        yield path
+        return
+    with scratch_path() as copy, file.storage.open(file.name, "rb") as source, copy.open("wb") as target:
+        for chunk in source.chunks():
+            target.write(chunk)
+        target.flush()
+        yield copy
+
+
+@contextlib.contextmanager
+def scratch_path() -> Iterator[Path]:
+    """A path for a file of our own in the upload folder; whatever is there at the end is removed."""
+    handle, name = tempfile.mkstemp(dir=settings.FILE_UPLOAD_TEMP_DIR, suffix=".pt")
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def uploaded_source(file: UploadedFile) -> str | bytes:
+    """What the archive reader takes of an upload: the path of its temporary file, or its bytes where it is small."""
+    path = getattr(file, "temporary_file_path", None)
+    if path is not None:
+        return str(path())
+    file.seek(0)
+    return bytes(file.read())
+
+
+def digest_of(*files: IO[bytes] | File[bytes]) -> str:
+    """SHA-256 over the files' bytes, one after the other, as hexadecimal digits."""
+    total = hashlib.sha256()
+    for file in files:
+        file.seek(0)
+        while chunk := file.read(1 << 20):
+            total.update(chunk)
+    return total.hexdigest()

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.core.files.base import File
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+
+from fl_server_core.archive import ArchiveError, open_archive
+from fl_server_core.exceptions import InvalidFile, InvalidRequest, InvalidValue, NotAllowed
+from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
+from fl_server_core.models.training import Training
+from fl_server_core.models.user import User
+from fl_server_core.selectors.models import get_model, parse_uuid
+from fl_server_core.services.files import NewFiles, uploaded_source
+from fl_server_core.services.trainings import discard_training
+
+KINDS: dict[str, type[GlobalModel]] = {"GLOBAL": GlobalModel, "SWAG": SWAGModel}
+
+
+def create_global_model(
+    *,
+    owner: User,
+    name: str,
+    description: str,
+    model_file: UploadedFile,
+    preprocessing_file: UploadedFile | None = None,
+    round: int = 0,
+    kind: str = "GLOBAL",
+    input_shape: Sequence[int | None] | None = None,
+) -> GlobalModel:
+    """Keep an uploaded model.
+
+    Raises:
+        InvalidFile: a file holds no module that can be read without running it.
+    """
+    check_module(model_file)
+    if preprocessing_file is not None:
+        check_module(preprocessing_file, "preprocessing")
+    with NewFiles() as files:
+        return KINDS[kind].objects.create(
+            owner=owner,
+            name=name,
+            description=description,
+            round=round,
+            input_shape=None if input_shape is None else list(input_shape),
+            weights_file=files.store(model_file),
+            preprocessing_file="" if preprocessing_file is None else files.store(preprocessing_file),
+        )
+
+
+def create_mean_model(
+    *,
+    owner: User,
+    name: str,
+    description: str,
+    model_ids: Sequence[Any],
+    round: int = 0,
+    input_shape: Sequence[int | None] | None = None,
+) -> MeanModel:
+    """Make the mean of global models of one owner.
+
+    Raises:
+        InvalidValue: an id is no global model's, or the model is another's.
+    """
+    wanted = {parse_uuid(identifier) if isinstance(identifier, str) else None for identifier in model_ids}
+    members = list(GlobalModel.objects.filter(pk__in=[identifier for identifier in wanted if identifier]))
+    if not members or len(members) != len(wanted):
+        raise InvalidValue("Invalid model UUIDs found.")
+    if any(member.owner_id != owner.pk for member in members):
+        raise InvalidValue("Invalid model selection. Insufficient model permissions.")
+    if any(isinstance(member, MeanModel) for member in members):
+        raise InvalidValue("Invalid model selection. A mean model cannot be a member of another.")
+    with transaction.atomic():
+        mean = MeanModel.objects.create(
+            owner=owner,
+            name=name,
+            description=description,
+            round=round,
+            input_shape=None if input_shape is None else list(input_shape),
+        )
+        mean.models.set(members)
+    return mean
+
+
+def delete_model(*, model_id: UUID | str, user: User) -> None:
+    """Remove a model with its training, updates and metrics; participants of a running training are told.
+
+    Raises:
+        EntityNotFound, NotAllowed: see api.md; owner, actor of the training and staff may.
+    """
+    model = get_model(model_id)
+    base_id = model.base_model_id if isinstance(model, LocalModel) else model.pk
+    training = Training.objects.filter(model_id=base_id).first()
+    is_actor = training is not None and training.actor_id == user.pk
+    if not (model.owner_id == user.pk or is_actor or user.is_staff):
+        raise NotAllowed("You are neither the owner of the model nor the actor of the corresponding training.")
+    with transaction.atomic():
+        if training is not None and model.pk == training.model_id:
+            discard_training(training.pk)
+        _delete(model)
+
+
+def _delete(model: Model) -> None:
+    if isinstance(model, LocalModel):
+        # An update that is gone is no answer any more: its participant is awaited again.
+        model_answer = getattr(model, "answer", None)
+        if model_answer is not None:
+            if model_answer.counted:
+                raise InvalidRequest(f"Model {model.pk} is being aggregated. Delete it after the round.")
+            model_answer.delete()
+    model.delete()
+
+
+def set_preprocessing(*, model_id: UUID | str, user: User, file: UploadedFile) -> None:
+    """Give a global model of the user's another preprocessing.
+
+    Raises:
+        EntityNotFound, NotAllowed, InvalidFile: no such model, another's, or no module in the file.
+    """
+    model = get_model(model_id, "GlobalModel")
+    if not isinstance(model, GlobalModel):
+        raise InvalidRequest(f"Model {model.pk} is a local model: its base model's preprocessing is used.")
+    if model.owner_id != user.pk:
+        raise NotAllowed(f"You are not the owner of model {model.pk}!")
+    check_module(file, "preprocessing")
+    with NewFiles() as files:
+        model.preprocessing_file = files.store(file)
+        model.save(update_fields=["preprocessing_file"])
+
+
+def check_module(file: UploadedFile | File[bytes], kind: str = "model") -> None:
+    """Is the file a module, scripted or pickled, and whole?
+
+    Raises:
+        InvalidFile: it is not, and why.
+    """
+    try:
+        with open_archive(uploaded_source(file)) as archive:
+            archive.verify_checksums()
+            if not archive.is_model:
+                raise InvalidFile(f"it holds a {archive.kind}, not a torch.nn.Module or a TorchScript module", kind)
+    except ArchiveError as error:
+        raise InvalidFile(error, kind) from error

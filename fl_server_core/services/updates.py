@@ -1,0 +1,248 @@
+"""What participants upload: updates and SWAG moments. Checked outside any lock, written under the training's lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+
+from fl_server_core.archive import Archive, ArchiveError, check_compatible, check_finite, open_archive
+from fl_server_core.exceptions import (
+    EntityNotFound,
+    InvalidFile,
+    InvalidRequest,
+    InvalidValue,
+    NotAllowed,
+    NoTraining,
+    WrongRound,
+    WrongState,
+)
+from fl_server_core.models.answer import Answer
+from fl_server_core.models.model import GlobalModel, LocalModel, Model, SWAGModel
+from fl_server_core.models.phase import Phase
+from fl_server_core.models.training import Training, TrainingState
+from fl_server_core.models.user import User
+from fl_server_core.selectors import rounds
+from fl_server_core.selectors.models import global_of, parse_uuid
+from fl_server_core.services.files import NewFiles, digest_of, local_path, uploaded_source
+from fl_server_core.services.metrics import Reported, write_metrics
+from fl_server_core.services.rounds import lock_training
+
+OPEN_STATES = {Phase.UPDATE: TrainingState.ONGOING, Phase.SWAG: TrainingState.SWAG_ROUND}
+
+
+@dataclass(frozen=True)
+class _Upload:
+    """Who answers which round of a training, and with which bytes."""
+
+    training_id: UUID
+    target_id: UUID
+    participant: User
+    phase: Phase
+    round: int
+    sample_size: int
+    digest: str
+
+
+def submit_update(
+    *, model_id: UUID | str, participant: User, round: int, sample_size: int, file: UploadedFile, metrics: Reported = ()
+) -> None:
+    """Take a participant's update of a round. A repeat replaces the earlier one until the round is claimed.
+
+    The very same bytes once more, after that, change nothing: they are a retry of a request whose answer was lost.
+
+    Raises:
+        EntityNotFound, NoTraining, NotAllowed, WrongState, WrongRound, InvalidValue: in this order of checks.
+    """
+    digest = digest_of(file)
+    target = _find_target(model_id, participant, digest)
+    if target is None:
+        return
+    base, training = _find_training(target)
+    upload = _Upload(training.id, target.pk, participant, Phase.UPDATE, round, sample_size, digest)
+    if not _admit(upload, training):
+        return
+    _require_samples(sample_size)
+    _check_update(base, file)
+    with NewFiles() as files:
+        name = files.store(file)
+        with transaction.atomic():
+            locked = _lock(upload)
+            if _admit(upload, locked):
+                _write_update(upload, locked, name, metrics)
+            else:
+                files.discard()
+
+
+def submit_moments(
+    *,
+    model_id: UUID | str,
+    participant: User,
+    round: int,
+    sample_size: int,
+    first_moment_file: UploadedFile,
+    second_moment_file: UploadedFile,
+) -> None:
+    """Take a participant's SWAG moments of a round: vectors E[w] and E[w²] in named_parameters() order.
+
+    Raises:
+        EntityNotFound, NoTraining, NotAllowed, WrongState, WrongRound, InvalidValue: in this order of checks.
+    """
+    digest = digest_of(first_moment_file, second_moment_file)
+    target = _find_target(model_id, participant, digest)
+    if target is None:
+        return
+    base, training = _find_training(target)
+    upload = _Upload(training.id, target.pk, participant, Phase.SWAG, round, sample_size, digest)
+    if not _admit(upload, training):
+        return
+    _require_samples(sample_size)
+    _check_moments(base, first_moment_file, second_moment_file)
+    with NewFiles() as files:
+        names = files.store(first_moment_file), files.store(second_moment_file)
+        with transaction.atomic():
+            locked = _lock(upload)
+            if _admit(upload, locked):
+                _write_moments(upload, locked, names)
+            else:
+                files.discard()
+
+
+def _find_target(model_id: UUID | str, participant: User, digest: str) -> Model | None:
+    """The model uploaded to; None if it is gone and these bytes were taken for it while it was there (FedDC)."""
+    identifier = parse_uuid(model_id)
+    found = None if identifier is None else Model.objects.filter(pk=identifier).first()
+    if found is None:
+        taken = Answer.objects.filter(participant=participant, target=identifier, digest=digest, counted=True)
+        if identifier is None or not taken.exists():
+            raise EntityNotFound("GlobalModel", model_id)
+    return found
+
+
+def _find_training(target: Model) -> tuple[GlobalModel, Training]:
+    base = global_of(target)
+    training = Training.objects.filter(model_id=base.pk).first()
+    if training is None:
+        raise NoTraining(target.pk)
+    return base, training
+
+
+def _lock(upload: _Upload) -> Training:
+    training = lock_training(upload.training_id)
+    if training is None:
+        raise NoTraining(upload.target_id)
+    return training
+
+
+def _admit(upload: _Upload, training: Training) -> bool:
+    """Is this upload to be taken? False: its very bytes already count. Everything else is refused."""
+    if not training.participants.filter(pk=upload.participant.pk).exists():
+        raise NotAllowed(f"You are not a participant of training {training.id}!")
+    earlier = _earlier_answer(upload, training)
+    if earlier is not None and earlier.counted and earlier.digest == upload.digest:
+        return False
+    if training.state != OPEN_STATES[upload.phase]:
+        raise WrongState(training.id, training.state)
+    current = rounds.current_round(training)
+    if upload.round != current or not _takes_answers(training, upload.phase, current):
+        raise WrongRound(training.id, upload.round, current)
+    given = rounds.models_given(training, upload.phase, [upload.participant.pk])[upload.participant.pk]
+    if upload.target_id != given:
+        raise InvalidValue(f"In round {current} you were given model {given}. Upload to that model.")
+    return True
+
+
+def _takes_answers(training: Training, phase: Phase, current: int) -> bool:
+    if training.phase == phase:
+        return not training.locked
+    # An update sent while a test round still runs counts for the next round, if there is one.
+    is_early = phase == Phase.UPDATE and training.phase == Phase.TEST
+    return is_early and not rounds.is_target_reached(training, current)
+
+
+def _earlier_answer(upload: _Upload, training: Training) -> Answer | None:
+    return Answer.objects.filter(
+        training=training, phase=upload.phase, round=upload.round, participant=upload.participant
+    ).first()
+
+
+def _write_update(upload: _Upload, training: Training, name: str, metrics: Reported) -> None:
+    earlier = _earlier_answer(upload, training)
+    if earlier is not None and earlier.local_model is not None:
+        earlier.local_model.delete()
+    update = LocalModel.objects.create(
+        owner=upload.participant,
+        base_model_id=training.model_id,
+        round=upload.round,
+        sample_size=upload.sample_size,
+        weights_file=name,
+    )
+    write_metrics(model=update, reporter=upload.participant, metrics=metrics, step=upload.round)
+    _answer(upload, training, local_model=update)
+
+
+def _write_moments(upload: _Upload, training: Training, names: tuple[str, str]) -> None:
+    _answer(upload, training, first_moment_file=names[0], second_moment_file=names[1])
+
+
+def _answer(upload: _Upload, training: Training, **content: object) -> None:
+    Answer.objects.update_or_create(
+        training=training,
+        phase=upload.phase,
+        round=upload.round,
+        participant=upload.participant,
+        defaults={
+            "sample_size": upload.sample_size,
+            "digest": upload.digest,
+            "target": upload.target_id,
+            **content,
+        },
+    )
+    training.save(update_fields=["last_update"])
+
+
+def _require_samples(sample_size: int) -> None:
+    if sample_size < 1:
+        raise InvalidValue("sample_size must be at least 1.")
+
+
+def _check_update(base: GlobalModel, file: UploadedFile) -> None:
+    """Has the update the global model's tensors, all finite?"""
+    try:
+        with open_archive(uploaded_source(file)) as update:
+            update.verify_checksums()
+            with local_path(base.weights_file) as path, open_archive(path) as reference:
+                check_compatible(reference, update)
+                check_finite(update, reference)
+    except ArchiveError as error:
+        raise InvalidFile(error) from error
+
+
+def _check_moments(base: GlobalModel, first: UploadedFile, second: UploadedFile) -> None:
+    if not isinstance(base, SWAGModel):
+        raise InvalidRequest(f"Model {base.pk} is no SWAG model.")
+    with local_path(base.weights_file) as path, open_archive(path) as archive:
+        expected = archive.parameter_count
+    for file, field, lowest in ((first, "first moment", None), (second, "second moment", 0)):
+        try:
+            with open_archive(uploaded_source(file)) as archive:
+                archive.verify_checksums()
+                _check_vector(archive, expected, lowest)
+        except ArchiveError as error:
+            raise InvalidFile(error, field) from error
+
+
+def _check_vector(archive: Archive, expected: int, lowest: float | None) -> None:
+    if len(archive.tensors) != 1 or archive.is_model:
+        raise ArchiveError("it holds no single tensor")
+    vector = archive.array(next(iter(archive.tensors)))
+    if vector.shape != (expected,):
+        raise ArchiveError(f"it has shape {vector.shape}; the model's parameters make a vector of {expected}")
+    if not np.issubdtype(vector.dtype, np.floating):
+        raise ArchiveError(f"it has dtype {vector.dtype}; floating-point numbers are wanted")
+    check_finite(archive)
+    if lowest is not None and vector.size and float(vector.min()) < lowest:
+        raise ArchiveError("it has negative entries; squares have none")
