@@ -13,26 +13,49 @@ class DataFolderInUseError(Exception):
     """Another server holds the data folder."""
 
 
-def lock_data_folder(data_dir: Path, *, patience: float, on_wait: Callable[[], None]) -> int:
-    """Hold `serve.lock` for as long as this process or a fork of it lives; returns its file descriptor.
+def lock_data_folder(data_dir: Path, *, patience: float, on_wait: Callable[[], None]) -> None:
+    """Hold the data folder for as long as this process, or a fork of it, lives.
 
-    The operating system lets go of the lock when the last holder ends, however it ends. The worker of a server that was
-    killed notices within a second or two that it is an orphan: it is given `patience` seconds, after `on_wait`.
-    Raises `DataFolderInUseError`, and `OSError` where the file cannot be made.
+    Two locks, which the operating system lets go of however their holders end. A POSIX lock belongs to one process: it
+    tells whether a server runs. A lock by flock is inherited by forks: it tells whether the worker of a server that was
+    killed still runs. Such a worker notices within a second or two that it is an orphan, and is given `patience`
+    seconds, after `on_wait`.
+
+    Raises `DataFolderInUseError`, at once if the other server itself lives, and `OSError` where no file can be made.
     """
-    descriptor = os.open(data_dir / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    own = _open(data_dir / "serve.lock")
+    shared = _open(data_dir / "serve-forks.lock")
+    try:
+        fcntl.lockf(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        is_ours = False
+    else:
+        is_ours = _outlive_orphans(shared, patience, on_wait)
+    if not is_ours:
+        os.close(own)
+        os.close(shared)
+        raise DataFolderInUseError(data_dir)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _outlive_orphans(descriptor: int, patience: float, on_wait: Callable[[], None]) -> bool:
+    if _try_to_lock(descriptor):
+        return True
+    on_wait()
     deadline = time.monotonic() + patience
-    is_waiting = False
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(descriptor)
-                raise DataFolderInUseError(data_dir) from None
-        else:
-            return descriptor
-        if not is_waiting:
-            is_waiting = True
-            on_wait()
+    while not _try_to_lock(descriptor):
+        if time.monotonic() > deadline:
+            return False
         time.sleep(POLL_SECONDS)
+    return True
+
+
+def _try_to_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -3,26 +3,19 @@
 import os
 import sys
 
-import psycopg2
 import redis
+from django.conf import settings
+from django.db import OperationalError, connection
 
 
 def missing_services() -> list[str]:
     """One sentence for each service that does not answer."""
     missing = []
-    host = os.environ.get("TEST_POSTGRES_HOST", "127.0.0.1")
     try:
-        psycopg2.connect(
-            host=host,
-            port=os.environ.get("TEST_POSTGRES_PORT", "5432"),
-            user=os.environ.get("TEST_POSTGRES_USER", "postgres"),
-            password=os.environ.get("TEST_POSTGRES_PASSWD", ""),
-            dbname=os.environ.get("TEST_POSTGRES_DBNAME", "postgres"),
-            connect_timeout=3,
-        ).close()
-    except psycopg2.OperationalError as error:
-        missing.append(f"PostgreSQL does not answer at {host}: {str(error).strip()}")
-    location = os.environ.get("TEST_REDIS_LOCATION", "redis://127.0.0.1:6379/15")
+        connection.ensure_connection()
+    except OperationalError as error:
+        missing.append(f"PostgreSQL does not answer: {error}")
+    location = settings.FL_REDIS_LOCATION
     try:
         with redis.Redis.from_url(location, socket_connect_timeout=3) as client:
             client.ping()
@@ -32,6 +25,7 @@ def missing_services() -> list[str]:
 
 
 if __name__ == "__main__":
+    os.environ |= {"DJANGO_SETTINGS_MODULE": "tests.settings", "FL_TEST_DATABASE": "postgres"}
     sentences = missing_services()
     sys.stderr.writelines(f"{sentence}\n" for sentence in sentences)
     sys.exit(1 if sentences else 0)

@@ -272,7 +272,7 @@ if FL_EMBEDDED:
         "backupCount": 5,
         "formatter": "line",
     }
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},

@@ -52,7 +52,7 @@ class Command(BaseCommand):
             lock_data_folder(
                 settings.FL_DATA_DIR,
                 patience=PATIENCE_SECONDS,
-                on_wait=lambda: self.stderr.write("Another server uses the data folder; waiting for it to end."),
+                on_wait=lambda: self.stderr.write("The last server was killed; waiting for its worker to end."),
             )
         except DataFolderInUseError as error:
             raise CommandError(
