@@ -1,0 +1,20 @@
+"""Reads and rewrites PyTorch archives without running them. Needs neither torch nor a model's classes."""
+
+from fl_server_core.archive.archive import Archive, ArchiveKind, TensorInfo, open_archive
+from fl_server_core.archive.checks import check_compatible, check_finite
+from fl_server_core.archive.errors import ArchiveError
+from fl_server_core.archive.policy import foreign_globals
+from fl_server_core.archive.writer import ArchiveWriter, copy_tensors
+
+__all__ = [
+    "Archive",
+    "ArchiveError",
+    "ArchiveKind",
+    "ArchiveWriter",
+    "TensorInfo",
+    "check_compatible",
+    "check_finite",
+    "copy_tensors",
+    "foreign_globals",
+    "open_archive",
+]
