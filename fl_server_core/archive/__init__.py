@@ -4,6 +4,7 @@ from fl_server_core.archive.archive import Archive, ArchiveKind, TensorInfo, ope
 from fl_server_core.archive.checks import check_compatible, check_finite
 from fl_server_core.archive.errors import ArchiveError
 from fl_server_core.archive.policy import foreign_globals
+from fl_server_core.archive.vector import write_vector
 from fl_server_core.archive.writer import ArchiveWriter, copy_tensors
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "copy_tensors",
     "foreign_globals",
     "open_archive",
+    "write_vector",
 ]

@@ -44,7 +44,7 @@ class Metric(models.Model):
     def value(self, value: float | bytes | None) -> None:
         is_number = isinstance(value, (int, float))
         self.value_float = float(value) if is_number else None  # type: ignore[arg-type]
-        self.value_binary = None if is_number else value  # type: ignore[assignment]
+        self.value_binary = None if is_number else value
 
     @value.deleter
     def value(self) -> None:

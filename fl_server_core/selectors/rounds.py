@@ -16,7 +16,8 @@ def participant_ids(training: Training) -> list[UUID]:
 
 def current_round(training: Training) -> int:
     """The round of the training's model, as it is in the database now."""
-    return Model.objects.non_polymorphic().values_list("round", flat=True).get(pk=training.model_id)
+    current: int = Model.objects.non_polymorphic().values_list("round", flat=True).get(pk=training.model_id)
+    return current
 
 
 def answers_to(training: Training, phase: Phase, round: int) -> list[Answer]:

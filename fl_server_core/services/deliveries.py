@@ -77,4 +77,4 @@ def _post(deliveries: list[Delivery]) -> None:
         delivery.enqueued_at = delivery.next_attempt_at = now
     written = Delivery.objects.bulk_create(deliveries, batch_size=BATCH)
     ids = [delivery.pk for delivery in written]
-    transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=ids))
+    transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=ids), robust=True)

@@ -11,8 +11,9 @@ from typing import IO, TYPE_CHECKING, Self
 
 from django.conf import settings
 from django.core.files.base import File
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.files.uploadedfile import UploadedFile
+from django.db import InterfaceError, OperationalError
 
 from fl_server_core.models.files import new_file_name
 
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
     from django.db.models.fields.files import FieldFile
 
 logger = logging.getLogger(__name__)
+
+
+class _OwnFile(File[bytes]):
+    """A file that storage may move instead of copying it, as it does with uploads."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.open("rb"), name=path.name)
+        self._path = path
+
+    def temporary_file_path(self) -> str:
+        return str(self._path)
 
 
 class NewFiles:
@@ -37,13 +49,21 @@ class NewFiles:
         self.names.append(name)
         return name
 
+    def store_path(self, path: Path) -> str:
+        """Move a file of our own into the default storage under a new name."""
+        with _OwnFile(path) as file:
+            name = default_storage.save(new_file_name(None, ""), file)
+        self.names.append(name)
+        return name
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is not None:
+        # Of a transaction whose connection broke nobody knows whether it was committed: the sweep for orphans decides.
+        if kind is not None and not isinstance(error, (InterfaceError, OperationalError)):
             self.discard()
 
     def discard(self) -> None:
@@ -63,14 +83,10 @@ def local_path(file: FieldFile) -> Iterator[Path]:
     Raises:
         FileNotFoundError: the file is gone; the row has a newer one by now.
     """
-    try:
-        path = Path(file.path)
-    except NotImplementedError:
-        path = None  # type: ignore[assignment]
-    if path is not None:
-        yield path
+    if isinstance(file.storage, FileSystemStorage):
+        yield Path(file.path)
         return
-    with scratch_path() as copy, file.storage.open(file.name, "rb") as source, copy.open("wb") as target:
+    with scratch_path() as copy, file.open("rb") as source, copy.open("wb") as target:
         for chunk in source.chunks():
             target.write(chunk)
         target.flush()
@@ -88,7 +104,7 @@ def scratch_path() -> Iterator[Path]:
         Path(name).unlink(missing_ok=True)
 
 
-def uploaded_source(file: UploadedFile) -> str | bytes:
+def uploaded_source(file: UploadedFile[bytes]) -> str | bytes:
     """What the archive reader takes of an upload: the path of its temporary file, or its bytes where it is small."""
     path = getattr(file, "temporary_file_path", None)
     if path is not None:

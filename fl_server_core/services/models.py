@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.core.files.base import File
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
@@ -25,8 +24,8 @@ def create_global_model(
     owner: User,
     name: str,
     description: str,
-    model_file: UploadedFile,
-    preprocessing_file: UploadedFile | None = None,
+    model_file: UploadedFile[bytes],
+    preprocessing_file: UploadedFile[bytes] | None = None,
     round: int = 0,
     kind: str = "GLOBAL",
     input_shape: Sequence[int | None] | None = None,
@@ -114,7 +113,7 @@ def _delete(model: Model) -> None:
     model.delete()
 
 
-def set_preprocessing(*, model_id: UUID | str, user: User, file: UploadedFile) -> None:
+def set_preprocessing(*, model_id: UUID | str, user: User, file: UploadedFile[bytes]) -> None:
     """Give a global model of the user's another preprocessing.
 
     Raises:
@@ -131,7 +130,7 @@ def set_preprocessing(*, model_id: UUID | str, user: User, file: UploadedFile) -
         model.save(update_fields=["preprocessing_file"])
 
 
-def check_module(file: UploadedFile | File[bytes], kind: str = "model") -> None:
+def check_module(file: UploadedFile[bytes], kind: str = "model") -> None:
     """Is the file a module, scripted or pickled, and whole?
 
     Raises:

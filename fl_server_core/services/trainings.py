@@ -136,8 +136,9 @@ def add_participants(*, training_id: UUID | str, user: User, user_ids: Sequence[
     with transaction.atomic():
         training = _lock_steerable(training_id, user)
         known = set(rounds.participant_ids(training))
-        newcomers = [newcomer.pk for newcomer in users if newcomer.pk not in known]
-        training.participants.add(*newcomers)
+        joining = [person for person in users if person.pk not in known]
+        newcomers = [person.pk for person in joining]
+        training.participants.add(*joining)
         current = rounds.current_round(training)
         for newcomer in newcomers:
             record(training=training, kind=EventKind.PARTICIPANT_ADDED, round=current, user_id=newcomer)
@@ -188,7 +189,7 @@ def drop_participants(*, training: Training, leaving: Sequence[UUID], kind: Even
         notify(training=training, receiver_ids=leavers, kind=NotificationType.CLIENT_REMOVED)
     for leaver in leavers:
         record(training=training, kind=kind, round=current, user_id=leaver, message=message)
-    training.participants.remove(*leavers)
+    training.participants.remove(*User.objects.filter(pk__in=leavers))
     if training.is_running and len(leavers) == len(present) and not training.locked:
         fail_training(training=training, round=current, reason="No participant is left.")
     training.save(update_fields=["last_update"])

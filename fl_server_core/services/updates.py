@@ -48,7 +48,13 @@ class _Upload:
 
 
 def submit_update(
-    *, model_id: UUID | str, participant: User, round: int, sample_size: int, file: UploadedFile, metrics: Reported = ()
+    *,
+    model_id: UUID | str,
+    participant: User,
+    round: int,
+    sample_size: int,
+    file: UploadedFile[bytes],
+    metrics: Reported = (),
 ) -> None:
     """Take a participant's update of a round. A repeat replaces the earlier one until the round is claimed.
 
@@ -83,8 +89,8 @@ def submit_moments(
     participant: User,
     round: int,
     sample_size: int,
-    first_moment_file: UploadedFile,
-    second_moment_file: UploadedFile,
+    first_moment_file: UploadedFile[bytes],
+    second_moment_file: UploadedFile[bytes],
 ) -> None:
     """Take a participant's SWAG moments of a round: vectors E[w] and E[w²] in named_parameters() order.
 
@@ -209,7 +215,7 @@ def _require_samples(sample_size: int) -> None:
         raise InvalidValue("sample_size must be at least 1.")
 
 
-def _check_update(base: GlobalModel, file: UploadedFile) -> None:
+def _check_update(base: GlobalModel, file: UploadedFile[bytes]) -> None:
     """Has the update the global model's tensors, all finite?"""
     try:
         with open_archive(uploaded_source(file)) as update:
@@ -221,7 +227,7 @@ def _check_update(base: GlobalModel, file: UploadedFile) -> None:
         raise InvalidFile(error) from error
 
 
-def _check_moments(base: GlobalModel, first: UploadedFile, second: UploadedFile) -> None:
+def _check_moments(base: GlobalModel, first: UploadedFile[bytes], second: UploadedFile[bytes]) -> None:
     if not isinstance(base, SWAGModel):
         raise InvalidRequest(f"Model {base.pk} is no SWAG model.")
     with local_path(base.weights_file) as path, open_archive(path) as archive:

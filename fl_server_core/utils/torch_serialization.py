@@ -100,7 +100,7 @@ def _load(content: bytes) -> object:
     import torch
 
     try:
-        return torch.jit.load(io.BytesIO(content), map_location="cpu")
+        return torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]
     except RuntimeError:
         pass
     try:

@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from fl_server_ai.aggregation.mean import MeanAggregation
+
+
+class FedProx(MeanAggregation):
+    """FedProx on the server's side: the weighted mean; the proximal term (mu/2)·‖w − w_global‖² is the participants'.
+
+    Li et al., "Federated Optimization in Heterogeneous Networks", MLSys 2020, Algorithm 2.
+    """
