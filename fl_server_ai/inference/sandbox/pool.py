@@ -1,0 +1,137 @@
+"""Sandboxed processes, kept warm and shared by the threads of one server process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+
+from fl_server_ai.inference.exceptions import InputShapeMismatch, InvalidInput, ModelRunError, SandboxBusy
+from fl_server_ai.inference.sandbox.job import Answer, Job
+from fl_server_ai.inference.sandbox.process import Child, ChildLost, RequestLimits, Zygote
+from fl_server_ai.inference.sandbox.zygote import ChildLimits
+
+
+class Sandbox:
+    """Runs jobs in processes that can reach nothing.
+
+    A process serves one tenant only: what a model of one tenant leaves behind in its process, no other tenant's request
+    ever meets. When another tenant needs the room, the process that waited longest is replaced by a fresh one.
+    """
+
+    def __init__(self, *, processes: int, request: RequestLimits, child: ChildLimits) -> None:
+        self._zygote = Zygote(child)
+        self._models = _Children(self._zygote, processes, request)
+        self._clean = _Children(self._zygote, 1, request)
+
+    def run(self, job: Job, *, tenant: str) -> Answer:
+        """Have a job done that runs the models of `tenant`.
+
+        Raises:
+            ModelRunError: the model failed, took too long or too much, or was refused.
+            InvalidInput, InputShapeMismatch: the input is at fault.
+            SandboxBusy: no process became free within the time that a request may take.
+            SandboxFailed: processes cannot be started.
+        """
+        return self._models.run(job, tenant)
+
+    def run_clean(self, job: Job) -> Answer:
+        """Have a job done that runs no model, in a process that never ran any. Raises as `run`."""
+        if job.models:
+            raise ValueError("A job with models is not clean.")
+        return self._clean.run(job, "")
+
+    def close(self) -> None:
+        """End every process."""
+        self._models.close()
+        self._clean.close()
+        self._zygote.close()
+
+    def abandon(self) -> None:
+        """After a fork: let go of what belongs to the parent process, without ending it."""
+        self._models.abandon()
+        self._clean.abandon()
+        self._zygote.abandon()
+
+
+class _Children:
+    """At most `size` processes; the idle ones by tenant, the one that waited longest first."""
+
+    def __init__(self, zygote: Zygote, size: int, request: RequestLimits) -> None:
+        self._zygote = zygote
+        self._size = size
+        self._request = request
+        self._count = 0
+        self._idle: OrderedDict[Child, str] = OrderedDict()
+        self._changed = threading.Condition()
+
+    def run(self, job: Job, tenant: str) -> Answer:
+        child = self._take(tenant)
+        is_usable = False
+        try:
+            answer = child.ask(job)
+            is_usable = True
+            return answer
+        except (ModelRunError, InvalidInput, InputShapeMismatch):
+            is_usable = True
+            raise
+        except ChildLost as error:
+            raise ModelRunError(str(error)) from None
+        finally:
+            # Whatever else happened in the middle of a request: nobody knows what the process would say next.
+            if is_usable:
+                self._give_back(child, tenant)
+            else:
+                self._end(child)
+
+    def close(self) -> None:
+        with self._changed:
+            idle, self._idle = list(self._idle), OrderedDict()
+        for child in idle:
+            self._end(child)
+
+    def abandon(self) -> None:
+        for child in self._idle:
+            child.abandon()
+
+    def _take(self, tenant: str) -> Child:
+        found, outdated = self._reserve(tenant)
+        if outdated is not None:
+            outdated.end()
+        if found is not None:
+            return found
+        try:
+            return Child(self._zygote, self._request)
+        except BaseException:
+            self._release()
+            raise
+
+    def _reserve(self, tenant: str) -> tuple[Child | None, Child | None]:
+        """Room for one process: an idle one of this tenant, or else perhaps one that must be ended first."""
+        deadline = time.monotonic() + self._request.seconds
+        with self._changed:
+            while True:
+                for child in [child for child, owner in self._idle.items() if owner == tenant]:
+                    del self._idle[child]
+                    return (child, None) if child.is_alive() else (None, child)
+                if self._count < self._size:
+                    self._count += 1
+                    return None, None
+                if self._idle:
+                    return None, self._idle.popitem(last=False)[0]
+                if not self._changed.wait(deadline - time.monotonic()):
+                    raise SandboxBusy(self._request.seconds)
+
+    def _give_back(self, child: Child, tenant: str) -> None:
+        with self._changed:
+            self._idle[child] = tenant
+            self._changed.notify()
+
+    def _end(self, child: Child) -> None:
+        child.end()
+        self._release()
+
+    def _release(self) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify()

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol, cast
+
+from fl_server_ai.uncertainty.base import Subject, TorchModel, UncertaintyBase, UncertaintyOptions, output_of
+
+if TYPE_CHECKING:
+    import torch
+
+
+class _Members(Protocol):
+    def all(self) -> Iterable[TorchModel]: ...
+
+
+class _MeanModel(TorchModel, Protocol):
+    @property
+    def models(self) -> _Members: ...
+
+
+class Ensemble(UncertaintyBase):
+    """One sample a member of a MeanModel.
+
+    Lakshminarayanan, Pritzel and Blundell: Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles.
+    NeurIPS 2017.
+    """
+
+    @classmethod
+    def load(cls, model: TorchModel) -> Subject:
+        members = cast("_MeanModel", model).models.all()
+        return Subject([member.get_torch_model().eval() for member in members])
+
+    @classmethod
+    def samples(cls, inputs: torch.Tensor, subject: Subject, _options: UncertaintyOptions, /) -> torch.Tensor:
+        import torch
+
+        outputs = [output_of(member, inputs) for member in subject.members]
+        if len({output.shape for output in outputs}) != 1:
+            raise ValueError("The members of the ensemble answer in different shapes.")
+        return torch.stack(outputs)
