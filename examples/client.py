@@ -1,0 +1,168 @@
+"""The server's HTTP interface, as participants and actors use it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+
+logger = logging.getLogger(__name__)
+
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0)
+"""Seconds between tries: together a minute and a half, longer than a server needs to start again."""
+TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+# Shorter than the time after which servers close an idle connection, so that no request meets a closed one.
+LIMITS = httpx.Limits(keepalive_expiry=1.0)
+
+
+class Refused(Exception):
+    """The server understood and said no (4xx): asking again would not help."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(f"{status}: {sentence}")
+        self.status = status
+        self.sentence = sentence
+
+    @property
+    def is_superseded(self) -> bool:
+        """Was the answer for a round that is already over?"""
+        return self.status == 400 and ("not currently in round" in self.sentence or "is in state" in self.sentence)
+
+
+class Unreachable(Exception):
+    """The server could not be reached, or failed, at every try."""
+
+
+class Client:
+    """Requests with a token, repeated with growing pauses while the server is away or fails (5xx, 429).
+
+    Every call raises Refused and Unreachable. One client may be used by several threads.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str = "",
+        pauses: Sequence[float] = PAUSES,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        headers = {"Accept": "application/json"}
+        if token:
+            headers["Authorization"] = f"Token {token}"
+        self._http = httpx.Client(
+            base_url=f"{base_url.rstrip('/')}/api",
+            headers=headers,
+            timeout=TIMEOUT,
+            limits=LIMITS,
+            transport=transport,
+            trust_env=False,
+        )
+        self._pauses = pauses
+        self._closing = threading.Event()
+
+    def give_up(self) -> None:
+        """End the patience: a call that pauses between two tries fails now, later ones are tried once."""
+        self._closing.set()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.give_up()
+        self._http.close()
+
+    def call(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        """Make one request; keyword arguments are those of `httpx.Client.request`."""
+        problem = ""
+        for pause in (*self._pauses, None):
+            try:
+                response = self._http.request(method, path, **kwargs)
+            except httpx.TransportError as error:
+                problem = f"{type(error).__name__}: {error}"
+            else:
+                if response.is_success:
+                    return response
+                problem = f"{response.status_code}: {_sentence(response)}"
+                if not (response.is_server_error or response.status_code == 429):
+                    raise Refused(response.status_code, _sentence(response))
+            if pause is None or self._closing.is_set():
+                break
+            logger.info("%s %s: %s; trying again in %s s", method, path, problem, pause)
+            if self._closing.wait(pause):
+                break
+        raise Unreachable(f"{method} {path} failed: {problem}")
+
+    def sign_in(self, username: str, password: str, *, message_endpoint: str = "", **about: Any) -> dict[str, Any]:
+        """Register, or, if the name is taken, sign in with the password; further calls carry the user's token.
+
+        Answers the user with id and token. An empty message_endpoint means: notifications are fetched, not sent.
+        """
+        body = {"username": username, "password": password, "message_endpoint": message_endpoint, **about}
+        try:
+            user = self.call("POST", "/users/", json=body).json()
+        except Refused as refusal:
+            try:
+                myself = self.call("GET", "/users/myself/", auth=(username, password)).json()
+            except Refused:
+                raise refusal from None
+            user = self.call("GET", f"/users/{myself['id']}/", auth=(username, password)).json()
+        self._http.headers["Authorization"] = f"Token {user['token']}"
+        return dict(user)
+
+    def training(self, training_id: str) -> dict[str, Any]:
+        """All about a training: state, methods, options, how many updates have arrived."""
+        return dict(self.call("GET", f"/trainings/{training_id}/").json())
+
+    def download(self, model_id: str) -> bytes:
+        """A model's file."""
+        return self.call("GET", f"/models/{model_id}/").content
+
+
+class ParticipantClient(Client):
+    """What a participant tells the server."""
+
+    def send_update(self, model_id: str, number: int, sample_size: int, model_file: bytes) -> None:
+        """Upload the update of round `number` to the model that the round's notification named."""
+        self.call(
+            "POST",
+            f"/models/{model_id}/",
+            data={"round": str(number), "sample_size": str(sample_size)},
+            files={"model_file": ("model.pt", model_file)},
+        )
+
+    def send_moments(self, model_id: str, number: int, sample_size: int, first: bytes, second: bytes) -> None:
+        """Upload SWAG's moments, each a file with one vector."""
+        self.call(
+            "POST",
+            f"/models/{model_id}/swag/",
+            data={"round": str(number), "sample_size": str(sample_size)},
+            files={"first_moment_file": ("first.pt", first), "second_moment_file": ("second.pt", second)},
+        )
+
+    def send_metrics(self, model_id: str, metrics: Mapping[str, float]) -> None:
+        """Post the results of a test round."""
+        values = [repr(value) for value in metrics.values()]
+        self.call("POST", f"/models/{model_id}/metrics/", data={"metric_names": list(metrics), "metric_values": values})
+
+    def notifications(self, wait: int) -> list[dict[str, Any]]:
+        """Fetch what is not yet acknowledged, oldest first; the server holds the request up to `wait` seconds."""
+        return list(self.call("GET", "/notifications/", params={"wait": wait}).json())
+
+    def acknowledge(self, delivery: str, *, accept: bool = True) -> None:
+        """Say that a fetched notification has been taken in, or is rejected."""
+        self.call("POST", f"/notifications/{delivery}/ack/", json={"accept": accept})
+
+
+def _sentence(response: httpx.Response) -> str:
+    """The reason in a refusal, be it {"detail": …}, a list or a map of fields; cut to a readable length."""
+    try:
+        body = response.json()
+    except ValueError:
+        return response.text[:300]
+    if isinstance(body, dict) and isinstance(body.get("detail"), str):
+        return str(body["detail"])
+    if isinstance(body, list) and len(body) == 1:
+        return str(body[0])
+    return str(body)[:300]

@@ -1,0 +1,221 @@
+"""A whole federated training on this machine: a server, participants in processes of their own, a report.
+
+    python -m examples.demo --aggregation FedDC --uncertainty SWAG
+
+Exit code 0: every training was completed and the goal reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from examples.actor import ActorClient
+from examples.client import Refused, Unreachable
+from examples.digits import (
+    PIXELS,
+    Samples,
+    build_model,
+    hold_out,
+    load_samples,
+    save_share,
+    split_by_dirichlet,
+)
+from examples.follow import Follower, TrainingFailed
+from examples.local_server import LocalServer, Process, ProcessFailed
+from examples.model_files import UnreadableModel, script
+from examples.report import accuracy_alone, accuracy_of, judge, print_accuracies, print_uncertainty
+from examples.training import Hyperparameters
+
+MEMBERS = 3
+"""How many trainings an ensemble is made of."""
+DAISY_CHAIN_PERIOD = 2
+"""Under FedDC: how many times a model is trained before all are averaged."""
+UNCERTAINTY = {"N": 30, "softmax": True}
+
+
+class Demonstration:
+    """Server, participants and actor, and what they do together."""
+
+    def __init__(self, arguments: argparse.Namespace, console: Console, folder: Path, stack: ExitStack) -> None:
+        self.arguments, self.console, self.folder = arguments, console, folder
+        self.generator = np.random.default_rng(arguments.seed)
+        self.pool, self.held_out = hold_out(load_samples(), 0.2, self.generator)
+        self.shares: list[Samples] = []
+        self.server = LocalServer(folder, arguments.port)
+        if not arguments.keep:
+            stack.callback(self.server.process.end)
+        self.server.wait_until_ready()
+        self.participants: list[Process] = []
+        self.ids = self._start_participants(stack)
+        self.actor = ActorClient(self.server.url)
+        stack.callback(self.actor.close)
+        self.actor.sign_in("actor", secrets.token_urlsafe(16), actor=True)
+
+    def run(self) -> bool:
+        """Train, report; answers whether the goal was reached."""
+        started = time.monotonic()
+        method = self.arguments.uncertainty
+        if method == "ENSEMBLE":
+            members = [self._train(f"member {number + 1} of {MEMBERS}", number) for number in range(MEMBERS)]
+            model = self.actor.mean_model("ensemble of digit classifiers", members)
+            # Never started: it only tells the server how to answer for this model.
+            options = {"uncertainty": UNCERTAINTY}
+            self.actor.create_training(model, rounds=1, uncertainty="ENSEMBLE", options=options)
+        else:
+            model = self._train("training", 0)
+        took = time.monotonic() - started
+        verdict = judge(self.actor, model, self.held_out, np.random.default_rng(self.arguments.seed))
+        print_accuracies(self.console, verdict.accuracy, self._alone(), [len(share) for share in self.shares])
+        print_uncertainty(self.console, method, verdict)
+        reached = bool(verdict.accuracy >= self.arguments.goal)
+        self.console.print(
+            f"{'[green]reached' if reached else '[red]missed'}[/] the goal of {self.arguments.goal:.2f} "
+            f"with {verdict.accuracy:.3f}; trained for {took:.0f} s"
+        )
+        return reached
+
+    def _train(self, name: str, member: int) -> str:
+        """One training from its own initial weights; answers its model's id."""
+        arguments = self.arguments
+        swag = arguments.uncertainty == "SWAG"
+        module: torch.nn.Module = build_model(1000 * arguments.seed + member)
+        model = self.actor.upload_model(
+            module if arguments.pickled else script(module),
+            f"digit classifier {member + 1}",
+            kind="SWAG" if swag else "GLOBAL",
+            input_shape=(None, PIXELS),
+        )
+        training = self.actor.create_training(
+            model,
+            rounds=arguments.rounds,
+            participants=self.ids,
+            aggregation=arguments.aggregation,
+            uncertainty="NONE" if arguments.uncertainty == "ENSEMBLE" else arguments.uncertainty,
+            options=self._options(),
+        )
+        self.actor.start(training)
+        follower = Follower(
+            self.actor,
+            training,
+            evaluate=lambda candidate: accuracy_of(candidate, self.held_out),
+            averaging_period=self._period,
+            check=self._check,
+        )
+        title = f"{arguments.aggregation}, {arguments.uncertainty}: {name}"
+        follower.follow(self.console, title, timeout=arguments.timeout)
+        return model
+
+    @property
+    def _period(self) -> int:
+        return DAISY_CHAIN_PERIOD if self.arguments.aggregation == "FedDC" else 1
+
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"epochs": self.arguments.epochs, "lr": 0.05, "batch_size": 16, "momentum": 0.9}
+        if self.arguments.aggregation == "FedProx":
+            options["mu"] = self.arguments.mu
+        if self.arguments.aggregation == "FedDC":
+            options["daisy_chain_period"] = DAISY_CHAIN_PERIOD
+        if self.arguments.uncertainty in ("MC_DROPOUT", "SWAG"):
+            options["uncertainty"] = UNCERTAINTY
+        return options
+
+    def _start_participants(self, stack: ExitStack) -> list[str]:
+        """Deal out the digits and start everyone in a process of its own; answers their user ids."""
+        arguments = self.arguments
+        indices = split_by_dirichlet(self.pool.y, arguments.participants, alpha=0.5, generator=self.generator)
+        for number, index in enumerate(indices, start=1):
+            data = self.folder / f"participant-{number}.npz"
+            self.shares.append(save_share(data, self.pool[index], self.generator))
+            command = [sys.executable, "-m", "examples.participant", "--server", self.server.url]
+            command += ["--username", f"participant-{number}", "--data", str(data), "--seed", str(number)]
+            command += ["--pull"] if arguments.pull else []
+            process = Process(
+                f"participant {number}",
+                command,
+                data.with_suffix(".log"),
+                talks=True,
+                environment={"FL_PASSWORD": secrets.token_urlsafe(16)},
+            )
+            stack.callback(process.end)
+            self.participants.append(process)
+        return [str(process.read_json(60.0)["id"]) for process in self.participants]
+
+    def _check(self) -> None:
+        for process in (self.server.process, *self.participants):
+            process.check()
+
+    def _alone(self) -> list[float]:
+        """Everyone's accuracy without the others, after the same number of local epochs."""
+        epochs = self.arguments.rounds * self._period * self.arguments.epochs
+        hyperparameters = Hyperparameters.of({"options": self._options()})
+        return [
+            accuracy_alone(
+                build_model(1000 * self.arguments.seed), share, self.held_out, hyperparameters, epochs=epochs
+            )
+            for share in self.shares
+        ]
+
+
+def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--aggregation", choices=("FedAvg", "FedProx", "FedDC"), default="FedAvg")
+    parser.add_argument("--uncertainty", choices=("NONE", "MC_DROPOUT", "SWAG", "ENSEMBLE"), default="NONE")
+    parser.add_argument("--rounds", type=int, default=10, help="how many times the global model is averaged")
+    parser.add_argument("--participants", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=3, help="local epochs of a round")
+    parser.add_argument("--mu", type=float, default=0.01, help="weight of FedProx's proximal term")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--goal", type=float, default=0.93, help="the accuracy to reach")
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds that one training may take")
+    parser.add_argument("--port", type=int, default=0, help="port of the server; 0: any free one")
+    parser.add_argument("--pull", action="store_true", help="participants fetch their notifications")
+    parser.add_argument("--pickled", action="store_true", help="upload a pickled module instead of TorchScript")
+    parser.add_argument("--keep", action="store_true", help="leave the server running, with a login for its admin")
+    return parser.parse_args(words)
+
+
+def _say_goodbye(console: Console, server: LocalServer, folder: Path) -> None:
+    """Name everything that is needed to look around, and to clean up."""
+    name, password = server.create_admin()
+    console.print(f"The server goes on: {server.url}/admin/  user [bold]{name}[/]  password [bold]{password}[/]")
+    console.print(f"End it with: kill {server.process.pid}   its files: {folder}", soft_wrap=True)
+
+
+def main() -> int:
+    """Run the demonstration; see the module's text for the exit code."""
+    arguments = parse_arguments()
+    console = Console()
+    torch.set_num_threads(1)  # the participants need the other processors
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    folder = Path(tempfile.mkdtemp(prefix="fl-demo-"))
+    with ExitStack() as stack:
+        if not arguments.keep:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            demonstration = Demonstration(arguments, console, folder, stack)
+            reached = demonstration.run()
+            if arguments.keep:
+                _say_goodbye(console, demonstration.server, folder)
+        except (ProcessFailed, TrainingFailed, Refused, Unreachable, UnreadableModel, ValueError) as error:
+            console.print(f"[bold red]The demonstration failed.[/] {type(error).__name__}", highlight=False)
+            console.print(str(error), markup=False, highlight=False)
+            return 1
+    return 0 if reached else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""The demonstration's data and model: scikit-learn's handwritten digits, split unevenly among the participants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.datasets import load_digits
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+CLASSES = 10
+PIXELS = 64
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images of shape (samples, 64), each pixel in 0..1, and their classes of shape (samples,)."""
+
+    x: Floats
+    y: Ints
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: Ints) -> Samples:
+        return Samples(self.x[index], self.y[index])
+
+
+def load_samples() -> Samples:
+    """All 1797 digits."""
+    digits = load_digits()
+    return Samples((digits.data / 16).astype(np.float32), digits.target.astype(np.int64))
+
+
+def hold_out(samples: Samples, share: float, generator: np.random.Generator) -> tuple[Samples, Samples]:
+    """Split at random into what is kept and what is held out (a share of it, at least one sample)."""
+    order = generator.permutation(len(samples))
+    size = max(1, round(share * len(samples)))
+    return samples[order[size:]], samples[order[:size]]
+
+
+def split_by_dirichlet(
+    labels: Ints, parts: int, *, alpha: float, generator: np.random.Generator, smallest: int = 10
+) -> list[Ints]:
+    """Deal the indices of samples to `parts` participants, each class in proportions drawn from Dirichlet(alpha).
+
+    The smaller alpha, the more unequal the shares of a class (Hsu et al. 2019). Who got fewer than `smallest` is given
+    samples by the one who has most.
+
+    Raises:
+        ValueError: there are not enough samples for everyone to have `smallest`.
+    """
+    if len(labels) < parts * smallest:
+        raise ValueError(f"{len(labels)} samples are too few for {parts} participants with {smallest} each")
+    shares: list[list[int]] = [[] for _ in range(parts)]
+    for label in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        ends = np.cumsum(generator.dirichlet([alpha] * parts)) * len(members)
+        for share, piece in zip(shares, np.split(members, ends[:-1].astype(int)), strict=True):
+            share.extend(piece.tolist())
+    for share in shares:
+        while len(share) < smallest:
+            share.append(max(shares, key=len).pop())
+    return [np.array(sorted(share), dtype=np.int64) for share in shares]
+
+
+def save_share(path: Path, samples: Samples, generator: np.random.Generator) -> Samples:
+    """Write one participant's file, a seventh of it for its own tests; answers what it trains on."""
+    train, test = hold_out(samples, 1 / 7, generator)
+    np.savez(path, x=train.x, y=train.y, test_x=test.x, test_y=test.y)
+    return train
+
+
+def upside_down(images: Floats) -> Floats:
+    """Turn images of 8 by 8 by 180°: their pixels in reverse."""
+    return np.ascontiguousarray(images[:, ::-1])
+
+
+def noise(count: int, generator: np.random.Generator) -> Floats:
+    """Images whose every pixel is uniform in 0..1."""
+    return generator.random((count, PIXELS)).astype(np.float32)
+
+
+def build_model(seed: int, *, hidden: int = 128, dropout: float = 0.3) -> torch.nn.Sequential:
+    """A perceptron with two hidden layers and dropout between them; its outputs are logits."""
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(
+        torch.nn.Linear(PIXELS, hidden),
+        torch.nn.ReLU(),
+        torch.nn.Dropout(dropout),
+        torch.nn.Linear(hidden, hidden),
+        torch.nn.ReLU(),
+        torch.nn.Dropout(dropout),
+        torch.nn.Linear(hidden, CLASSES),
+    )

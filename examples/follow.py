@@ -1,0 +1,153 @@
+"""Follows a running training and shows it live: rounds, updates arrived, accuracy, time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import fmean
+
+import torch
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from examples.actor import ActorClient
+from examples.client import Refused
+from examples.model_files import load_model
+
+POLL = 0.2
+"""Seconds between two looks."""
+
+
+class TrainingFailed(Exception):
+    """The training did not reach its end."""
+
+
+@dataclass
+class Round:
+    """What is known of one round; accuracies are of the model that it led to."""
+
+    number: int
+    updates: int = 0
+    reported: float | None = None
+    held_out: float | None = None
+    seconds: float = 0.0
+
+
+class Follower:
+    """Looks at a training again and again until it ends."""
+
+    def __init__(
+        self,
+        actor: ActorClient,
+        training_id: str,
+        *,
+        evaluate: Callable[[torch.nn.Module], float],
+        averaging_period: int = 1,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """
+        Args:
+            evaluate: the accuracy of a model.
+            averaging_period: how many rounds it takes to change the global model (under FedDC more than one).
+            check: raises when there is no use in waiting any longer.
+        """
+        self._actor, self._training_id = actor, training_id
+        self._evaluate, self._period, self._check = evaluate, averaging_period, check
+        training = actor.training(training_id)
+        self._model_id = str(training["model"])
+        self._first = actor.round_of(training_id, self._model_id)
+        self._expected = len(training["participants"])
+        self.target = int(training["target_num_updates"])
+        self.rounds = [Round(self._first + 1)]
+        self._started = time.monotonic()
+
+    def follow(self, console: Console, title: str, *, timeout: float) -> list[Round]:
+        """Show the training until it is completed; answers its rounds.
+
+        Raises:
+            TrainingFailed: it went into state E, or the timeout (in seconds) has passed.
+        """
+        deadline = time.monotonic() + timeout
+        with _shown(console, lambda: self.table(title)) as show:
+            while not self._look():
+                if time.monotonic() > deadline:
+                    raise TrainingFailed(f"not completed after {timeout:.0f} s. {self._reason()}")
+                show()
+                self._check()
+                time.sleep(POLL)
+            show()
+        return self.rounds
+
+    def table(self, title: str) -> Table:
+        """The rounds as a table."""
+        table = Table(title=title)
+        for heading in ("round", "updates", "accuracy at the participants", "on held-out digits", "seconds"):
+            table.add_column(heading, justify="right")
+        for row in self.rounds:
+            table.add_row(
+                f"{row.number - self._first}/{self.target}",
+                f"{row.updates}/{self._expected}",
+                _figure(row.reported),
+                _figure(row.held_out),
+                f"{row.seconds:.1f}",
+            )
+        return table
+
+    def _look(self) -> bool:
+        """One look at the server: is the training completed?"""
+        training = self._actor.training(self._training_id)
+        number = self._actor.round_of(self._training_id, self._model_id)
+        current = self.rounds[-1]
+        current.seconds = time.monotonic() - self._started
+        if number >= current.number:
+            self._close_rounds(number)
+        elif training["state"] == "O":
+            current.updates = max(current.updates, training["local_models_arrived"])
+        if training["state"] == "E":
+            raise TrainingFailed(f"the training is in state E. {self._reason()}")
+        if training["state"] == "C":
+            self.rounds = [row for row in self.rounds if row.number <= number]
+            self._read_reports()
+        return bool(training["state"] == "C")
+
+    def _close_rounds(self, number: int) -> None:
+        """The model has reached round `number`: everything up to it is done."""
+        self.rounds[-1].updates = self._expected
+        for missed in range(self.rounds[-1].number + 1, number + 1):
+            self.rounds.append(Round(missed, updates=self._expected))
+        if (number - self._first) % self._period == 0:
+            module = load_model(self._actor.download(self._model_id))
+            # Only if the round has not moved on meanwhile is the file certain to be that of this round.
+            if self._actor.round_of(self._training_id, self._model_id) == number:
+                self.rounds[-1].held_out = self._evaluate(module)
+        self._read_reports()
+        self.rounds.append(Round(number + 1))
+        self._started = time.monotonic()
+
+    def _read_reports(self) -> None:
+        """Take the participants' test results, each participant's weighing the same."""
+        reports = self._actor.metrics(self._model_id, "accuracy")
+        for row in self.rounds:
+            if row.number in reports:
+                row.reported = fmean(reports[row.number].values())
+
+    def _reason(self) -> str:
+        """What the server says about the training's standstill."""
+        try:
+            status = self._actor.call("GET", f"/trainings/{self._training_id}/status/").text
+        except Refused:
+            return ""
+        return f"The server says: {status}"
+
+
+@contextmanager
+def _shown(console: Console, render: Callable[[], Table]) -> Iterator[Callable[[], None]]:
+    with Live(render(), console=console, auto_refresh=False) as live:
+        yield lambda: live.update(render(), refresh=True)
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

@@ -1,0 +1,158 @@
+"""A participant: waits for the server's notifications, trains on its own data, sends back updates and test results.
+
+    FL_PASSWORD=… python -m examples.participant --server http://127.0.0.1:8000 --username anna --data anna.npz
+
+It registers itself, prints its user id as JSON and works until it gets SIGTERM or Ctrl-C. The data are a numpy archive
+with x, y, test_x and test_y. To write your own, keep `Participant` and put your work into a `Learner`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from examples.client import ParticipantClient, Refused, Unreachable
+from examples.inbox import Agenda, Listener, Notification, Poller
+from examples.model_files import UnreadableModel, load_model, save_model, save_tensor
+from examples.training import Learner
+
+logger = logging.getLogger(__name__)
+
+
+class Participant:
+    """Does what the notifications ask for, one after the other."""
+
+    def __init__(self, client: ParticipantClient, learner: Learner, *, trust: bool = False) -> None:
+        """`trust`: load models of any class, and so run the coordinator's code (see `load_model`)."""
+        self._client, self._learner, self._trust = client, learner, trust
+        self._trainings: dict[str, dict[str, Any]] = {}
+        self._handlers: dict[str, Callable[[Notification], None]] = {
+            "TRAINING_START": self._start,
+            "UPDATE_ROUND_START": self._update,
+            "SWAG_ROUND_START": self._collect_moments,
+            "MODEL_TEST_ROUND": self._test,
+            "TRAINING_FINISHED": self._forget,
+            "CLIENT_REMOVED": self._forget,
+        }
+
+    def work(self, agenda: Agenda) -> None:
+        """Work until the agenda is closed. What fails is logged, and the next notification gets its turn."""
+        while (notification := agenda.get()) is not None:
+            self.handle(notification)
+
+    def handle(self, notification: Notification) -> None:
+        """Do what one notification asks for."""
+        name = f"{notification.type} of training {notification.training}"
+        handler = self._handlers.get(notification.type)
+        if handler is None:
+            logger.warning("%s: unknown type, ignored", name)
+            return
+        try:
+            handler(notification)
+        except Refused as refusal:
+            if refusal.is_superseded:
+                logger.info("%s: the round is over (%s)", name, refusal.sentence)
+            else:
+                logger.warning("%s: the server refused: %s", name, refusal)
+        except (Unreachable, UnreadableModel) as error:
+            logger.error("%s: %s", name, error)
+        except (RuntimeError, ValueError):
+            # What torch raises where model and data do not fit together; the next training may be a better one.
+            logger.exception("%s: training failed", name)
+        else:
+            logger.info("%s: done", name)
+
+    def _start(self, notification: Notification) -> None:
+        self._trainings[notification.training] = self._client.training(notification.training)
+
+    def _update(self, notification: Notification) -> None:
+        training, module = self._prepare(notification)
+        self._learner.train(module, training, notification.round)
+        # The id in the notification, not that of the global model: FedDC passes on another participant's update.
+        self._client.send_update(notification.model, notification.round, self._learner.sample_size, save_model(module))
+
+    def _collect_moments(self, notification: Notification) -> None:
+        training, module = self._prepare(notification)
+        first, second = self._learner.moments(module, training, notification.round)
+        self._client.send_moments(
+            notification.model,
+            notification.round,
+            self._learner.sample_size,
+            save_tensor(first),
+            save_tensor(second),
+        )
+
+    def _test(self, notification: Notification) -> None:
+        _, module = self._prepare(notification)
+        self._client.send_metrics(notification.model, self._learner.evaluate(module))
+
+    def _forget(self, notification: Notification) -> None:
+        self._trainings.pop(notification.training, None)
+
+    def _prepare(self, notification: Notification) -> tuple[dict[str, Any], torch.nn.Module]:
+        """The training's settings, asked for once, and the model."""
+        if notification.training not in self._trainings:
+            self._start(notification)
+        module = load_model(self._client.download(notification.model), trust=self._trust)
+        return self._trainings[notification.training], module
+
+
+def load_learner(path: str, *, seed: int) -> Learner:
+    """Read a participant's data: x of shape (samples, …), y of shape (samples,), and the same for testing."""
+    with np.load(path) as data:
+        inputs = [torch.from_numpy(data[name]).float() for name in ("x", "test_x")]
+        targets = [torch.from_numpy(data[name]).long() for name in ("y", "test_y")]
+    return Learner(inputs[0], targets[0], inputs[1], targets[1], seed=seed)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--server", required=True, help="address of the server, such as http://127.0.0.1:8000")
+    parser.add_argument("--username", required=True, help="the password is read from the environment, FL_PASSWORD")
+    parser.add_argument("--data", required=True, help="numpy archive with x, y, test_x, test_y")
+    parser.add_argument("--pull", action="store_true", help="fetch notifications instead of listening for them")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0: any free one")
+    parser.add_argument("--endpoint", default="", help="address under which the server reaches this listener")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--trust-coordinator", action="store_true", help="run model classes from outside torch.nn")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Register, listen or fetch, and work until told to stop."""
+    arguments = parse_arguments()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    torch.set_num_threads(1)  # several participants share a machine in the demonstration
+    agenda, client = Agenda(), ParticipantClient(arguments.server)
+
+    def end(*_: object) -> None:
+        agenda.close()
+        client.give_up()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    learner = load_learner(arguments.data, seed=arguments.seed)
+    listener = None if arguments.pull else Listener(agenda.put, host=arguments.host, port=arguments.port)
+    endpoint = arguments.endpoint or (listener.url() if listener else "")
+    user = client.sign_in(arguments.username, os.environ["FL_PASSWORD"], message_endpoint=endpoint, client=True)
+    poller = None if listener else Poller(client, agenda.put)
+    print(json.dumps({"id": user["id"]}), flush=True)
+    Participant(client, learner, trust=arguments.trust_coordinator).work(agenda)
+    for part in (poller, listener, client):
+        if part is not None:
+            part.close()
+
+
+if __name__ == "__main__":
+    main()
