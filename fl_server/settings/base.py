@@ -196,6 +196,7 @@ FL_EMBEDDED_WORKER_THREADS = env.integer("FL_EMBEDDED_WORKER_THREADS", 8, least=
 # --- Celery ----------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = FL_REDIS_LOCATION or "memory://localhost/"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives any pause of its broker
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any]
 if FL_EMBEDDED:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.05}
@@ -206,6 +207,7 @@ else:
         "socket_connect_timeout": 2,
         "socket_timeout": 5,
         "max_retries": 1,
+        "interval_start": 0.1,
     }
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_ACCEPT_CONTENT = ["json"]

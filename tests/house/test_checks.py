@@ -1,0 +1,116 @@
+"""What the system checks say of the settings."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from pytest_django import Settings
+
+from fl_server import checks
+from tests.server_process import REPOSITORY, server_environment
+
+
+def ids() -> list[str | None]:
+    return [message.id for check in checks.ALL if check is not checks.check_sandbox for message in check()]
+
+
+@pytest.fixture(autouse=True)
+def laptop(settings: Settings) -> None:
+    """One process on SQLite, with nothing else set."""
+    settings.FL_PRODUCTION = False
+    settings.FL_EMBEDDED = True
+    settings.FL_SECRET_KEY_IS_LOCAL = True
+    settings.DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3"}}
+
+
+@pytest.fixture
+def machines(settings: Settings) -> None:
+    """Several machines in production, as they should be set up."""
+    settings.FL_PRODUCTION = True
+    settings.FL_EMBEDDED = False
+    settings.FL_SECRET_KEY_IS_LOCAL = False
+    settings.FL_SHARED_FILES = True
+    settings.DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql"}}
+
+
+def test_a_laptop_with_nothing_set_is_fine() -> None:
+    assert ids() == []
+
+
+def test_one_process_in_production_is_fine(settings: Settings) -> None:
+    settings.FL_PRODUCTION = True
+    assert ids() == []
+
+
+def test_several_machines_that_share_what_they_must_are_fine(machines: None) -> None:
+    assert ids() == []
+
+
+def test_redis_without_postgres_is_refused(settings: Settings) -> None:
+    settings.FL_EMBEDDED = False
+    assert ids() == ["fl_server.E001"]
+    with pytest.raises(ImproperlyConfigured, match=r"fl_server\.E001.*FL_POSTGRES_HOST"):
+        checks.refuse_misconfiguration()
+
+
+def test_a_data_folder_that_cannot_be_written_is_refused(settings: Settings) -> None:
+    settings.FL_DATA_DIR_PROBLEM = "The data folder /nowhere cannot be made."
+    assert ids() == ["fl_server.E002"]
+
+
+def test_each_malformed_variable_is_an_error(settings: Settings) -> None:
+    settings.FL_ENVIRONMENT_PROBLEMS = ["A is wrong.", "B is wrong."]
+    assert ids() == ["fl_server.E003", "fl_server.E003"]
+
+
+def test_a_secret_key_of_one_machine_is_a_warning_where_there_are_several(machines: None, settings: Settings) -> None:
+    settings.FL_SECRET_KEY_IS_LOCAL = True
+    assert ids() == ["fl_server.W001"]
+
+
+def test_files_that_may_be_on_one_machine_alone_are_a_warning(machines: None, settings: Settings) -> None:
+    settings.FL_SHARED_FILES = False
+    assert ids() == ["fl_server.W002"]
+    settings.FL_S3_BUCKET = "models"
+    assert ids() == []
+
+
+def test_origins_without_bounds_are_a_warning_in_production(settings: Settings) -> None:
+    settings.CORS_ALLOW_ALL_ORIGINS = True
+    assert ids() == []
+    settings.FL_PRODUCTION = True
+    assert ids() == ["fl_server.W003"]
+
+
+def test_every_message_has_a_hint(machines: None, settings: Settings) -> None:
+    settings.FL_SECRET_KEY_IS_LOCAL = True
+    settings.FL_SHARED_FILES = False
+    settings.CORS_ALLOW_ALL_ORIGINS = True
+    settings.FL_DATA_DIR_PROBLEM = "x"
+    settings.FL_ENVIRONMENT_PROBLEMS = ["x"]
+    settings.DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3"}}
+    messages = [message for check in checks.ALL for message in check()]
+    assert len({message.id for message in messages}) >= 6
+    assert all(message.hint for message in messages)
+
+
+@pytest.mark.parametrize("command", ["worker", "beat"])
+@pytest.mark.parametrize(
+    ("variables", "sentence"), [({}, "FL_REDIS_HOST"), ({"FL_REDIS_HOST": "127.0.0.1"}, "fl_server.E001")]
+)
+def test_celery_refuses_to_start_where_it_could_not_work(
+    tmp_path: Path, command: str, variables: dict[str, str], sentence: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "fl_server", command],
+        cwd=REPOSITORY,
+        env=server_environment(tmp_path) | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert sentence in done.stderr

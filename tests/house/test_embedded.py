@@ -1,0 +1,79 @@
+"""The Celery worker and the clock inside a process."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from celery import Celery
+from pytest_django import Settings
+
+from fl_server.embedded import SWEEP_TASK, EmbeddedWorker
+
+PATIENCE = 20.0
+
+
+class Tasks:
+    """An app with a broker of its own, and tasks that tell when they run."""
+
+    def __init__(self) -> None:
+        self.app = Celery("embedded-test", broker="memory://localhost/", set_as_current=False, fixups=[])
+        self.app.conf.update(
+            broker_transport_options={"polling_interval": 0.01},
+            task_ignore_result=True,
+            worker_enable_remote_control=False,
+            worker_hijack_root_logger=False,
+        )
+        self.sweeps = threading.Semaphore(0)
+        self.begun = threading.Event()
+        self.may_end = threading.Event()
+        self.ended = threading.Event()
+        self.app.task(name=SWEEP_TASK, shared=False)(self.sweeps.release)
+        self.long_task = self.app.task(name="long", shared=False)(self._run_long)
+
+    def _run_long(self) -> None:
+        self.begun.set()
+        assert self.may_end.wait(PATIENCE)
+        self.ended.set()
+
+
+@pytest.fixture
+def tasks() -> Tasks:
+    return Tasks()
+
+
+@pytest.fixture
+def worker(tasks: Tasks, settings: Settings) -> Iterator[EmbeddedWorker]:
+    settings.FL_SWEEP_SECONDS = 0.1
+    settings.FL_EMBEDDED_WORKER_THREADS = 2
+    worker = EmbeddedWorker(tasks.app)
+    worker.start()
+    yield worker
+    tasks.may_end.set()
+    assert worker.stop(PATIENCE)
+
+
+def test_a_sweep_runs_at_the_start_and_then_again_and_again(tasks: Tasks, worker: EmbeddedWorker) -> None:
+    for _ in range(3):
+        assert tasks.sweeps.acquire(timeout=PATIENCE)
+
+
+def test_tasks_run_in_this_process(tasks: Tasks, worker: EmbeddedWorker) -> None:
+    tasks.long_task.delay()
+    assert tasks.begun.wait(PATIENCE)
+    tasks.may_end.set()
+    assert tasks.ended.wait(PATIENCE)
+
+
+def test_a_stop_lets_the_running_task_end(tasks: Tasks, worker: EmbeddedWorker) -> None:
+    tasks.long_task.delay()
+    assert tasks.begun.wait(PATIENCE)
+    threading.Timer(0.3, tasks.may_end.set).start()
+    assert worker.stop(PATIENCE)
+    assert tasks.ended.is_set()
+    assert not worker.is_alive()
+
+
+def test_a_stop_does_not_wait_for_ever(tasks: Tasks, worker: EmbeddedWorker) -> None:
+    tasks.long_task.delay()
+    assert tasks.begun.wait(PATIENCE)
+    assert worker.stop(0.1) is False

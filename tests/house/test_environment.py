@@ -1,0 +1,71 @@
+"""Settings read from environment variables."""
+
+from pathlib import Path
+
+import pytest
+
+from fl_server.settings.environment import Environment
+
+
+def test_a_variable_that_is_not_set_or_empty_gives_the_default() -> None:
+    env = Environment({"EMPTY": "", "BLANK": "  "})
+    assert env.text("MISSING", "a") == "a"
+    assert env.text("EMPTY", "a") == "a"
+    assert env.integer("BLANK", 7) == 7
+    assert env.problems == []
+
+
+def test_a_secret_comes_from_the_file_that_its_file_variable_names_without_the_final_newline(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("$ecret with = signs\n", encoding="utf-8")
+    env = Environment({"PASSWD_FILE": str(secret), "PASSWD": "the file wins"})
+    assert env.text("PASSWD") == "$ecret with = signs"
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_and_not_a_traceback(tmp_path: Path) -> None:
+    env = Environment({"PASSWD_FILE": str(tmp_path / "missing")})
+    assert env.text("PASSWD", "") == ""
+    assert len(env.problems) == 1
+    assert "PASSWD_FILE" in env.problems[0]
+
+
+def test_lines_are_stripped_and_empty_ones_dropped() -> None:
+    assert Environment({"HOSTS": "a.example\n\n  b.example \n"}).lines("HOSTS") == ["a.example", "b.example"]
+
+
+def test_words_may_stand_on_lines_or_between_commas() -> None:
+    assert Environment({"NAMES": "a.B, c.D\ne.F"}).words("NAMES") == ["a.B", "c.D", "e.F"]
+
+
+@pytest.mark.parametrize(("word", "value"), [("1", True), ("TRUE", True), ("on", True), ("0", False), ("No", False)])
+def test_booleans_are_words(word: str, value: bool) -> None:
+    env = Environment({"FLAG": word})
+    assert env.boolean("FLAG", not value) is value
+    assert env.problems == []
+
+
+@pytest.mark.parametrize("word", ["ten", "1.5", "-1", "1e400", "nan"])
+def test_a_malformed_whole_number_leaves_the_default_and_a_sentence(word: str) -> None:
+    env = Environment({"COUNT": word})
+    assert env.integer("COUNT", 3) == 3
+    assert env.problems == [f"COUNT must be a whole number of at least 0, not {word!r}."]
+
+
+@pytest.mark.parametrize("word", ["inf", "nan", "-0.5", "5 s"])
+def test_a_malformed_time_leaves_the_default_and_a_sentence(word: str) -> None:
+    env = Environment({"WAIT": word})
+    assert env.seconds("WAIT", 2.5) == 2.5
+    assert env.problems == [f"WAIT must be a number of at least 0.0, not {word!r}."]
+
+
+def test_a_list_of_times_is_taken_as_a_whole_or_not_at_all() -> None:
+    assert Environment({"PAUSES": "2, 8,0.5"}).all_seconds("PAUSES", [1]) == [2, 8, 0.5]
+    env = Environment({"PAUSES": "2,x,8"})
+    assert env.all_seconds("PAUSES", [1]) == [1]
+    assert len(env.problems) == 1
+
+
+def test_a_flag_that_is_no_word_of_yes_or_no_leaves_the_default_and_a_sentence() -> None:
+    env = Environment({"FLAG": "maybe"})
+    assert env.boolean("FLAG", True) is True
+    assert env.problems == ["FLAG must be true or false, not 'maybe'."]

@@ -1,0 +1,120 @@
+"""`manage.py serve`, as a process."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tests.server_process import REPOSITORY, ServerProcess, server_environment
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "var"
+
+
+def run_manage(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_new_folder_is_all_it_takes_to_serve_api_admin_and_static_files(data_dir: Path) -> None:
+    with ServerProcess(data_dir) as server:
+        assert requests.get(f"{server.base_url}/api/users/", timeout=30).status_code == 401
+        login = requests.get(f"{server.base_url}/admin/", timeout=30)
+        assert login.status_code == 200
+        assert "csrfmiddlewaretoken" in login.text
+        style = requests.get(f"{server.base_url}/static/admin/css/base.css", timeout=30)
+        assert style.headers["Content-Type"].startswith("text/css")
+        swagger = "drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
+        assert requests.head(f"{server.base_url}/static/{swagger}", timeout=30).status_code == 200
+    assert (data_dir / "db.sqlite3").exists()
+
+
+@pytest.mark.parametrize("with_signal", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_cleanly_when_told_to(data_dir: Path, with_signal: signal.Signals) -> None:
+    with ServerProcess(data_dir) as server:
+        children = psutil.Process(server.pid).children(recursive=True)
+        # A kept-alive connection without a request must not hold up the end.
+        with requests.Session() as session:
+            session.get(f"{server.base_url}/admin/", timeout=30)
+            assert server.stop(with_signal) == 0
+        assert children
+        assert not any(child.is_running() for child in children)
+        assert server.errors() == ""
+
+
+def test_a_second_server_on_the_same_folder_is_refused_with_a_sentence(data_dir: Path) -> None:
+    with ServerProcess(data_dir):
+        second = run_manage("serve", "--port", "0", environment=server_environment(data_dir))
+    assert second.returncode == 1
+    assert second.stdout == ""
+    assert second.stderr.startswith(f"CommandError: Another server is running on the data folder {data_dir}")
+    assert "Traceback" not in second.stderr
+
+
+def test_a_server_that_was_killed_can_be_started_again_at_once(data_dir: Path) -> None:
+    with ServerProcess(data_dir) as server:
+        assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+    with ServerProcess(data_dir) as server:
+        assert requests.get(f"{server.base_url}/admin/", timeout=30).status_code == 200
+
+
+def test_a_worker_that_was_killed_is_replaced(data_dir: Path) -> None:
+    with ServerProcess(data_dir) as server:
+        [worker] = psutil.Process(server.pid).children()
+        worker.kill()
+        # The connection waits in the queue of the listening socket, which the first process holds.
+        assert requests.get(f"{server.base_url}/admin/", timeout=60).status_code == 200
+        assert [child.pid for child in psutil.Process(server.pid).children()] != [worker.pid]
+
+
+def test_more_processes_than_one_are_refused_without_a_broker(data_dir: Path) -> None:
+    done = run_manage("serve", "--workers", "2", environment=server_environment(data_dir))
+    assert done.returncode == 1
+    assert "FL_REDIS_HOST" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--threads", "0"], ["--port", "65536"], ["--workers", "0"]])
+def test_arguments_that_make_no_sense_are_refused(data_dir: Path, arguments: list[str]) -> None:
+    done = run_manage("serve", *arguments, environment=server_environment(data_dir))
+    assert done.returncode == 1
+    assert done.stderr.startswith("CommandError")
+
+
+def test_a_port_that_is_taken_is_named(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run_manage("serve", "--port", str(port), environment=server_environment(data_dir))
+    assert done.returncode == 1
+    assert str(port) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_malformed_setting_is_a_sentence_with_an_id(data_dir: Path) -> None:
+    environment = server_environment(data_dir) | {"FL_WEB_THREADS": "many"}
+    done = run_manage("serve", "--port", "0", environment=environment)
+    assert done.returncode == 1
+    assert "fl_server.E003" in done.stderr
+    assert "FL_WEB_THREADS must be a whole number" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_does_not_answer_is_a_sentence(data_dir: Path) -> None:
+    environment = server_environment(data_dir) | {"FL_POSTGRES_HOST": "127.0.0.1", "FL_POSTGRES_PORT": "1"}
+    done = run_manage("serve", "--port", "0", environment=environment)
+    assert done.returncode == 1
+    assert done.stderr.startswith("CommandError: The database cannot be used")
+    assert "Traceback" not in done.stderr

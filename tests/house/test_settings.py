@@ -1,0 +1,139 @@
+"""The settings as the environment makes them, each read in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server_process import REPOSITORY, server_environment
+
+READ = """
+import json
+import sys
+from django.conf import settings
+print(json.dumps({name: getattr(settings, name) for name in sys.argv[1:]}, default=str))
+"""
+
+
+def read_settings(
+    data_dir: Path, *names: str, module: str = "fl_server.settings.production", **variables: str
+) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-c", READ, *names],
+        cwd=REPOSITORY,
+        env=server_environment(data_dir) | {"DJANGO_SETTINGS_MODULE": module} | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    settings: dict[str, Any] = json.loads(done.stdout)
+    return settings
+
+
+@pytest.mark.parametrize("module", ["fl_server.settings.development", "fl_server.settings.production"])
+def test_with_nothing_set_everything_lives_in_the_data_folder_and_debug_is_off(tmp_path: Path, module: str) -> None:
+    settings = read_settings(
+        tmp_path, "DEBUG", "DATABASES", "MEDIA_ROOT", "CELERY_BROKER_URL", "FL_EMBEDDED", "SECRET_KEY", module=module
+    )
+    assert settings["DEBUG"] is False
+    assert settings["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
+    assert settings["DATABASES"]["default"]["NAME"] == str(tmp_path / "db.sqlite3")
+    assert settings["DATABASES"]["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert settings["MEDIA_ROOT"] == str(tmp_path / "files")
+    assert settings["CELERY_BROKER_URL"].startswith("memory://")
+    assert settings["FL_EMBEDDED"] is True
+    assert settings["SECRET_KEY"] == (tmp_path / "secret_key").read_text(encoding="ascii")
+
+
+def test_postgres_and_redis_come_from_the_documented_variables(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("from a file\n", encoding="utf-8")
+    settings = read_settings(
+        tmp_path,
+        "DATABASES",
+        "CELERY_BROKER_URL",
+        "CACHES",
+        "FL_EMBEDDED",
+        FL_POSTGRES_HOST="db",
+        FL_POSTGRES_PASSWD_FILE=str(password),
+        FL_REDIS_HOST="redis",
+    )
+    database = settings["DATABASES"]["default"]
+    assert {key: database[key] for key in ("HOST", "PORT", "NAME", "USER", "PASSWORD")} == {
+        "HOST": "db",
+        "PORT": "5432",
+        "NAME": "demo",
+        "USER": "demo",
+        "PASSWORD": "from a file",
+    }
+    assert settings["CELERY_BROKER_URL"] == "redis://redis:6379/1"
+    assert settings["CACHES"]["default"]["LOCATION"] == "redis://redis:6379/1"
+    assert settings["FL_EMBEDDED"] is False
+
+
+def test_a_location_of_redis_goes_before_its_host(tmp_path: Path) -> None:
+    settings = read_settings(
+        tmp_path, "CELERY_BROKER_URL", FL_REDIS_LOCATION="redis://:secret@cache:7000/3", FL_REDIS_HOST="redis"
+    )
+    assert settings["CELERY_BROKER_URL"] == "redis://:secret@cache:7000/3"
+
+
+def test_celery_takes_json_only_and_runs_no_task_in_the_request(tmp_path: Path) -> None:
+    names = ("CELERY_ACCEPT_CONTENT", "CELERY_TASK_SERIALIZER", "CELERY_RESULT_SERIALIZER", "CELERY_TASK_ACKS_LATE")
+    assert list(read_settings(tmp_path, *names).values()) == [["json"], "json", "json", True]
+
+
+def test_keys_hosts_and_origins_are_one_a_line(tmp_path: Path) -> None:
+    settings = read_settings(
+        tmp_path,
+        "SECRET_KEY",
+        "SECRET_KEY_FALLBACKS",
+        "ALLOWED_HOSTS",
+        "CORS_ALLOWED_ORIGINS",
+        "CORS_ALLOWED_ORIGIN_REGEXES",
+        FL_DJANGO_SECRET_KEY="new",
+        FL_DJANGO_SECRET_KEY_FALLBACK="old\nolder",
+        FL_DJANGO_ALLOWED_HOSTS="fl.example.org\nfl.example.com",
+        CORS_ORIGIN_WHITELIST="https://a.example.org",
+        CORS_ALLOWED_ORIGIN_REGEXES=r"^https://\w+\.example\.org$",
+    )
+    assert settings["SECRET_KEY"] == "new"
+    assert settings["SECRET_KEY_FALLBACKS"] == ["old", "older"]
+    assert settings["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]", "web", "fl.example.org", "fl.example.com"]
+    assert settings["CORS_ALLOWED_ORIGINS"] == ["https://a.example.org"]
+    assert settings["CORS_ALLOWED_ORIGIN_REGEXES"] == [r"^https://\w+\.example\.org$"]
+    assert not (tmp_path / "secret_key").exists()
+
+
+def test_uploads_wait_on_the_disk_where_they_will_be_stored(tmp_path: Path) -> None:
+    settings = read_settings(tmp_path, "FILE_UPLOAD_TEMP_DIR", "MEDIA_ROOT", "FILE_UPLOAD_MAX_MEMORY_SIZE")
+    assert Path(settings["FILE_UPLOAD_TEMP_DIR"]).parent == Path(settings["MEDIA_ROOT"]).parent
+    assert settings["FILE_UPLOAD_MAX_MEMORY_SIZE"] <= 64 * 1024
+
+
+def test_a_bucket_puts_the_files_into_it(tmp_path: Path) -> None:
+    settings = read_settings(
+        tmp_path, "STORAGES", FL_S3_BUCKET="models", FL_S3_ENDPOINT_URL="http://s3:9000", FL_S3_SECRET_KEY="s"
+    )
+    options = settings["STORAGES"]["default"]["OPTIONS"]
+    assert options["bucket_name"] == "models"
+    assert options["endpoint_url"] == "http://s3:9000"
+    assert options["secret_key"] == "s"
+    assert options["file_overwrite"] is False
+
+
+def test_production_never_debugs_and_looks_at_passwords(tmp_path: Path) -> None:
+    settings = read_settings(tmp_path, "DEBUG", "AUTH_PASSWORD_VALIDATORS", "SECURE_SSL_REDIRECT", FL_DEBUG="true")
+    assert settings["DEBUG"] is False
+    assert len(settings["AUTH_PASSWORD_VALIDATORS"]) == 4
+    assert settings["SECURE_SSL_REDIRECT"] is False
+
+
+def test_cookies_travel_by_tls_alone_where_a_proxy_ends_it(tmp_path: Path) -> None:
+    names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE")
+    assert list(read_settings(tmp_path, *names).values()) == [False, False]
+    assert list(read_settings(tmp_path, *names, FL_BEHIND_TLS_PROXY="1").values()) == [True, True]
