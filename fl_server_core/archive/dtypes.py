@@ -45,11 +45,17 @@ STORAGE_DTYPES = {
     "UntypedStorage": "uint8",
 }
 """The element type by the class that a pickled storage names; an untyped one counts bytes."""
+_EXTENDED = frozenset(dtype for name, dtype in DTYPES.items() if name.startswith(("bfloat", "float8")))
 
 
 def is_floating(dtype: str) -> bool:
     """Whether values of this type may be infinite or not a number."""
     return dtype.startswith(("float", "bfloat", "complex"))
+
+
+def is_extended(dtype: np.dtype[Any]) -> bool:
+    """Whether numpy knows the type through ml_dtypes only."""
+    return dtype in _EXTENDED
 
 
 def is_finite(array: Array) -> Array:
