@@ -1,4 +1,4 @@
-"""Follows a running training and shows it live: rounds, updates arrived, accuracy, time."""
+"""Follows a running training and shows it: rounds, updates arrived, accuracy, time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -17,8 +18,10 @@ from examples.actor import ActorClient
 from examples.client import Refused
 from examples.model_files import load_model
 
-POLL = 0.2
-"""Seconds between two looks."""
+SHOWN = 15
+"""How many of the last rounds the table shows while the training runs."""
+SECONDS_PER_LINE = 10.0
+"""Where there is no terminal: how often a line is written."""
 
 
 class TrainingFailed(Exception):
@@ -47,15 +50,17 @@ class Follower:
         evaluate: Callable[[torch.nn.Module], float],
         averaging_period: int = 1,
         check: Callable[[], None] = lambda: None,
+        poll: float = 0.2,
     ) -> None:
         """
         Args:
             evaluate: the accuracy of a model.
             averaging_period: how many rounds it takes to change the global model (under FedDC more than one).
             check: raises when there is no use in waiting any longer.
+            poll: seconds between two looks.
         """
         self._actor, self._training_id = actor, training_id
-        self._evaluate, self._period, self._check = evaluate, averaging_period, check
+        self._evaluate, self._period, self._check, self._poll = evaluate, averaging_period, check, poll
         training = actor.training(training_id)
         self._model_id = str(training["model"])
         self._first = actor.round_of(training_id, self._model_id)
@@ -71,30 +76,32 @@ class Follower:
             TrainingFailed: it went into state E, or the timeout (in seconds) has passed.
         """
         deadline = time.monotonic() + timeout
-        with _shown(console, lambda: self.table(title)) as show:
+        with self._shown(console, title) as show:
             while not self._look():
                 if time.monotonic() > deadline:
                     raise TrainingFailed(f"not completed after {timeout:.0f} s. {self._reason()}")
                 show()
                 self._check()
-                time.sleep(POLL)
-            show()
+                time.sleep(self._poll)
         return self.rounds
 
-    def table(self, title: str) -> Table:
-        """The rounds as a table."""
+    def table(self, title: str, last: int = SHOWN) -> Table:
+        """The last rounds as a table."""
         table = Table(title=title)
-        for heading in ("round", "updates", "accuracy at the participants", "on held-out digits", "seconds"):
+        for heading in ("round", "updates", "accuracy at the participants", "on held-out data", "seconds"):
             table.add_column(heading, justify="right")
-        for row in self.rounds:
-            table.add_row(
-                f"{row.number - self._first}/{self.target}",
-                f"{row.updates}/{self._expected}",
-                _figure(row.reported),
-                _figure(row.held_out),
-                f"{row.seconds:.1f}",
-            )
+        for row in self.rounds[-last:]:
+            table.add_row(*self._cells(row))
         return table
+
+    def _cells(self, row: Round) -> tuple[str, ...]:
+        return (
+            f"{row.number - self._first}/{self.target}",
+            f"{row.updates}/{self._expected}",
+            _figure(row.reported),
+            _figure(row.held_out),
+            f"{row.seconds:.1f}",
+        )
 
     def _look(self) -> bool:
         """One look at the server: is the training completed?"""
@@ -118,14 +125,24 @@ class Follower:
         self.rounds[-1].updates = self._expected
         for missed in range(self.rounds[-1].number + 1, number + 1):
             self.rounds.append(Round(missed, updates=self._expected))
-        if (number - self._first) % self._period == 0:
-            module = load_model(self._actor.download(self._model_id))
-            # Only if the round has not moved on meanwhile is the file certain to be that of this round.
-            if self._actor.round_of(self._training_id, self._model_id) == number:
-                self.rounds[-1].held_out = self._evaluate(module)
+        self._evaluate_average(number)
         self._read_reports()
         self.rounds.append(Round(number + 1))
         self._started = time.monotonic()
+
+    def _evaluate_average(self, number: int) -> None:
+        """Test the newest average, once."""
+        averaged = self._last_average(number)
+        row = next((row for row in self.rounds if row.number == averaged), None)
+        if row is None or row.held_out is not None:
+            return
+        module = load_model(self._actor.download(self._model_id))
+        # Only if no other average was made meanwhile is the file certain to be this one.
+        if self._last_average(self._actor.round_of(self._training_id, self._model_id)) == averaged:
+            row.held_out = self._evaluate(module)
+
+    def _last_average(self, number: int) -> int:
+        return self._first + (number - self._first) // self._period * self._period
 
     def _read_reports(self) -> None:
         """Take the participants' test results, each participant's weighing the same."""
@@ -137,16 +154,30 @@ class Follower:
     def _reason(self) -> str:
         """What the server says about the training's standstill."""
         try:
-            status = self._actor.call("GET", f"/trainings/{self._training_id}/status/").text
+            status: Any = self._actor.call("GET", f"/trainings/{self._training_id}/status/").text
         except Refused:
             return ""
         return f"The server says: {status}"
 
+    @contextmanager
+    def _shown(self, console: Console, title: str) -> Iterator[Callable[[], None]]:
+        """A live table on a terminal, else a line now and then and the table at the end."""
+        if console.is_terminal:
+            with Live(self.table(title), console=console, auto_refresh=False) as live:
+                yield lambda: live.update(self.table(title), refresh=True)
+                live.update(self.table(title, last=max(SHOWN, 20)), refresh=True)
+            return
+        written = time.monotonic()
 
-@contextmanager
-def _shown(console: Console, render: Callable[[], Table]) -> Iterator[Callable[[], None]]:
-    with Live(render(), console=console, auto_refresh=False) as live:
-        yield lambda: live.update(render(), refresh=True)
+        def write() -> None:
+            nonlocal written
+            if time.monotonic() - written > SECONDS_PER_LINE:
+                written = time.monotonic()
+                number, updates, *_ = self._cells(self.rounds[-1])
+                console.print(f"{title}: round {number}, updates {updates}", highlight=False)
+
+        yield write
+        console.print(self.table(title, last=20))
 
 
 def _figure(value: float | None) -> str:

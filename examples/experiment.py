@@ -1,0 +1,99 @@
+"""What the reproductions share: a server of their own with a crowd of participants and an actor."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from examples.actor import ActorClient
+from examples.client import Refused, Unreachable
+from examples.crowd import Crowd
+from examples.follow import Follower, Round, TrainingFailed
+from examples.local_server import LocalServer, ProcessFailed
+from examples.model_files import UnreadableModel
+from examples.training import Learner
+
+FAILURES = (ProcessFailed, TrainingFailed, Refused, Unreachable, UnreadableModel, ValueError)
+POLL = 1.0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A running server, an actor and participants."""
+
+    console: Console
+    actor: ActorClient
+    crowd: Crowd
+    server: LocalServer
+
+    def train(
+        self,
+        title: str,
+        module: torch.nn.Module,
+        *,
+        rounds: int,
+        aggregation: str,
+        options: dict[str, Any],
+        evaluate: Callable[[torch.nn.Module], float],
+        timeout: float,
+    ) -> tuple[str, list[Round]]:
+        """Run one training to its end; answers the model's id and the rounds."""
+        model = self.actor.upload_model(module, title)
+        training = self.actor.create_training(
+            model, rounds=rounds, participants=self.crowd.ids, aggregation=aggregation, options=options
+        )
+        self.actor.start(training)
+        follower = Follower(
+            self.actor,
+            training,
+            evaluate=evaluate,
+            averaging_period=options.get("daisy_chain_period", 1),
+            check=self.server.process.check,
+            poll=POLL,
+        )
+        return model, follower.follow(self.console, title, timeout=timeout)
+
+
+@contextmanager
+def experiment(console: Console, learners: Sequence[Learner]) -> Iterator[Experiment]:
+    """Start a server in a temporary folder and let a crowd register; all of it is gone afterwards."""
+    logging.basicConfig(level=logging.WARNING)
+    torch.set_num_threads(1)
+    folder = Path(tempfile.mkdtemp(prefix="fl-experiment-"))
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        server = LocalServer(folder)
+        stack.callback(server.process.end)
+        server.wait_until_ready()
+        crowd = Crowd(server.url, learners)
+        stack.callback(crowd.close)
+        actor = ActorClient(server.url)
+        stack.callback(actor.close)
+        actor.sign_in("actor", secrets.token_urlsafe(16), actor=True)
+        yield Experiment(console, actor, crowd, server)
+
+
+def run(main: Callable[[Console], None]) -> int:
+    """Run an experiment's main function, and show what went wrong in a sentence; answers the exit code."""
+    console = Console()
+    try:
+        main(console)
+    except FAILURES as error:
+        console.print(f"[bold red]The experiment failed.[/] {type(error).__name__}", highlight=False)
+        console.print(str(error), markup=False, highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
