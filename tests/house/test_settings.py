@@ -1,6 +1,7 @@
 """The settings as the environment makes them, each read in a process of its own."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.server_process import REPOSITORY, server_environment
 
 READ = """
 import json
+import re
 import sys
 from django.conf import settings
 print(json.dumps({name: getattr(settings, name) for name in sys.argv[1:]}, default=str))
@@ -137,3 +139,10 @@ def test_cookies_travel_by_tls_alone_where_a_proxy_ends_it(tmp_path: Path) -> No
     names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE")
     assert list(read_settings(tmp_path, *names).values()) == [False, False]
     assert list(read_settings(tmp_path, *names, FL_BEHIND_TLS_PROXY="1").values()) == [True, True]
+
+
+def test_the_example_file_lists_every_variable_and_no_other() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "fl_server/settings").glob("*.py"))
+    read = set(re.findall(r'\benv\.\w+\(\s*"([A-Z0-9_]+)"', sources)) | {"DJANGO_SETTINGS_MODULE"}
+    example = (REPOSITORY / ".env.example").read_text(encoding="utf-8")
+    assert set(re.findall(r"^#?([A-Z0-9_]+)=", example, re.MULTILINE)) == read

@@ -1,0 +1,29 @@
+# One image for every process of the server: web, worker, notifier and beat differ in their command.
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    DJANGO_SETTINGS_MODULE=fl_server.settings.production \
+    FL_DATA_DIR=/data
+
+# An index with a CPU build of PyTorch makes the image several gigabytes smaller:
+# docker build --build-arg PIP_EXTRA_INDEX_URL=<address of that index> .
+ARG PIP_EXTRA_INDEX_URL=
+
+WORKDIR /app
+
+# Without the packages beside it this installs the dependencies alone: a layer that changes in the code leave in place.
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+RUN pip install -c constraints.txt '.[s3]'
+
+COPY . .
+
+RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin fl \
+    && install --directory --owner fl --group fl --mode 0700 /data
+USER fl
+VOLUME /data
+EXPOSE 8000
+
+CMD ["python", "manage.py", "serve", "--host", "0.0.0.0", "--port", "8000"]
