@@ -22,7 +22,6 @@ class AveragingClosing(Closing):
         with opened([template, *models]) as (first, *sources), scratch_path() as path:
             with ArchiveWriter(first, path) as writer:
                 aggregation.aggregate_archives(sources, self.sample_sizes, writer, heartbeat=self.claim.heartbeat)
-                writer.finish()
             self.name = files.store_path(path)
 
     def write(self, training: Training) -> None:

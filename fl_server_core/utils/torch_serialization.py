@@ -6,6 +6,7 @@ Loading a module runs its code. The server itself never calls these functions: i
 from __future__ import annotations
 
 import io
+import zipfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -99,11 +100,19 @@ def _load(content: bytes) -> object:
 
     import torch
 
+    buffer = io.BytesIO(content)
     try:
-        return torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]
-    except RuntimeError:
-        pass
-    try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)
+        if _is_scripted(content):
+            return torch.jit.load(buffer, map_location="cpu")  # type: ignore[no-untyped-call]
+        return torch.load(buffer, map_location="cpu", weights_only=False)
     except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
         raise ValueError(f"The file cannot be loaded: {error}") from error
+
+
+def _is_scripted(content: bytes) -> bool:
+    """TorchScript archives have their constants in a record of its own."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except zipfile.BadZipFile:
+        return False

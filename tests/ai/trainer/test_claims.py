@@ -1,0 +1,122 @@
+from datetime import timedelta
+
+import pytest
+from django.core.files.storage import default_storage
+from django.utils import timezone
+from pytest_django import Settings
+
+from fl_server_ai.trainer import ModelTrainer
+from fl_server_ai.trainer.averaging import AveragingClosing
+from fl_server_ai.trainer.claims import MAX_ATTEMPTS, Claim, ClaimLost
+from fl_server_core.exceptions import WrongRound
+from fl_server_core.models import EventKind, Training
+from fl_server_core.models.training_event import TrainingEvent
+from fl_server_core.services.files import NewFiles
+from fl_server_core.services.rounds import lock_training
+from fl_server_core.services.trainings import remove_participants, stop_training
+from tests.ai.trainer.world import World
+
+pytestmark = pytest.mark.django_db
+
+
+def full_round(world: World) -> Claim:
+    """A round in which all updates are there, claimed by a worker that then says nothing."""
+    for who in range(len(world.people)):
+        world.update(who, float(who + 1))
+    training = lock_training(world.training.pk)
+    assert training is not None
+    return Claim.take(training, world.round)
+
+
+def let_the_lease_run_out(world: World) -> None:
+    Training.objects.filter(pk=world.training.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+def stored_files() -> set[str]:
+    folders, _files = default_storage.listdir("models") if default_storage.exists("models") else ([], [])
+    return {name for folder in folders for name in default_storage.listdir(f"models/{folder}")[1]}
+
+
+def test_a_claimed_round_is_left_to_its_worker_until_the_lease_runs_out() -> None:
+    world = World().start()
+    full_round(world)
+    world.advance()
+    assert world.round == 0
+    let_the_lease_run_out(world)
+    world.advance()
+    assert world.round == 1
+    assert world.weight == pytest.approx(2.0)
+    assert EventKind.TAKEN_OVER in world.events()
+
+
+def test_a_worker_that_lost_its_claim_writes_nothing_and_leaves_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(options={"skip_model_tests": True}).start()
+    for who in range(3):
+        world.update(who, float(who + 1))
+    compute = AveragingClosing.compute
+
+    def compute_slowly(closing: AveragingClosing, files: NewFiles) -> None:
+        compute(closing, files)
+        monkeypatch.setattr(AveragingClosing, "compute", compute)
+        let_the_lease_run_out(world)
+        ModelTrainer(world.training).advance()  # somebody else takes over and closes the round
+
+    monkeypatch.setattr(AveragingClosing, "compute", compute_slowly)
+    before = stored_files()
+    world.advance()
+    assert world.round == 1
+    assert world.events().count(EventKind.AGGREGATED) == 1
+    named = {str(world.model.weights_file.name).rpartition("/")[2]}
+    assert stored_files() - before == named
+
+
+def test_who_leaves_after_the_claim_still_counts() -> None:
+    world = World().start()
+    full_round(world)
+    remove_participants(training_id=world.training.pk, user=world.actor, user_ids=[world.people[2].pk])
+    let_the_lease_run_out(world)
+    world.advance()
+    assert world.weight == pytest.approx(2.0)
+
+
+def test_a_claimed_round_takes_no_other_update_but_the_same_bytes() -> None:
+    world = World(1).start()
+    full_round(world)
+    world.update(0, 1.0)
+    with pytest.raises(WrongRound):
+        world.update(0, 7.0)
+
+
+def test_a_round_that_no_worker_can_close_puts_the_training_into_error() -> None:
+    world = World().start()
+    full_round(world)
+    Training.objects.filter(pk=world.training.pk).update(claim_attempts=MAX_ATTEMPTS)
+    let_the_lease_run_out(world)
+    world.advance()
+    assert world.state == ("E", "update")
+    assert "attempts" in TrainingEvent.objects.get(kind=EventKind.FAILED).message
+
+
+def test_a_training_stopped_while_a_worker_computes_stays_stopped() -> None:
+    world = World().start()
+    claim = full_round(world)
+    stop_training(training_id=world.training.pk, user=world.actor)
+    assert not claim.is_held_by(world.now)
+    world.advance()
+    assert (world.round, *world.state) == (0, "E", "idle")
+
+
+def test_the_heartbeat_renews_the_lease_and_notices_a_lost_claim(settings: Settings) -> None:
+    world = World().start()
+    claim = full_round(world)
+    settings.FL_LEASE_SECONDS = 0.0  # a third of no time is over at once
+    let_the_lease_run_out(world)
+    before = world.now.lease_until
+    claim.heartbeat()
+    after = world.now.lease_until
+    assert before is not None
+    assert after is not None
+    assert after > before
+    Training.objects.filter(pk=world.training.pk).update(claim=None)
+    with pytest.raises(ClaimLost):
+        claim.heartbeat()

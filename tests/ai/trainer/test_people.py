@@ -1,0 +1,164 @@
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from fl_server_core.exceptions import InvalidRequest, NotAllowed
+from fl_server_core.models import Delivery, DeliveryStatus, Training, User
+from fl_server_core.services.trainings import (
+    add_participants,
+    delete_training,
+    remove_participants,
+    resume_training,
+    start_training,
+    stop_training,
+)
+from tests.ai.trainer.world import World
+
+pytestmark = pytest.mark.django_db
+
+
+def pass_the_deadline(world: World) -> World:
+    Training.objects.filter(pk=world.training.pk).update(deadline=timezone.now() - timedelta(seconds=1))
+    return world.advance()
+
+
+def test_removing_the_one_who_is_awaited_lets_the_round_close() -> None:
+    world = World().start()
+    world.update(0, 1.0)
+    world.update(1, 3.0)
+    remove_participants(training_id=world.training.pk, user=world.actor, user_ids=[world.people[2].pk])
+    world.advance()
+    assert world.round == 1
+    assert world.weight == pytest.approx(2.0)
+    assert [delivery.receiver for delivery in world.sent("CLIENT_REMOVED")] == [world.people[2]]
+
+
+def test_the_answer_of_a_removed_participant_does_not_count() -> None:
+    world = World().start()
+    for who in range(3):
+        world.update(who, float(who))
+    remove_participants(training_id=world.training.pk, user=world.actor, user_ids=[world.people[2].pk])
+    world.advance()
+    assert world.weight == pytest.approx(0.5)
+
+
+def test_removing_the_last_participant_is_an_error() -> None:
+    world = World(1).start()
+    remove_participants(training_id=world.training.pk, user=world.actor, user_ids=[world.people[0].pk])
+    assert world.state == ("E", "update")
+
+
+def test_a_late_participant_is_told_of_the_training_and_of_the_open_round() -> None:
+    world = World().start()
+    late = User.objects.create_user("late", password="x")
+    add_participants(training_id=world.training.pk, user=world.actor, user_ids=[late.pk])
+    assert [delivery.notification_type for delivery in Delivery.objects.filter(receiver=late)] == [
+        "TRAINING_START",
+        "UPDATE_ROUND_START",
+    ]
+    for who in range(3):
+        world.update(who, 1.0)
+    world.advance()
+    assert world.round == 0
+
+
+def test_a_participant_may_not_steer() -> None:
+    world = World().start()
+    for steer in (stop_training, resume_training, delete_training, start_training):
+        with pytest.raises(NotAllowed):
+            steer(training_id=world.training.pk, user=world.people[0])
+
+
+def test_at_the_deadline_enough_updates_suffice() -> None:
+    world = World(3, options={"round_deadline": 60, "min_updates": 0.6}).start()
+    world.update(0, 1.0)
+    world.update(2, 3.0)
+    world.advance()
+    assert world.round == 0
+    pass_the_deadline(world)
+    assert world.round == 1
+    assert world.weight == pytest.approx(2.0)
+
+
+def test_at_the_deadline_too_few_updates_are_an_error() -> None:
+    world = World(3, options={"round_deadline": 60, "min_updates": 2}).start()
+    world.update(0, 1.0)
+    pass_the_deadline(world)
+    assert world.state == ("E", "update")
+
+
+def test_a_deadline_alone_needs_everybody() -> None:
+    world = World(3, options={"round_deadline": 60}).start()
+    world.update(0, 1.0)
+    world.update(1, 1.0)
+    pass_the_deadline(world)
+    assert world.state == ("E", "update")
+
+
+def test_a_test_round_goes_on_without_the_missing_at_the_deadline() -> None:
+    world = World(2, options={"round_deadline": 60, "min_updates": 1}).start()
+    world.update(0, 1.0)
+    world.update(1, 1.0)
+    world.advance()
+    world.metrics(1)
+    pass_the_deadline(world)
+    assert (world.round, *world.state) == (1, "O", "update")
+
+
+def test_a_resumed_training_goes_on_and_tells_only_those_who_are_missing() -> None:
+    world = World(3, options={"round_deadline": 60}).start()
+    world.update(0, 1.0)
+    world.update(1, 2.0)
+    pass_the_deadline(world)
+    Delivery.objects.all().delete()
+    resume_training(training_id=world.training.pk, user=world.actor)
+    assert world.state == ("O", "update")
+    assert [delivery.receiver for delivery in world.sent("UPDATE_ROUND_START")] == [world.people[2]]
+    now = world.now
+    assert now.deadline is not None
+    assert now.deadline > timezone.now() + timedelta(seconds=50)
+    world.update(2, 3.0)
+    world.advance()
+    assert world.weight == pytest.approx(2.0)
+
+
+def test_only_a_failed_training_can_be_resumed() -> None:
+    world = World().start()
+    with pytest.raises(InvalidRequest, match="not in state ERROR"):
+        resume_training(training_id=world.training.pk, user=world.actor)
+
+
+def test_stopping_after_a_closed_round_completes_the_training() -> None:
+    world = World(1, options={"skip_model_tests": True}).start()
+    world.update(0, 1.0)
+    world.advance()
+    stop_training(training_id=world.training.pk, user=world.actor)
+    assert world.state == ("C", "idle")
+    assert sorted(delivery.receiver.username for delivery in world.sent("TRAINING_FINISHED")) == ["actor", "p0"]
+
+
+def test_stopping_before_any_round_is_closed_is_an_error_that_cannot_be_resumed() -> None:
+    world = World().start()
+    stop_training(training_id=world.training.pk, user=world.actor)
+    assert world.state == ("E", "idle")
+    with pytest.raises(InvalidRequest):
+        resume_training(training_id=world.training.pk, user=world.actor)
+
+
+def test_deleting_a_running_training_tells_its_participants_and_drops_its_round_starts() -> None:
+    world = World(2).start()
+    delete_training(training_id=world.training.pk, user=world.actor)
+    assert len(world.sent("CLIENT_REMOVED")) == 2
+    assert {delivery.status for delivery in world.sent("UPDATE_ROUND_START")} == {DeliveryStatus.SUPERSEDED}
+    assert world.model is not None
+
+
+def test_a_new_round_supersedes_what_was_not_yet_delivered_of_the_old() -> None:
+    world = World(1, options={"skip_model_tests": True}).start()
+    world.update(0, 1.0)
+    world.advance()
+    assert [delivery.status for delivery in world.sent("UPDATE_ROUND_START")] == [
+        DeliveryStatus.SUPERSEDED,
+        DeliveryStatus.PENDING,
+    ]
