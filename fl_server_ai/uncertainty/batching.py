@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 # Layers of torch.nn, by exact type, that treat each row by itself whatever their arguments.
 _ROW_WISE = (
-    "Identity Linear Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d "
-    "MaxPool1d MaxPool2d MaxPool3d AvgPool1d AvgPool2d AvgPool3d AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool2d "
-    "Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout ELU GELU Hardsigmoid Hardswish Hardtanh LeakyReLU LogSigmoid Mish PReLU ReLU ReLU6 SELU SiLU "
-    "Sigmoid Softplus Softsign Tanh GroupNorm LayerNorm ZeroPad2d Upsample Embedding"
-).split()
+    "Identity", "Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
+    "MaxPool1d", "MaxPool2d", "MaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout",
+    "FeatureAlphaDropout", "ELU", "GELU", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "LogSigmoid",
+    "Mish", "PReLU", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softplus", "Softsign", "Tanh", "GroupNorm",
+    "LayerNorm", "ZeroPad2d", "Upsample", "Embedding",
+)  # fmt: skip
 
 
 def repeated_pass(model: torch.nn.Module, inputs: torch.Tensor, count: int) -> torch.Tensor | None:

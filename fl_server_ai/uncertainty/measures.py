@@ -35,7 +35,7 @@ def expected_entropy(samples: Array) -> Array:
 
 
 def mutual_info(samples: Array) -> Array:
-    """Predictive minus expected entropy in nats, shape (rows, …): the part that lies in the model (BALD, Houlsby 2011)."""
+    """Predictive minus expected entropy in nats, shape (rows, …): the part that lies in the model (BALD, Houlsby)."""
     return predictive_entropy(samples) - expected_entropy(samples)
 
 
@@ -48,7 +48,8 @@ def _normalised(samples: Array) -> Array:
     """Rows that sum to 1. Each sample's own, before any mean: only so the mutual information is never negative."""
     total = np.sum(samples, axis=_CLASSES, keepdims=True, dtype=np.float64)
     # A row of zeros is no distribution: its entropy is not a number.
-    return np.divide(samples, total, out=np.full(samples.shape, np.nan), where=total > 0)
+    rows: Array = np.divide(samples, total, out=np.full(samples.shape, np.nan), where=total > 0)
+    return rows
 
 
 def _entropy(probabilities: Array, axis: int) -> Array:

@@ -3,7 +3,7 @@
 A process that has run a hostile model is hostile itself. So whatever is read here is bounded before it is stored, and
 the most that it can become is JSON and arrays of plain numbers.
 
-A message: 4 bytes length of the header, the header, the blobs one after another. The header's "blobs" holds their sizes.
+A message: 4 bytes length of the header, the header, the blobs one after another. Their sizes stand in its "blobs".
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def image_tensor(content: bytes) -> torch.Tensor:
 
 
 def _pixels(content: bytes) -> tuple[np.ndarray, str]:
-    image = Image.open(io.BytesIO(content))
+    image: Image.Image = Image.open(io.BytesIO(content))
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"The image has more than {MAX_PIXELS} pixels.")
     if image.mode not in _FULL_SCALE:

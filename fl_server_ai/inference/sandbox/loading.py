@@ -24,8 +24,9 @@ def load_module(content: bytes | bytearray, trusted: Collection[str]) -> torch.n
     import torch
 
     if check_runnable(memoryview(content), trusted) == ArchiveKind.SCRIPT:
-        return torch.jit.load(io.BytesIO(content), map_location="cpu").eval()
-    module = torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)
+        module = torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]
+    else:
+        module = torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)
     if not isinstance(module, torch.nn.Module):
         raise ModelRunError(f"The file holds a {type(module).__name__}, not a torch.nn.Module.")
     return module.eval()

@@ -11,7 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import fl_server_ai
 from fl_server_ai.inference.exceptions import InputShapeMismatch, InvalidInput, ModelRunError, SandboxFailed
@@ -245,7 +245,7 @@ class Child:
         return f"The model crashed ({name})."
 
 
-def _is_list_of_positions(value: object, count: int) -> bool:
+def _is_list_of_positions(value: object, count: int) -> TypeGuard[list[int]]:
     return (
         isinstance(value, list)
         and all(type(position) is int and 0 <= position < count for position in value)

@@ -1,0 +1,122 @@
+"""TorchScript models that try what a model should not, as their owners would upload them."""
+
+from __future__ import annotations
+
+import torch
+
+from tests.ai.inference.sandboxes import saved, scripted
+
+
+class LoopsForEver(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        while bool((x == x).all()):
+            x = x * 1.0
+        return x
+
+
+class LeavesATaskBehind(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        task = torch.jit.fork(spin, x)
+        if bool(x.sum() > 1e9):  # never; but a task that nobody may wait for is optimised away
+            return torch.jit.wait(task)
+        return x
+
+
+def spin(x: torch.Tensor) -> torch.Tensor:
+    while bool((x == x).all()):
+        x = x * 1.0
+    return x
+
+
+class AllocatesWithoutEnd(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        kept = [x]
+        while len(kept) > 0:
+            kept.append(torch.empty([x.numel() << 22]))
+        return torch.stack(kept)
+
+
+class ReadsAFile(torch.nn.Module):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.from_file(self.path, False, 10, dtype=torch.uint8).float() + x.sum()
+
+
+class WritesAFile(torch.nn.Module):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.from_file(self.path, True, 10, dtype=torch.uint8).fill_(65).float() + x.sum()
+
+
+class WritesAFileWhenLoaded(torch.nn.Module):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+        self.weight = torch.nn.Parameter(torch.ones(3))
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[str, torch.Tensor, bool]:
+        return self.path, self.weight, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, torch.Tensor, bool]) -> None:
+        self.path = state[0]
+        self.weight = state[1]
+        self.training = state[2]
+        torch.from_file(state[0], True, 10, dtype=torch.uint8).fill_(65)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+class Prints(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        print("hello, server")
+        return x
+
+
+class AnswersAtLength(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros([1_000_000])
+
+
+class RaisesItsOwnError(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise ValueError("only on Tuesdays")
+
+
+class Honest(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1
+
+
+def script(model: torch.nn.Module) -> bytes:
+    return saved(scripted(model))
+
+
+def crashes_the_parser() -> bytes:
+    """A module's code with 200,000 parentheses, one in the other: the parser calls itself for each."""
+    return _with_code(b"torch.add(x, 1)", b"(" * 200_000 + b"x" + b")" * 200_000)
+
+
+def _with_code(old: bytes, new: bytes) -> bytes:
+    import io
+    import zipfile
+
+    source = zipfile.ZipFile(io.BytesIO(script(Honest())))
+    target = io.BytesIO()
+    replaced = False
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for item in source.infolist():
+            content = source.read(item)
+            if old in content:
+                content, replaced = content.replace(old, new), True
+            archive.writestr(item.filename, content)
+    assert replaced
+    return target.getvalue()

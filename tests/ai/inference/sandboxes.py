@@ -1,0 +1,61 @@
+"""Sandboxes, jobs and model files for tests."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from fl_server_ai.inference.sandbox import Job, ModelSource, Sandbox
+from fl_server_ai.inference.sandbox.process import RequestLimits
+from fl_server_ai.inference.sandbox.zygote import ChildLimits
+
+
+def new_sandbox(
+    *, processes: int = 1, seconds: float = 20, cpu_seconds: float = 20, memory_mb: int = 4096, cache_mb: int = 64
+) -> Sandbox:
+    return Sandbox(
+        processes=processes,
+        request=RequestLimits(seconds, cpu_seconds),
+        child=ChildLimits(memory_mb, cache_mb, threads=1),
+    )
+
+
+def scripted(model: torch.nn.Module) -> torch.jit.ScriptModule:
+    """The model as TorchScript, which torch calls deprecated and clients upload all the same."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.* is deprecated", DeprecationWarning)
+        module: torch.jit.ScriptModule = torch.jit.script(model)
+        return module
+
+
+def saved(model: torch.nn.Module) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.* is deprecated", DeprecationWarning)
+        if isinstance(model, torch.jit.ScriptModule):
+            torch.jit.save(model, buffer)
+        else:
+            torch.save(model, buffer)
+    return buffer.getvalue()
+
+
+def linear(value: float = 1.0) -> torch.nn.Module:
+    """3 → 2, every parameter `value`."""
+    model = torch.nn.Linear(3, 2)
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, value)
+    return model
+
+
+def prediction(*files: bytes, array: Any = None, key: str = "", image: bytes | None = None, **options: Any) -> Job:
+    """A job that asks the models in `files`; the default input is two rows of three ones."""
+    sources = [ModelSource(str(i), f"{key or hash(file)}/{i}", lambda file=file: file) for i, file in enumerate(files)]
+    wanted = {"method": "ENSEMBLE", "N": 10, "softmax": False, "scale": 1.0, "input_shape": None, **options}
+    if image is not None:
+        return Job("predict", sources, {"image": np.frombuffer(image, np.uint8)}, wanted)
+    rows = np.ones((2, 3), np.float32) if array is None else np.asarray(array, np.float32)
+    return Job("predict", sources, {"input": rows}, wanted)

@@ -1,0 +1,145 @@
+"""What hostile models can do: nothing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from fl_server_ai.inference.exceptions import ModelRunError
+from fl_server_ai.inference.sandbox import Sandbox, sandbox_support
+from tests.ai.inference import hostile
+from tests.ai.inference.sandboxes import linear, new_sandbox, prediction, saved
+
+needs_every_wall = pytest.mark.skipif(bool(sandbox_support()), reason="; ".join(sandbox_support()))
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Sandbox]:
+    """Two seconds of computing a request, a gigabyte and a half of memory."""
+    sandbox = new_sandbox(seconds=60, cpu_seconds=2, memory_mb=1536)
+    sandbox.run(prediction(saved(linear())), tenant="honest")
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture(autouse=True)
+def _honest_models_are_served_afterwards(impatient: Sandbox) -> Iterator[None]:
+    yield
+    answer = impatient.run(prediction(saved(linear())), tenant="honest")
+    np.testing.assert_array_equal(answer.arrays["inference"], np.full((2, 2), 4.0))
+
+
+def wait_until(is_true: Callable[[], bool], seconds: float = 20) -> bool:
+    end = time.monotonic() + seconds
+    while not is_true() and time.monotonic() < end:
+        time.sleep(0.05)
+    return is_true()
+
+
+def descendants() -> set[int]:
+    return {process.pid for process in psutil.Process().children(recursive=True)}
+
+
+def test_a_model_that_loops_for_ever_is_stopped_by_its_cpu_time(impatient: Sandbox) -> None:
+    before = descendants()
+    with pytest.raises(ModelRunError, match="more than 2 seconds of CPU time"):
+        impatient.run(prediction(hostile.script(hostile.LoopsForEver())), tenant="loop")
+    assert descendants() <= before
+
+
+def test_a_model_that_loops_for_ever_is_stopped_at_the_deadline() -> None:
+    sandbox = new_sandbox(seconds=1, cpu_seconds=100)
+    try:
+        with pytest.raises(ModelRunError, match="did not answer within 1 seconds"):
+            sandbox.run(prediction(hostile.script(hostile.LoopsForEver())), tenant="loop")
+        (zygote,) = psutil.Process().children()[-1:]
+        assert zygote.children() == []
+    finally:
+        sandbox.close()
+
+
+def test_a_task_that_a_model_leaves_running_is_ended(impatient: Sandbox) -> None:
+    before = descendants()
+    answer = impatient.run(prediction(hostile.script(hostile.LeavesATaskBehind())), tenant="fork")
+    assert answer.arrays["inference"].shape == (2, 3)
+    (child,) = descendants() - before
+    assert wait_until(lambda: psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_model_that_allocates_without_end_is_told_so(impatient: Sandbox) -> None:
+    with pytest.raises(ModelRunError, match="can't allocate memory"):
+        impatient.run(prediction(hostile.script(hostile.AllocatesWithoutEnd())), tenant="memory")
+
+
+@needs_every_wall
+def test_a_model_reads_no_file(impatient: Sandbox) -> None:
+    with pytest.raises(ModelRunError, match="Permission denied|Too many open files"):
+        impatient.run(prediction(hostile.script(hostile.ReadsAFile("/etc/passwd"))), tenant="read")
+
+
+@needs_every_wall
+def test_a_model_writes_no_file(impatient: Sandbox, tmp_path: Path) -> None:
+    target = tmp_path / "written"
+    with pytest.raises(ModelRunError):
+        impatient.run(prediction(hostile.script(hostile.WritesAFile(str(target)))), tenant="write")
+    assert not target.exists()
+
+
+def test_a_model_that_writes_a_file_when_it_is_loaded_is_not_loaded(impatient: Sandbox, tmp_path: Path) -> None:
+    target = tmp_path / "written"
+    content = _saved_with_a_file_at(target)
+    with pytest.raises(ModelRunError):
+        impatient.run(prediction(content), tenant="setstate")
+    assert not target.exists()
+
+
+def test_a_model_that_crashes_the_parser_takes_nothing_along(impatient: Sandbox) -> None:
+    with pytest.raises(ModelRunError):
+        impatient.run(prediction(hostile.crashes_the_parser()), tenant="parser")
+
+
+class NamesOsSystem:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_pickle_that_names_os_system_is_not_loaded(impatient: Sandbox, tmp_path: Path) -> None:
+    model = linear()
+    model.extra = NamesOsSystem(tmp_path / "touched")
+    with pytest.raises(ModelRunError, match=r"posix\.system"):
+        impatient.run(prediction(saved(model)), tenant="pickle")
+    assert not (tmp_path / "touched").exists()
+
+
+def test_what_a_model_prints_does_not_disturb_its_answer(impatient: Sandbox) -> None:
+    answer = impatient.run(prediction(hostile.script(hostile.Prints())), tenant="print")
+    np.testing.assert_array_equal(answer.arrays["inference"], np.ones((2, 3)))
+
+
+def test_an_answer_beyond_all_bounds_is_refused(impatient: Sandbox) -> None:
+    job = prediction(hostile.script(hostile.AnswersAtLength()))
+    with pytest.raises(ModelRunError, match="larger than was asked for"):
+        impatient.run(replace(job, max_answer=1_000_000), tenant="answer")
+
+
+def test_the_models_own_error_comes_back(impatient: Sandbox) -> None:
+    with pytest.raises(ModelRunError, match="only on Tuesdays"):
+        impatient.run(prediction(hostile.script(hostile.RaisesItsOwnError())), tenant="error")
+
+
+def _saved_with_a_file_at(path: Path) -> bytes:
+    # Loading it to script it writes the file too: made somewhere else, then removed.
+    content = hostile.script(hostile.WritesAFileWhenLoaded(str(path)))
+    path.unlink(missing_ok=True)
+    return content
