@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from fl_server_core.models.answer import Answer
+from fl_server_core.models.phase import Phase
 from fl_server_core.models.training import RUNNING_STATES, Training
 from fl_server_core.options import TrainerOptions
 from fl_server_core.selectors import rounds
@@ -40,7 +41,7 @@ def what_is_due(training: Training) -> Due | None:
     if training.locked:
         return None if _has_lease(training, now) else Due(current, 0, 0)
     participants = rounds.participant_ids(training)
-    answered = rounds.answered_ids(training, training.phase, current)
+    answered = rounds.answered_ids(training, Phase(training.phase), current)
     missing = [person for person in participants if person not in answered]
     arrived = len(participants) - len(missing)
     due = Due(current, arrived, len(participants), missing=missing)
@@ -67,16 +68,8 @@ def trainings_to_look_at() -> QuerySet[Training]:
         .annotate(number=Count("pk"))
         .values("number")
     )
-    people = (
-        Training.participants.through.objects.filter(training=OuterRef("pk"))
-        .order_by()
-        .values("training")
-        .annotate(number=Count("pk"))
-        .values("number")
-    )
     counted = Training.objects.filter(state__in=RUNNING_STATES).annotate(
-        answered=Coalesce(Subquery(answers, output_field=IntegerField()), 0),
-        expected=Coalesce(Subquery(people, output_field=IntegerField()), 0),
+        expected=Count("participants"), answered=Coalesce(Subquery(answers, output_field=IntegerField()), 0)
     )
     open_ones = Q(locked=False) & (Q(answered__gte=F("expected")) | Q(deadline__lte=now))
     return counted.filter(open_ones | Q(locked=True, lease_until__lte=now))

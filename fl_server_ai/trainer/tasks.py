@@ -20,5 +20,5 @@ def sweep() -> None:
 
     for training_id in trainings_to_look_at().values_list("pk", flat=True):
         # A look that still waits when the next sweep comes is dropped: a backlog does not grow by sweeping.
-        process_trainer_task.apply_async([str(training_id)], expires=2 * settings.FL_SWEEP_SECONDS)
+        process_trainer_task.apply_async((str(training_id),), expires=2 * settings.FL_SWEEP_SECONDS)
     enqueue_due_deliveries()

@@ -22,10 +22,11 @@ def write_vector(path: str | os.PathLike[str], vector: NDArray[np.floating]) -> 
     """
     if vector.ndim != 1 or str(vector.dtype) not in _STORAGES:
         raise ValueError(f"A float32 or float64 vector is wanted, not {vector.dtype} of shape {vector.shape}.")
-    records = {
+    little = np.ascontiguousarray(vector, vector.dtype.newbyteorder("<"))
+    records: dict[str, bytes | memoryview] = {
         "data.pkl": _pickle(_STORAGES[str(vector.dtype)], vector.size),
         "byteorder": b"little",
-        "data/0": memoryview(np.ascontiguousarray(vector, vector.dtype.newbyteorder("<"))).cast("B"),
+        "data/0": little.data.cast("B") if little.size else b"",
         "version": b"3\n",
     }
     with Path(path).open("wb") as file:

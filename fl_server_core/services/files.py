@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
     from django.db.models.fields.files import FieldFile
 
+    _BytesFile = File[bytes]
+else:
+    _BytesFile = File  # not generic at run time
+
 logger = logging.getLogger(__name__)
 
 
-class _OwnFile(File[bytes]):
+class _OwnFile(_BytesFile):
     """A file that storage may move instead of copying it, as it does with uploads."""
 
     def __init__(self, path: Path) -> None:

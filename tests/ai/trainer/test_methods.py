@@ -86,7 +86,7 @@ def test_daisy_chaining_agrees_with_a_simulation_by_the_recorded_permutations() 
         if round % 3 == 2:
             mean = sum(size * flat(held[person]) for size, person in zip(sizes, people, strict=True)) / sum(sizes)
             shared = linear(0.0)
-            torch.nn.utils.vector_to_parameters(mean[:], shared.parameters())
+            torch.nn.utils.vector_to_parameters(torch.as_tensor(mean), shared.parameters())
             held = dict.fromkeys(people, shared)
         else:
             event = TrainingEvent.objects.filter(kind=EventKind.PASSED_ON).latest("id")

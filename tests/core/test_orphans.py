@@ -1,0 +1,51 @@
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from fl_server_core.models import Model
+from fl_server_core.models.files import new_file_name
+from fl_server_core.services.orphans import remove_orphans
+from tests.ai.trainer.world import World
+
+pytestmark = pytest.mark.django_db
+
+
+def make_older(path: Path) -> None:
+    os.utime(path, (0, 0))
+
+
+def test_a_file_that_no_row_names_is_removed_once_it_is_old() -> None:
+    world = World(swag=True).start()
+    world.update(0, 1.0)
+    named = {str(name) for name in Model.objects.non_polymorphic().values_list("weights_file", flat=True)}
+    assert len(named) == 2
+    orphan = default_storage.save(new_file_name(None, ""), ContentFile(b"left behind"))
+    for name in (orphan, *named):
+        make_older(Path(default_storage.path(name)))
+    remove_orphans(older_than=timedelta(hours=1))
+    assert not default_storage.exists(orphan)
+    assert all(default_storage.exists(name) for name in named)
+
+
+def test_a_young_file_may_still_get_its_row() -> None:
+    young = default_storage.save(new_file_name(None, ""), ContentFile(b"about to be named"))
+    remove_orphans(older_than=timedelta(hours=1))
+    assert default_storage.exists(young)
+    default_storage.delete(young)
+
+
+def test_an_old_upload_that_nobody_holds_is_removed() -> None:
+    folder = Path(settings.FILE_UPLOAD_TEMP_DIR)
+    old, young = folder / "old.upload", folder / "young.upload"
+    for path in (old, young):
+        path.write_bytes(b"x")
+    make_older(old)
+    remove_orphans(older_than=timedelta(hours=1))
+    assert not old.exists()
+    assert young.exists()
+    young.unlink()
