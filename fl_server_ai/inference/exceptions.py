@@ -9,6 +9,10 @@ class ModelRunError(InvalidRequest):
     """The model could not be run, or not on this input; the text is the model's own message where it has one."""
 
 
+class ModelStopped(ModelRunError):
+    """The model took too long or too much, or crashed: what it would have answered is not known."""
+
+
 class InvalidInput(InvalidValue):
     """What was sent as model_input cannot be read."""
 

@@ -142,9 +142,13 @@ def _array(dtype: str, shape: list[Any], blob: Blob) -> Array:
     return np.frombuffer(blob, dtype=dtype).reshape(shape)
 
 
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no number of JSON.")
+
+
 def _parse_header(text: bytearray) -> dict[str, Any]:
     try:
-        header = json.loads(text)
+        header = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise ProtocolError("The header is no JSON.") from error
     if not isinstance(header, dict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fl_server_ai.inference.sandbox.channel import Array, Blob
@@ -22,6 +22,10 @@ class ModelSource:
     name: str
     key: str
     read: Callable[[], Blob]
+
+    def named(self, name: str) -> ModelSource:
+        """The same model in another part."""
+        return replace(self, name=name)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 
-from fl_server_ai.inference.exceptions import InputShapeMismatch, InvalidInput, ModelRunError, SandboxBusy
+from fl_server_ai.inference.exceptions import InputShapeMismatch, InvalidInput, ModelRunError, ModelStopped, SandboxBusy
 from fl_server_ai.inference.sandbox.job import Answer, Job
 from fl_server_ai.inference.sandbox.process import Child, ChildLost, RequestLimits, Zygote
 from fl_server_ai.inference.sandbox.zygote import ChildLimits
@@ -76,7 +76,7 @@ class _Children:
             is_usable = True
             raise
         except ChildLost as error:
-            raise ModelRunError(str(error)) from None
+            raise ModelStopped(str(error)) from None
         finally:
             # Whatever else happened in the middle of a request: nobody knows what the process would say next.
             if is_usable:

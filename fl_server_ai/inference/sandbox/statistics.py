@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import torch
 
 MAX_LAYERS = 10_000
+LAYER_ID = "layer_id"
 TOTALS = (
     "total_input", "total_mult_adds", "total_output_bytes", "total_param_bytes", "total_params", "trainable_params",
 )  # fmt: skip
@@ -35,7 +36,7 @@ def layer_statistics(model: torch.nn.Module, input_shape: list[int | None]) -> d
     names: dict[int, int] = {}
     rows = [
         {
-            "layer_id": names.setdefault(layer.layer_id, len(names)),
+            LAYER_ID: names.setdefault(layer.layer_id, len(names)),
             **{key: _plain(getattr(layer, key)) for key in ROW},
         }
         for layer in found.summary_list

@@ -1,0 +1,126 @@
+"""The files of models, as the sandbox takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from django.conf import settings
+
+from fl_server_ai.inference.exceptions import ModelRunError
+from fl_server_ai.inference.sandbox import ModelSource
+from fl_server_ai.inference.sandbox.channel import Array
+from fl_server_ai.inference.sandbox.policy import check_runnable
+from fl_server_core.archive import ArchiveError, ArchiveKind, copy_tensors, open_archive
+from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
+from fl_server_core.models.user import User
+from fl_server_core.selectors.models import get_model, global_of
+from fl_server_core.services.files import local_path, scratch_path
+
+if TYPE_CHECKING:
+    from django.db.models.fields.files import FieldFile
+
+_Result = TypeVar("_Result")
+
+
+def model_sources(model: Model) -> list[ModelSource]:
+    """The module of a model; of a mean model, one of each member.
+
+    A local model runs as its global model's module with its own weights: an update may be a bare state_dict.
+
+    Raises:
+        ModelRunError: the model, or a member, has no file.
+    """
+    if isinstance(model, MeanModel):
+        members = list(model.models.order_by("created_at", "id"))
+        return [_source(str(number), member.weights_file) for number, member in enumerate(members)]
+    if isinstance(model, LocalModel):
+        base, weights = model.base_model.weights_file, model.weights_file
+        return [ModelSource("0", f"{base.name}+{weights.name}", lambda: _module_with_weights(base, weights))]
+    return [_source("0", model.weights_file)]
+
+
+def preprocessing_source(model: GlobalModel) -> list[ModelSource]:
+    """The preprocessing of a global model, if it has one."""
+    return [_source("preprocessing", model.preprocessing_file)] if model.has_preprocessing else []
+
+
+def moments(model: Model) -> dict[str, Array]:
+    """The SWAG moments by name, as far as there are any: none before the first SWAG round.
+
+    Of a local model: its own weights, with the spread of its global model's.
+    """
+    base = global_of(model)
+    if not isinstance(base, SWAGModel):
+        return {}
+    files = {"first_moment": base.swag_first_moment_file, "second_moment": base.swag_second_moment_file}
+    found = {name: _vector(file) for name, file in files.items() if file}
+    return _around_weights(model, **found) if isinstance(model, LocalModel) and len(found) == len(files) else found
+
+
+def tenant_of(model: GlobalModel, user: User) -> str:
+    """Whose process a request runs in: one that has seen only models of this owner and input of this user."""
+    return f"{model.owner_id}/{user.pk}"
+
+
+def with_newest_files(model: Model, action: Callable[[Model], _Result]) -> _Result:
+    """The action's result for the row; for the row as it is by now, if a file went since the row was read."""
+    try:
+        return action(model)
+    except FileNotFoundError:
+        return action(get_model(model.pk))
+
+
+def _source(name: str, file: FieldFile) -> ModelSource:
+    if not file:
+        raise ModelRunError("The model has no weights.")
+    return ModelSource(name, str(file.name), _reader(file))
+
+
+def _reader(file: FieldFile) -> Callable[[], bytes]:
+    def read() -> bytes:
+        with file.storage.open(str(file.name), "rb") as handle:
+            content = bytes(handle.read())
+        check_runnable(content, settings.FL_TRUSTED_GLOBALS)
+        return content
+
+    return read
+
+
+def _module_with_weights(base: FieldFile, weights: FieldFile) -> bytes:
+    try:
+        with (
+            local_path(base) as template_path,
+            local_path(weights) as weights_path,
+            scratch_path() as target,
+            open_archive(template_path) as template,
+            open_archive(weights_path) as source,
+        ):
+            copy_tensors(template, source, target)
+            content = target.read_bytes()
+    except ArchiveError as error:
+        raise ModelRunError(f"The update does not fit its model: {error}") from error
+    check_runnable(content, settings.FL_TRUSTED_GLOBALS)
+    return content
+
+
+def _vector(file: FieldFile) -> Array:
+    with file.storage.open(str(file.name), "rb") as handle, open_archive(handle.read()) as archive:
+        if archive.kind is not ArchiveKind.TENSOR:
+            raise ModelRunError("The model's SWAG moments are no vectors.")
+        return archive.array("")
+
+
+def _around_weights(model: LocalModel, first_moment: Array, second_moment: Array) -> dict[str, Array]:
+    with (
+        local_path(model.base_model.weights_file) as base_path,
+        local_path(model.weights_file) as path,
+        open_archive(base_path) as base,
+        open_archive(path) as update,
+    ):
+        own = np.concatenate([update.array(name).astype(np.float64).ravel() for name in base.parameter_names])
+    spread = second_moment.astype(np.float64) - np.square(first_moment.astype(np.float64))
+    if own.shape != spread.shape:
+        raise ModelRunError("The model's SWAG moments are not those of its parameters.")
+    return {"first_moment": own, "second_moment": np.square(own) + np.maximum(spread, 0)}
