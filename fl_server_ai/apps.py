@@ -1,0 +1,10 @@
+from django.apps import AppConfig
+
+
+class FlServerAiConfig(AppConfig):
+    name = "fl_server_ai"
+    verbose_name = "Federated learning: what is computed"
+
+    def ready(self) -> None:
+        from fl_server_ai.notification import receivers as notification_receivers  # noqa: F401  connects them
+        from fl_server_ai.trainer import receivers as trainer_receivers  # noqa: F401  connects them

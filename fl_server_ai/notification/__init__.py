@@ -1,0 +1,10 @@
+"""Tells people what happens in their trainings: the outbox's deliveries, each posted by a task of its own."""
+
+from fl_server_ai.notification.payloads import (
+    Notification,
+    TrainingFinishedNotification,
+    TrainingRoundStartNotification,
+)
+from fl_server_core.models.delivery import NotificationType
+
+__all__ = ["Notification", "NotificationType", "TrainingFinishedNotification", "TrainingRoundStartNotification"]

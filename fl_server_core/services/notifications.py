@@ -1,0 +1,248 @@
+"""What becomes of the outbox's deliveries: claimed, settled or given up by who sends them, or fetched by receivers.
+
+Who settles one locks its training first and then the delivery, like everybody who writes or supersedes deliveries. One
+that is no longer pending is left alone: it was superseded, or acknowledged, meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cache
+from time import monotonic, sleep
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from fl_server_core.exceptions import EntityNotFound
+from fl_server_core.models.delivery import Delivery, DeliveryStatus
+from fl_server_core.models.training import Training
+from fl_server_core.models.training_event import EventKind
+from fl_server_core.models.user import User
+from fl_server_core.selectors import rounds
+from fl_server_core.selectors.deliveries import (
+    BATCH,
+    next_in_line,
+    pending_notifications,
+    sendable,
+    waited_behind_a_failure,
+)
+from fl_server_core.selectors.models import parse_uuid
+from fl_server_core.services.history import record
+from fl_server_core.services.rounds import fail_training, lock_training
+from fl_server_core.services.trainings import drop_participants
+from fl_server_core.signals import deliveries_due
+
+# Beyond the timeout of an attempt, so that who makes it has the time to settle it.
+LEASE_SLACK = timedelta(seconds=5)
+# How long something that was put into the queue may take to come out of it before it is put there again.
+QUEUE_LEASE = timedelta(seconds=60)
+POLL_SECONDS = 0.5
+
+
+def claim_delivery(*, delivery_id: int) -> Delivery | None:
+    """Begin an attempt at a delivery: None if it is not its turn, not due, settled, or somebody else's.
+
+    `attempts` of what is returned tells this claim from later ones. Until the lease ends nobody else gets it.
+    """
+    now = timezone.now()
+    lease = timedelta(seconds=settings.FL_NOTIFICATION_TIMEOUT_SECONDS) + LEASE_SLACK
+    with transaction.atomic():
+        claimed = (
+            sendable(now)
+            .filter(pk=delivery_id)
+            .update(attempts=F("attempts") + 1, last_attempt_at=now, next_attempt_at=now + lease)
+        )
+        return Delivery.objects.select_related("receiver").get(pk=delivery_id) if claimed else None
+
+
+def claim_due_deliveries() -> list[int]:
+    """The ids of deliveries that are due and that nobody has put into the queue lately: the caller does so now."""
+    now = timezone.now()
+    lost = Q(enqueued_at__isnull=True) | Q(enqueued_at__lte=now - QUEUE_LEASE)
+    with transaction.atomic():
+        # Two sweeps at once share the work: each takes the rows that the other has not locked.
+        skips = connection.features.has_select_for_update_skip_locked
+        due = sendable(now).filter(lost).select_for_update(skip_locked=skips).order_by("pk")
+        claimed = list(due.values_list("pk", flat=True)[:BATCH])
+        Delivery.objects.filter(pk__in=claimed).update(enqueued_at=now)
+    return claimed
+
+
+def return_to_outbox(*, delivery_ids: Sequence[int]) -> None:
+    """These did not reach the queue: the next sweep may take them."""
+    for start in range(0, len(delivery_ids), BATCH):
+        Delivery.objects.filter(pk__in=delivery_ids[start : start + BATCH]).update(enqueued_at=None)
+
+
+def accept_delivery(*, delivery: Delivery) -> None:
+    """The receiver has taken it."""
+    with transaction.atomic():
+        _training, pending = _lock_pending(delivery)
+        if pending is not None:
+            _settle(pending, DeliveryStatus.ACCEPTED)
+            _nudge_next(pending)
+
+
+def reject_delivery(*, delivery: Delivery, reason: str) -> None:
+    """The receiver does not want it. Who rejects the start of the open round leaves the training."""
+    with transaction.atomic():
+        training, pending = _lock_pending(delivery)
+        if pending is None:
+            return
+        pending.last_error = reason
+        _settle(pending, DeliveryStatus.REJECTED)
+        if training is not None and _opens_present_round(training, pending):
+            drop_participants(
+                training=training,
+                leaving=[pending.receiver_id],
+                kind=EventKind.PARTICIPANT_REJECTED,
+                message=f"{pending.receiver.username} rejected {pending.notification_type}: {reason}",
+            )
+        _nudge_next(pending)
+
+
+def leave_unanswered(*, delivery: Delivery, error: str, is_permanent: bool = False) -> float | None:
+    """An attempt at a claimed delivery has brought no answer; it is given up if that was the last one.
+
+    Returns: in how many seconds to try again; None if not at all.
+    """
+    with transaction.atomic():
+        training, pending = _lock_pending(delivery)
+        if pending is None or pending.attempts != delivery.attempts:
+            return None  # the lease has lapsed, and a later attempt decides
+        pending.last_error = error
+        pause = None if is_permanent else _pause_before_next_attempt(pending)
+        if pause is None:
+            _give_up(pending, training)
+            return None
+        # The queue has it until then: the sweep's own patience starts when it is due.
+        pending.next_attempt_at = pending.enqueued_at = timezone.now() + timedelta(seconds=pause)
+        pending.save(update_fields=["last_error", "next_attempt_at", "enqueued_at"])
+        return pause
+
+
+def acknowledge(*, user: User, notification_uuid: UUID | str, accept: bool) -> None:
+    """Settle a notification that the user has fetched. Once settled, it stays as it is.
+
+    Raises:
+        EntityNotFound: the user has no such notification.
+    """
+    identifier = parse_uuid(notification_uuid)
+    delivery = None if identifier is None else Delivery.objects.filter(uuid=identifier, receiver=user).first()
+    if delivery is None:
+        raise EntityNotFound("Notification", notification_uuid)
+    if accept:
+        accept_delivery(delivery=delivery)
+    else:
+        reject_delivery(delivery=delivery, reason="Declined.")
+
+
+def wait_for_notifications(*, user: User, seconds: float) -> list[Delivery]:
+    """The user's pending notifications, as soon as there are any, or none after `seconds`.
+
+    At most half of this process's request threads wait, and without a database connection; the rest is answered at
+    once.
+    """
+    found = pending_notifications(user)
+    if found or seconds <= 0 or not _seats().acquire(blocking=False):
+        return found
+    try:
+        return _poll(user, monotonic() + seconds)
+    finally:
+        _seats().release()
+
+
+def _poll(user: User, end: float) -> list[Delivery]:
+    while True:
+        left = end - monotonic()
+        if left <= 0:
+            return []
+        connection.close()
+        sleep(min(POLL_SECONDS, left))
+        found = pending_notifications(user)
+        if found:
+            return found
+
+
+@cache
+def _seats() -> threading.BoundedSemaphore:
+    return threading.BoundedSemaphore(settings.FL_WEB_THREADS // 2)
+
+
+def _lock_pending(delivery: Delivery) -> tuple[Training | None, Delivery | None]:
+    training = lock_training(delivery.training_uuid)
+    pending = Delivery.objects.select_for_update().filter(pk=delivery.pk, status=DeliveryStatus.PENDING).first()
+    return training, pending
+
+
+def _settle(delivery: Delivery, status: DeliveryStatus) -> None:
+    delivery.status = status
+    delivery.settled_at = timezone.now()
+    delivery.save(update_fields=["status", "settled_at", "last_error"])
+
+
+def _nudge_next(settled: Delivery) -> None:
+    following = next_in_line(settled)
+    if following is None:
+        return
+    Delivery.objects.filter(pk=following.pk).update(enqueued_at=timezone.now())
+    ids = [following.pk]
+    transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=ids))
+
+
+def _pause_before_next_attempt(delivery: Delivery) -> float | None:
+    pauses: list[float] = settings.FL_NOTIFICATION_RETRY_SECONDS
+    if delivery.attempts > len(pauses) or waited_behind_a_failure(delivery):
+        return None  # one attempt is enough at somebody who has just been given up
+    return pauses[delivery.attempts - 1]
+
+
+def _give_up(delivery: Delivery, training: Training | None) -> None:
+    """Without a deadline the open round would wait for ever for who cannot be told of it: the training fails."""
+    _settle(delivery, DeliveryStatus.FAILED)
+    if training is not None and delivery.is_round_start:
+        user_id, current = delivery.receiver_id, rounds.current_round(training)
+        reason = (
+            f"{delivery.receiver.username} could not be reached with {delivery.notification_type} "
+            f"(attempts: {delivery.attempts}): {delivery.last_error}"
+        )
+        record(training=training, kind=EventKind.DELIVERY_FAILED, round=current, user_id=user_id, message=reason)
+        if _opens_present_round(training, delivery) and _waits_for(training, user_id, current):
+            fail_training(training=training, round=current, reason=reason, user_id=user_id)
+    _nudge_next(delivery)
+
+
+def _opens_present_round(training: Training, delivery: Delivery) -> bool:
+    """Is this the start of the round that is open now, told to one of its participants?"""
+    return (
+        delivery.is_round_start
+        and training.is_running
+        and training.phase == delivery.phase
+        and rounds.current_round(training) == delivery.round
+        and training.participants.filter(pk=delivery.receiver_id).exists()
+    )
+
+
+def _waits_for(training: Training, user_id: UUID, round: int) -> bool:
+    """Does the open round wait for this participant, with no end? A claimed one closes with the answers it has."""
+    if training.deadline is not None or training.locked:
+        return False
+    return not training.answers.filter(phase=training.phase, round=round, participant=user_id).exists()
+
+
+__all__ = [
+    "accept_delivery",
+    "acknowledge",
+    "claim_delivery",
+    "claim_due_deliveries",
+    "leave_unanswered",
+    "pending_notifications",
+    "reject_delivery",
+    "return_to_outbox",
+    "wait_for_notifications",
+]

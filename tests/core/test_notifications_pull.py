@@ -1,0 +1,197 @@
+"""Notifications that their receivers fetch and acknowledge."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from time import sleep
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from pytest_django import Settings
+
+from fl_server_core.exceptions import EntityNotFound
+from fl_server_core.models import Delivery, EventKind, User
+from fl_server_core.services import notifications
+from fl_server_core.services.notifications import acknowledge, pending_notifications, wait_for_notifications
+from fl_server_core.services.trainings import start_training
+from tests.ai.notification.world import World
+
+PATIENCE = 20.0
+
+
+def types_of(user: User) -> list[str]:
+    return [delivery.notification_type for delivery in pending_notifications(user)]
+
+
+@pytest.mark.django_db
+def test_a_user_finds_what_is_not_acknowledged_oldest_first() -> None:
+    world = World(["", ""])
+    person = world.people[0]
+    assert types_of(person) == ["TRAINING_START", "UPDATE_ROUND_START"]
+    acknowledge(user=person, notification_uuid=world.delivery("TRAINING_START").uuid, accept=True)
+    assert types_of(person) == ["UPDATE_ROUND_START"]
+    assert types_of(world.people[1]) == ["TRAINING_START", "UPDATE_ROUND_START"]
+    assert types_of(world.actor) == []
+
+
+@pytest.mark.django_db
+def test_to_accept_settles() -> None:
+    world = World([""])
+    acknowledge(user=world.people[0], notification_uuid=str(world.delivery("UPDATE_ROUND_START").uuid), accept=True)
+    accepted = world.delivery("UPDATE_ROUND_START")
+    assert accepted.status == "accepted"
+    assert accepted.settled_at is not None
+    assert world.takes_part()
+
+
+@pytest.mark.django_db
+def test_to_reject_the_start_of_a_round_is_to_leave_the_training() -> None:
+    world = World(["", ""])
+    person = world.people[0]
+    acknowledge(user=person, notification_uuid=world.delivery("UPDATE_ROUND_START").uuid, accept=False)
+    assert not world.takes_part()
+    [event] = world.events(EventKind.PARTICIPANT_REJECTED)
+    assert event.user == person
+    assert event.message == "p0 rejected UPDATE_ROUND_START: Declined."
+
+
+@pytest.mark.django_db
+def test_to_reject_another_type_has_no_consequences() -> None:
+    world = World(["", ""])
+    acknowledge(user=world.people[0], notification_uuid=world.delivery("TRAINING_START").uuid, accept=False)
+    assert world.takes_part()
+    assert world.delivery("TRAINING_START").status == "rejected"
+
+
+@pytest.mark.django_db
+def test_a_second_acknowledgement_changes_nothing() -> None:
+    world = World(["", ""])
+    identifier = world.delivery("UPDATE_ROUND_START").uuid
+    acknowledge(user=world.people[0], notification_uuid=identifier, accept=True)
+    acknowledge(user=world.people[0], notification_uuid=identifier, accept=False)
+    assert world.takes_part()
+    assert world.delivery("UPDATE_ROUND_START").status == "accepted"
+
+
+@pytest.mark.django_db
+def test_only_the_receiver_can_acknowledge() -> None:
+    world = World(["", ""])
+    identifier = world.delivery("TRAINING_START").uuid
+    for user in (world.actor, world.people[1]):
+        with pytest.raises(EntityNotFound, match=f"Notification {identifier} not found."):
+            acknowledge(user=user, notification_uuid=identifier, accept=True)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("identifier", [str(uuid4()), "nonsense", ""])
+def test_an_unknown_id_is_not_found(identifier: str) -> None:
+    user = User.objects.create_user("somebody")
+    with pytest.raises(EntityNotFound):
+        acknowledge(user=user, notification_uuid=identifier, accept=True)
+
+
+@pytest.fixture
+def seats(settings: Settings) -> Iterator[Settings]:
+    """Settings whose FL_WEB_THREADS counts from now on."""
+    notifications._seats.cache_clear()
+    yield settings
+    notifications._seats.cache_clear()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_is_answered_when_something_comes(seats: Settings) -> None:
+    world = World([""], start=False)
+    found: list[Delivery] = []
+    about_to_wait = threading.Event()
+
+    def wait() -> None:
+        try:
+            about_to_wait.set()
+            found.extend(wait_for_notifications(user=world.people[0], seconds=PATIENCE))
+        finally:
+            connection.close()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert about_to_wait.wait(PATIENCE)
+    start_training(training_id=world.training.pk, user=world.actor)
+    waiting.join(PATIENCE)
+    assert [delivery.notification_type for delivery in found] == ["TRAINING_START", "UPDATE_ROUND_START"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_in_vain_is_answered_with_nothing(seats: Settings) -> None:
+    user = User.objects.create_user("somebody")
+    assert wait_for_notifications(user=user, seconds=0.05) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_holds_no_connection(seats: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World([""], start=False)
+    connected = []
+
+    def look(_seconds: float) -> None:
+        connected.append(connection.connection is not None)
+        start_training(training_id=world.training.pk, user=world.actor)
+
+    monkeypatch.setattr(notifications, "sleep", look)
+    assert len(wait_for_notifications(user=world.people[0], seconds=PATIENCE)) == 2
+    assert connected == [False]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_more_than_half_of_the_threads_wait(seats: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    seats.FL_WEB_THREADS = 4
+    world = World([""], start=False)
+    all_wait = threading.Barrier(3)
+    over = threading.Event()
+    found = []
+
+    def hold(_seconds: float) -> None:
+        all_wait.wait(PATIENCE)
+        assert over.wait(PATIENCE)
+
+    def wait() -> None:
+        try:
+            found.append(len(wait_for_notifications(user=world.people[0], seconds=PATIENCE)))
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(notifications, "sleep", hold)
+    threads = [threading.Thread(target=wait) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    all_wait.wait(PATIENCE)
+    # At once: to wait would be to call `hold`.
+    assert wait_for_notifications(user=world.people[0], seconds=PATIENCE) == []
+    start_training(training_id=world.training.pk, user=world.actor)
+    over.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert found == [2, 2]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_seat_is_free_again_when_its_user_was_answered(seats: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    seats.FL_WEB_THREADS = 2
+    user = User.objects.create_user("somebody")
+    rests: list[float] = []
+
+    def rest(seconds: float) -> None:
+        rests.append(seconds)
+        sleep(seconds)
+
+    monkeypatch.setattr(notifications, "sleep", rest)
+    for waited in (1, 2):
+        assert wait_for_notifications(user=user, seconds=0.3) == []
+        assert len(rests) >= waited
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_with_one_thread_lets_nobody_wait(seats: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    seats.FL_WEB_THREADS = 1
+    user = User.objects.create_user("somebody")
+    monkeypatch.delattr(notifications, "sleep")  # to wait would be a NameError
+    assert wait_for_notifications(user=user, seconds=PATIENCE) == []
