@@ -6,16 +6,18 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from fl_server_ai.notification.tasks import deliver, enqueue, enqueue_due_deliveries
 from fl_server_core.models import Delivery
+from fl_server_core.services.notifications import claim_delivery
 from tests.ai.notification.conftest import Queue
 from tests.ai.notification.listener import PATIENCE, Heard, Listener, listening
 from tests.ai.notification.world import NOWHERE, World
@@ -155,25 +157,38 @@ def test_two_tasks_at_the_same_time_post_once(queue: Queue) -> None:
     assert start.attempts == 1
 
 
-@pytest.mark.django_db(transaction=True)
-def test_of_many_tasks_started_at_once_one_claims() -> None:
-    from fl_server_core.services.notifications import claim_delivery
+def wait_until_another_is_blocked() -> None:
+    """Until another connection waits for a row of ours; SQLite lets no second one begin to write, and tells nobody."""
+    end = monotonic() + PATIENCE
+    while connection.vendor == "postgresql" and monotonic() < end:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+            )
+            if cursor.fetchone()[0]:
+                return
 
-    world = World([NOWHERE])
-    start = world.delivery("TRAINING_START")
-    barrier = threading.Barrier(6)
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_that_had_to_wait_for_another_comes_to_nothing() -> None:
+    start = World([NOWHERE]).delivery("TRAINING_START")
     claims = []
+    begun = threading.Event()
 
     def run() -> None:
         try:
-            barrier.wait(PATIENCE)
+            begun.set()
             claims.append(claim_delivery(delivery_id=start.pk))
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=run) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)
-    assert sorted(claim is not None for claim in claims) == [False] * 5 + [True]
+    second = threading.Thread(target=run)
+    with transaction.atomic():
+        assert claim_delivery(delivery_id=start.pk) is not None
+        second.start()
+        assert begun.wait(PATIENCE)
+        wait_until_another_is_blocked()
+    second.join(PATIENCE)
+    assert claims == [None]
+    start.refresh_from_db()
+    assert start.attempts == 1
