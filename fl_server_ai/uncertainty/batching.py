@@ -52,7 +52,7 @@ def _keeps_rows_apart(module: torch.nn.Module) -> bool:
         case nn.Flatten():
             return module.start_dim >= 1
         case nn.Softmax() | nn.LogSoftmax():
-            return module.dim is not None and module.dim >= 1
+            return module.dim is not None and (module.dim >= 1 or module.dim == -1)
         case _:
             return type(module) in {getattr(nn, name) for name in _ROW_WISE}
 

@@ -191,14 +191,14 @@ class Child:
             ChildLost: it failed, and the process must be ended.
         """
         try:
-            limit_cpu(self._pid, self._limits.cpu_seconds)
+            self._allow_cpu(self._limits.cpu_seconds)
             message = self._exchange(job)
-            limit_cpu(self._pid, _IDLE_CPU_SECONDS)
+            self._allow_cpu(_IDLE_CPU_SECONDS)
         except ChannelTimeout:
             raise ChildLost(
                 f"The model did not answer within {self._limits.seconds:g} seconds and was stopped."
             ) from None
-        except (ChannelClosed, ProcessLookupError, FileNotFoundError):
+        except ChannelClosed:
             raise ChildLost(self._cause_of_death()) from None
         except ProtocolError as error:
             raise ChildLost(f"The model's answer was refused. {error}") from None
@@ -231,6 +231,12 @@ class Child:
                 raise
             self._channel.send({}, [content], self._deadline())
         return self._channel.receive(job.max_answer, self._deadline())
+
+    def _allow_cpu(self, seconds: float) -> None:
+        try:
+            limit_cpu(self._pid, seconds)
+        except (ProcessLookupError, FileNotFoundError) as error:
+            raise ChannelClosed from error
 
     def _deadline(self) -> float:
         # Anew for each step: how long a storage takes to hand out a model is not the model's fault.

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
 
 def import_trusted(names: Collection[str]) -> None:
-    """The modules of trusted names, `package.module.Class`, and every module of trusted packages, `package.*`.
+    """The modules of trusted names, `module.Class` or `module:Class.Inner`, and all of trusted packages, `package.*`.
 
     Raises:
         ImportError: the operator trusts what is not there.
     """
     for name in names:
-        owner, _, last = name.rpartition(".")
+        if "(" in name:  # a use of getattr, on something that is imported anyway
+            continue
+        owner, _, last = name.rpartition(":" if ":" in name else ".")
         module = importlib.import_module(owner)
         if last == "*" and hasattr(module, "__path__"):
             for found in pkgutil.walk_packages(module.__path__, f"{owner}."):

@@ -77,13 +77,26 @@ class WritesAFileWhenLoaded(torch.nn.Module):
 
 class Prints(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        print("hello, server")
+        print("hello, server")  # noqa: T201 - that is what it is for
         return x
 
 
 class AnswersAtLength(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.zeros([1_000_000])
+
+
+class Remembers(torch.nn.Module):
+    """Answers with how many requests it has seen before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        before = self.seen.clone()
+        self.seen.add_(1.0)
+        return before
 
 
 class RaisesItsOwnError(torch.nn.Module):

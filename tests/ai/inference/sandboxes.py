@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 
 from fl_server_ai.inference.sandbox import Job, ModelSource, Sandbox
@@ -41,6 +42,17 @@ def saved(model: torch.nn.Module) -> bytes:
         else:
             torch.save(model, buffer)
     return buffer.getvalue()
+
+
+def zygote_of(sandbox: Sandbox) -> psutil.Process:
+    """The process that a sandbox, which has run something, forks its processes from."""
+    process = sandbox._zygote._process
+    assert process is not None
+    return psutil.Process(process.pid)
+
+
+def children_of(sandbox: Sandbox) -> set[int]:
+    return {child.pid for child in zygote_of(sandbox).children(recursive=True)}
 
 
 def linear(value: float = 1.0) -> torch.nn.Module:
