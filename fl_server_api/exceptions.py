@@ -1,0 +1,38 @@
+"""From a domain's refusal to a status: the domain knows no HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import status
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from fl_server_core.exceptions import (
+    DomainError,
+    EntityNotFound,
+    InvalidRequest,
+    InvalidValue,
+    MissingPart,
+    NotAllowed,
+    NoTraining,
+)
+
+STATUSES: dict[type[Exception], int] = {
+    NotAllowed: status.HTTP_403_FORBIDDEN,
+    EntityNotFound: status.HTTP_400_BAD_REQUEST,
+    MissingPart: status.HTTP_404_NOT_FOUND,
+    NoTraining: status.HTTP_404_NOT_FOUND,
+    InvalidRequest: status.HTTP_400_BAD_REQUEST,
+    InvalidValue: status.HTTP_400_BAD_REQUEST,
+    DomainError: status.HTTP_400_BAD_REQUEST,
+}
+
+
+def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
+    """The answer to a refusal; None lets an error that is none of ours become a 500."""
+    if not isinstance(error, DomainError):
+        return exception_handler(error, context)
+    code = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    body: Any = error.messages if isinstance(error, InvalidValue) else {"detail": error.message}
+    return Response(body, status=code)

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rest_framework.exceptions import NotAcceptable
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+
+class DownloadNegotiation(DefaultContentNegotiation):
+    """For downloads, which are served whatever Accept says; their errors are JSON unless a browser asks."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[Any, Any]:
+        known = list(renderers)
+        try:
+            renderer, media_type = super().select_renderer(request, known, format_suffix)
+        except NotAcceptable:
+            return known[0], known[0].media_type
+        return renderer, media_type

@@ -1,0 +1,74 @@
+"""What the views' pages in the schema say beyond their docstrings: the answers, refusals included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular import authentication
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+
+from fl_server_api.serializers.generic import DetailSerializer
+
+SENTENCE = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
+SENTENCES = {"type": "array", "items": {"type": "string"}}
+FIELD_ERRORS = {"type": "object", "additionalProperties": {}}
+BAD_REQUEST = {"anyOf": [SENTENCE, SENTENCES, FIELD_ERRORS]}
+DOWNLOAD = (200, "application/octet-stream")
+
+REFUSALS: dict[int, OpenApiResponse] = {
+    400: OpenApiResponse(
+        BAD_REQUEST, "An unknown id, a field or a file that cannot be used: a sentence, sentences, or these by field."
+    ),
+    401: OpenApiResponse(SENTENCE, "Credentials are missing or wrong."),
+    403: OpenApiResponse(SENTENCE, "The caller may not do this."),
+    404: OpenApiResponse(SENTENCE, "What was asked for is not there."),
+    406: OpenApiResponse(SENTENCE, "The Accept header asks for another format than JSON."),
+    413: OpenApiResponse(SENTENCE, "The request is too large."),
+    415: OpenApiResponse(SENTENCE, "The Content-Type is none that is read here."),
+    503: OpenApiResponse(SENTENCE, "Try again later."),
+}
+READ = (401, 406)
+WRITE = (400, 401, 406, 413, 415)
+
+
+def answers(success: dict[Any, Any], *refusals: int) -> dict[Any, Any]:
+    """The answers of an operation: the good ones, and the refusals by status."""
+    return {**success, **{code: REFUSALS[code] for code in sorted(refusals)}}
+
+
+def sentence(text: str) -> OpenApiResponse:
+    """A good answer that is always the same sentence."""
+    return OpenApiResponse(DetailSerializer, examples=[OpenApiExample(text, value={"detail": text})])
+
+
+def download() -> dict[Any, Any]:
+    """A good answer that is a file."""
+    return {DOWNLOAD: OpenApiTypes.BINARY}
+
+
+class BasicScheme(authentication.BasicScheme):  # type: ignore[no-untyped-call]  # registers itself
+    """Basic authentication, as ours has it."""
+
+    target_class = "fl_server_api.authentication.BasicAuthentication"
+
+
+class SessionScheme(authentication.SessionScheme):  # type: ignore[no-untyped-call]  # registers itself
+    """Session authentication, as ours has it."""
+
+    target_class = "fl_server_api.authentication.SessionAuthentication"
+
+
+class DocstringSchema(AutoSchema):
+    """The first line of a view's docstring is the summary, the rest the description."""
+
+    def get_summary(self) -> str | None:
+        lines = self._docstring().splitlines()
+        return lines[0].rstrip(".") if lines else None
+
+    def get_description(self) -> str:  # type: ignore[override]  # the signature is drf-spectacular's
+        return "\n".join(self._docstring().splitlines()[1:]).strip()
+
+    def _docstring(self) -> str:
+        return str(super().get_description() or "")

@@ -1,0 +1,140 @@
+"""Readers of request bodies: all bodies are UTF-8, bounded, and either understood or refused with a 4xx."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import QueryDict, UnreadablePostError
+from django.utils.http import parse_header_parameters
+from rest_framework import parsers
+from rest_framework.exceptions import APIException, ParseError
+from rest_framework.utils.json import strict_constant
+
+from fl_server_core.validators import MAX_JSON_DEPTH
+
+MEGABYTE = 1024 * 1024
+TAIL_BYTES = 4096
+
+
+class RequestTooLarge(APIException):
+    status_code = 413
+    default_detail = "The request is too large."
+    default_code = "too_large"
+
+
+class JSONParser(parsers.JSONParser):
+    """JSON of bounded size and depth. The depth is bounded because what follows walks it recursively."""
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        del media_type, parser_context  # UTF-8, whatever they say
+        body = _read(stream)
+        try:
+            value = json.loads(body.decode(), parse_constant=strict_constant)
+        except ValueError as error:
+            raise ParseError(f"JSON parse error - {error}") from None
+        except RecursionError:
+            raise ParseError(f"JSON parse error - nested more than {MAX_JSON_DEPTH} deep") from None
+        _refuse_depth(value)
+        return value
+
+
+class AnyTypeJSONParser(JSONParser):
+    """JSON, whatever the Content-Type says: `curl -d` without a header says that it sends a form."""
+
+    media_type = "*/*"
+
+
+class FormParser(parsers.FormParser):
+    """A urlencoded form."""
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        del media_type, parser_context  # UTF-8, whatever they say
+        try:
+            return QueryDict(_read(stream), encoding="utf-8")
+        except SuspiciousOperation as error:
+            raise ParseError(str(error)) from None
+
+
+class MultiPartParser(parsers.MultiPartParser):
+    """A multipart form. Its files stream to the disk as they arrive; one that was cut off is refused."""
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> parsers.DataAndFiles[Any, Any]:
+        context = {**(parser_context or {}), "encoding": "utf-8"}
+        _refuse_upload_size(context["request"].META.get("CONTENT_LENGTH"))
+        remembering = _TailStream(stream)
+        try:
+            form = super().parse(remembering, media_type, context)  # type: ignore[arg-type]  # reads are all it needs
+            remembering.exhaust()
+        except RequestDataTooBig as error:
+            raise RequestTooLarge(str(error)) from None
+        except SuspiciousOperation as error:
+            raise ParseError(str(error)) from None
+        except UnreadablePostError:
+            raise ParseError("Multipart form parse error - the connection was lost") from None
+        if not remembering.is_complete(media_type or ""):
+            raise ParseError("Multipart form parse error - the closing boundary is missing")
+        return form
+
+
+class _TailStream:
+    """A stream that remembers its last bytes. Django's parser takes a file that was cut off for a whole one."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._tail = b""
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._stream.read(size)
+        self._tail = (self._tail + chunk[-TAIL_BYTES:])[-TAIL_BYTES:]
+        return chunk
+
+    def exhaust(self) -> None:
+        while self.read(MEGABYTE):
+            pass
+
+    def is_complete(self, content_type: str) -> bool:
+        boundary = str(parse_header_parameters(content_type)[1].get("boundary", ""))
+        return f"--{boundary}--".encode() in self._tail
+
+
+def _read(stream: IO[bytes]) -> bytes:
+    """The whole body. Django bounds only bodies that it reads itself."""
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    try:
+        body = stream.read(limit + 1)
+    except UnreadablePostError:
+        raise ParseError("The connection was lost before the whole request had arrived.") from None
+    if len(body) > limit:
+        raise RequestTooLarge(f"The request is larger than {limit // MEGABYTE} MB.")
+    return body
+
+
+def _refuse_upload_size(content_length: str | None) -> None:
+    limit = settings.FL_MAX_UPLOAD_MB
+    if int(content_length or 0) > limit * MEGABYTE:
+        raise RequestTooLarge(f"The upload is larger than {limit} MB.")
+
+
+def _refuse_depth(value: Any) -> None:
+    """Look level by level, without recursion: a large input to a model has millions of numbers, but few levels."""
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(MAX_JSON_DEPTH + 1):
+        if not level:
+            return
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, (dict, list))
+        ]
+    raise ParseError(f"JSON parse error - nested more than {MAX_JSON_DEPTH} deep")

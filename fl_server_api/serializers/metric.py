@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from fl_server_core.exceptions import InvalidRequest
+from fl_server_core.models import Metric
+
+NAME_LENGTH = 32
+VALUE_BYTES = 16 * 1024 * 1024  # a row is read into memory as a whole
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class MetricValueField(serializers.Field[Any, Any, Any, Any]):
+    """A number, or anything else as text or as a file."""
+
+    def to_internal_value(self, data: Any) -> str | bytes:
+        if isinstance(data, UploadedFile):
+            if (data.size or 0) > VALUE_BYTES:
+                raise serializers.ValidationError(f"A value has no more than {VALUE_BYTES} bytes.")
+            return bytes(data.read())
+        if isinstance(data, bool) or not isinstance(data, (str, int, float)):
+            raise serializers.ValidationError("Not a number, a text or a file.")
+        try:
+            str(data).encode()
+        except UnicodeEncodeError:
+            raise serializers.ValidationError("Lone surrogate characters are not allowed.") from None
+        return str(data)
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class MetricPairs(serializers.Serializer[Any]):
+    """Metrics as two lists of the same length, repeated fields of a form."""
+
+    metric_names = serializers.ListField(
+        child=serializers.CharField(max_length=NAME_LENGTH, trim_whitespace=False), required=False
+    )
+    metric_values = serializers.ListField(child=MetricValueField(), required=False)
+
+
+class ReportMetricsRequest(MetricPairs):
+    """Metrics of a model; `metrics` is what has been validated, as (name, value) pairs."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        names, values = attrs.get("metric_names", []), attrs.get("metric_values", [])
+        if not names or not values:
+            raise InvalidRequest("Metric names or values are missing")
+        if len(names) != len(values):
+            raise InvalidRequest("Metric names and values must have the same length")
+        return {"metrics": list(zip(names, values, strict=True))}
+
+
+class MetricSerializer(serializers.ModelSerializer[Metric]):
+    """A metric; either `value_float` or `value_binary` (base64) is null."""
+
+    value_binary = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Metric
+        fields = ["id", "model", "identifier", "key", "value_float", "value_binary", "step", "reporter"]
+        read_only_fields = fields
+
+    def get_value_binary(self, metric: Metric) -> str | None:
+        return None if metric.value_binary is None else base64.b64encode(metric.value_binary).decode()

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from rest_framework import serializers
+
+from fl_server_api.serializers.generic import MAX_INTEGER, StrictSerializer
+from fl_server_core.models import Training
+from fl_server_core.models.training import AggregationMethod, UncertaintyMethod
+from fl_server_core.options import TrainerOptions
+from fl_server_core.selectors.trainings import round_progress
+from fl_server_core.validators import validate_json
+
+IDENTIFIER_LENGTH = 256
+TRAINING_FIELDS = [
+    "id",
+    "model",
+    "actor",
+    "participants",
+    "state",
+    "target_num_updates",
+    "last_update",
+    "uncertainty_method",
+    "aggregation_method",
+    "options",
+    "locked",
+]
+
+
+def identifiers(**options: Any) -> serializers.ListField:
+    """A list of ids; one that is malformed is found to be unknown."""
+    return serializers.ListField(child=serializers.CharField(max_length=IDENTIFIER_LENGTH), **options)
+
+
+class CreateTrainingRequest(StrictSerializer):
+    """A training to be."""
+
+    model_id = serializers.CharField(max_length=IDENTIFIER_LENGTH, help_text="A global model of yours.")
+    target_num_updates = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER, help_text="Rounds to go.")
+    metric_names = serializers.ListField(child=serializers.CharField(allow_blank=True))
+    aggregation_method = serializers.ChoiceField(AggregationMethod.choices)
+    uncertainty_method = serializers.ChoiceField(UncertaintyMethod.choices, default=UncertaintyMethod.NONE)
+    options = serializers.DictField(default=dict, help_text="Of the trainer, and any keys of your own.")
+    clients = identifiers(source="participant_ids", default=list, help_text="The participants' user ids.")
+
+    def validate_options(self, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            validate_json(value)
+            TrainerOptions.from_dict(value)
+        except ValidationError as error:
+            raise serializers.ValidationError(error.messages) from None
+        return value
+
+
+class TrainingCreatedSerializer(serializers.Serializer[Any]):
+    detail = serializers.CharField()
+    training_id = serializers.UUIDField()
+
+
+class ParticipantsRequest(StrictSerializer):
+    """Who is to join or to leave a training."""
+
+    clients = identifiers(source="user_ids")
+
+
+class TrainingSerializer(serializers.ModelSerializer[Training]):
+    """A training; `last_update` changes with every change of it."""
+
+    options = serializers.JSONField(read_only=True)
+
+    class Meta:
+        model = Training
+        fields = TRAINING_FIELDS
+        read_only_fields = TRAINING_FIELDS
+
+
+class TrainingDetailSerializer(TrainingSerializer):
+    """A training and how far its current round is."""
+
+    local_models_arrived = serializers.IntegerField(read_only=True)
+    local_models_expected = serializers.IntegerField(read_only=True)
+
+    class Meta(TrainingSerializer.Meta):
+        fields = [*TRAINING_FIELDS, "local_models_arrived", "local_models_expected"]
+        read_only_fields = fields
+
+
+def represent_training(training: Training) -> dict[str, Any]:
+    """A training as JSON, with the progress of its current round."""
+    arrived, expected = round_progress(training)
+    return {
+        **TrainingSerializer(training).data,
+        "local_models_arrived": arrived,
+        "local_models_expected": expected,
+    }

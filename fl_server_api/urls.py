@@ -1,0 +1,42 @@
+"""The addresses under `/api/`."""
+
+from django.urls import path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+
+from fl_server_api.middleware import NOT_FOUND
+from fl_server_api.views import groups, models, trainings, users
+from fl_server_api.views.base import NotFoundView
+
+urlpatterns = [
+    path("users/", users.UsersView.as_view()),
+    path("users/myself/", users.MyselfView.as_view()),
+    path("users/groups/", users.MyGroupsView.as_view()),
+    path("users/trainings/", users.MyTrainingsView.as_view()),
+    path("users/<str:user_id>/", users.UserView.as_view()),
+    path("groups/", groups.GroupsView.as_view()),
+    path("groups/<int:group_id>/", groups.GroupView.as_view()),
+    path("models/", models.ModelsView.as_view()),
+    path("models/<str:model_id>/", models.ModelView.as_view()),
+    path("models/<str:model_id>/metadata/", models.ModelMetadataView.as_view()),
+    path("models/<str:model_id>/metrics/", models.ModelMetricsView.as_view()),
+    path("models/<str:model_id>/preprocessing/", models.ModelPreprocessingView.as_view()),
+    path("models/<str:model_id>/swag/", models.ModelMomentsView.as_view()),
+    path("trainings/", trainings.TrainingsView.as_view()),
+    path("trainings/<str:training_id>/", trainings.TrainingView.as_view()),
+    path("trainings/<str:training_id>/start/", trainings.TrainingStartView.as_view()),
+    path("trainings/<str:training_id>/clients/", trainings.TrainingParticipantsView.as_view()),
+    path("trainings/<str:training_id>/models/", trainings.TrainingModelsView.as_view()),
+    path("trainings/<str:training_id>/models/latest/", trainings.TrainingLatestModelsView.as_view()),
+    path("schema/", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"),
+    path(
+        "schema/swagger-ui/",
+        SpectacularSwaggerView.as_view(url_name="schema", authentication_classes=[], permission_classes=[]),
+        name="swagger-ui",
+    ),
+    path(
+        "schema/redoc/",
+        SpectacularRedocView.as_view(url_name="schema", authentication_classes=[], permission_classes=[]),
+        name="redoc",
+    ),
+    re_path("", NotFoundView.as_view(), name=NOT_FOUND),
+]

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.http import HttpRequest
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from fl_server_api.openapi import DocstringSchema
+from fl_server_api.parsers import FormParser, JSONParser, MultiPartParser
+from fl_server_core.models import User
+
+
+class ApiView(APIView):
+    """What all views have in common."""
+
+    parser_classes = [JSONParser, FormParser, MultiPartParser]
+    schema = DocstringSchema()
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        # A request may name any codec of Python's as its charset, compressions included. Ours are all UTF-8.
+        request._encoding = "utf-8"  # type: ignore[attr-defined]  # the public setter first decodes with the old one
+        return super().initialize_request(request, *args, **kwargs)
+
+
+def caller(request: Request) -> User:
+    """Who asks; the permission classes have let nobody pass who is not signed in."""
+    return cast(User, request.user)
+
+
+class NotFoundView(ApiView):
+    """The answer for every path that is none."""
+
+    authentication_classes = []
+    permission_classes = []
+    schema = None  # type: ignore[assignment]  # no page of its own
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        raise NotFound

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from fl_server_api.openapi import READ, WRITE, answers
+from fl_server_api.serializers.generic import checked
+from fl_server_api.serializers.user import GroupSerializer
+from fl_server_api.views.base import ApiView, caller
+from fl_server_core.selectors.groups import all_groups, get_group_of
+from fl_server_core.services.groups import create_group, delete_group, rename_group
+
+GROUP = OpenApiExample("A group", request_only=True, value={"name": "radiology"})
+
+
+class GroupsView(ApiView):
+    @extend_schema(responses=answers({200: GroupSerializer(many=True)}, 403, *READ))
+    def get(self, request: Request) -> Response:
+        """List all groups.
+
+        For superusers only.
+        """
+        return Response(GroupSerializer(all_groups(caller(request)), many=True).data)
+
+    @extend_schema(request=GroupSerializer, responses=answers({201: GroupSerializer}, *WRITE), examples=[GROUP])
+    def post(self, request: Request) -> Response:
+        """Make a group.
+
+        Whoever makes it does not become a member.
+        """
+        group = create_group(**checked(GroupSerializer, request.data))
+        return Response(GroupSerializer(group).data, status=status.HTTP_201_CREATED)
+
+
+class GroupView(ApiView):
+    @extend_schema(responses=answers({200: GroupSerializer}, 400, 403, *READ))
+    def get(self, request: Request, group_id: int) -> Response:
+        """Show a group.
+
+        For its members only.
+        """
+        return Response(GroupSerializer(get_group_of(group_id, caller(request))).data)
+
+    @extend_schema(request=GroupSerializer, responses=answers({200: GroupSerializer}, 403, *WRITE), examples=[GROUP])
+    def put(self, request: Request, group_id: int) -> Response:
+        """Rename a group.
+
+        For its members only.
+        """
+        return self._rename(request, group_id, partial=False)
+
+    @extend_schema(request=GroupSerializer, responses=answers({200: GroupSerializer}, 403, *WRITE), examples=[GROUP])
+    def patch(self, request: Request, group_id: int) -> Response:
+        """Rename a group, or, without a name, leave it as it is.
+
+        For its members only.
+        """
+        return self._rename(request, group_id, partial=True)
+
+    @extend_schema(request=None, responses=answers({204: None}, 400, 403, *READ))
+    def delete(self, request: Request, group_id: int) -> Response:
+        """Remove a group.
+
+        For its members only.
+        """
+        delete_group(group_id=group_id, user=caller(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _rename(self, request: Request, group_id: int, partial: bool) -> Response:
+        user = caller(request)
+        group = get_group_of(group_id, user)
+        values = checked(GroupSerializer, request.data, instance=group, partial=partial)
+        return Response(GroupSerializer(rename_group(group_id=group_id, user=user, **values)).data)

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models.fields.files import FieldFile
+from django.http import FileResponse
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from fl_server_api.negotiation import DownloadNegotiation
+from fl_server_api.openapi import READ, WRITE, answers, download, sentence
+from fl_server_api.serializers.generic import checked
+from fl_server_api.serializers.metric import MetricSerializer, ReportMetricsRequest
+from fl_server_api.serializers.model import (
+    ANY_MODEL_WITH_STATS,
+    ANY_MODELS,
+    CreateModelRequest,
+    ModelCreatedSerializer,
+    MomentsRequest,
+    PreprocessingRequest,
+    UpdateRequest,
+    represent_model,
+    represent_models,
+)
+from fl_server_api.utils import stream_file
+from fl_server_api.views.base import ApiView, caller
+from fl_server_core.exceptions import MissingPart
+from fl_server_core.models import GlobalModel, User
+from fl_server_core.selectors.models import get_readable_model, global_of, metrics_of_model, models_of_user
+from fl_server_core.services.metrics import report_metrics
+from fl_server_core.services.models import create_global_model, create_mean_model, delete_model, set_preprocessing
+from fl_server_core.services.updates import submit_moments, submit_update
+
+FORM = "multipart/form-data"
+URLENCODED = "application/x-www-form-urlencoded"
+MEAN_MODEL = OpenApiExample(
+    "The mean of others",
+    request_only=True,
+    media_type="application/json",
+    value={
+        "name": "Ensemble",
+        "description": "Three of them",
+        "type": "MEAN",
+        "models": ["2f9b3a5e-8d0c-4f36-9a55-0b1f7d3d3c11"],
+    },
+)
+
+
+class ModelsView(ApiView):
+    @extend_schema(responses=answers({200: ANY_MODELS}, *READ))
+    def get(self, request: Request) -> Response:
+        """List models.
+
+        Those that the caller owns, updates included, and the global models of trainings in which the caller is actor
+        or participant; oldest first.
+        """
+        return Response(represent_models(models_of_user(caller(request))))
+
+    @extend_schema(
+        request={FORM: CreateModelRequest, "application/json": CreateModelRequest},
+        responses=answers({201: ModelCreatedSerializer}, *WRITE),
+        examples=[MEAN_MODEL],
+    )
+    def post(self, request: Request) -> Response:
+        """Upload a model.
+
+        `model_file` is a TorchScript archive (`torch.jit.save`) or a pickled `torch.nn.Module` (`torch.save`); it is
+        read as data and never run on upload. `input_shape` is a repeated field in which `None` leaves a dimension open.
+        A model of type `MEAN` is made of others, named by `models`, each of them the caller's.
+        """
+        model = _create_model(caller(request), checked(CreateModelRequest, request.data))
+        body = {"detail": "Model Upload Accepted", "model_id": str(model.pk)}
+        return Response(body, status=status.HTTP_201_CREATED)
+
+
+class ModelView(ApiView):
+    content_negotiation_class = DownloadNegotiation
+
+    @extend_schema(responses=answers(download(), 400, 401, 403, 404))
+    def get(self, request: Request, model_id: str) -> FileResponse:
+        """Download a model.
+
+        The file as it was uploaded, with the weights of the present round.
+        """
+        return stream_file(lambda: _weights(model_id, caller(request)))
+
+    @extend_schema(
+        operation_id="models_updates_create",
+        request={FORM: UpdateRequest},
+        responses=answers({201: sentence("Model Update Accepted")}, 403, 404, *WRITE),
+    )
+    def post(self, request: Request, model_id: str) -> Response:
+        """Upload an update of a model.
+
+        For participants of the model's training, in the round that is open. `model_file` holds the same tensors as the
+        global model, as a module or a state dict. A repeated upload replaces the earlier one. `metric_names` and
+        `metric_values`, repeated fields, are kept as metrics of the update.
+        """
+        submit_update(model_id=model_id, participant=caller(request), **checked(UpdateRequest, request.data))
+        return Response({"detail": "Model Update Accepted"}, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses=answers({200: sentence("Model removed!")}, 400, 401, 403))
+    def delete(self, request: Request, model_id: str) -> Response:
+        """Remove a model.
+
+        For its owner and the actor of its training. The training, the updates and the metrics go with it.
+        """
+        delete_model(model_id=model_id, user=caller(request))
+        return Response({"detail": "Model removed!"})
+
+
+class ModelMetadataView(ApiView):
+    @extend_schema(responses=answers({200: ANY_MODEL_WITH_STATS}, 400, 403, *READ))
+    def get(self, request: Request, model_id: str) -> Response:
+        """Show what is known of a model.
+
+        `stats` holds the figures of its layers, or null where they cannot be computed (without an input shape, say).
+        """
+        model = get_readable_model(model_id, caller(request))
+        return Response({**represent_model(model), "stats": getattr(model, "stats", None)})
+
+
+class ModelMetricsView(ApiView):
+    @extend_schema(responses=answers({200: MetricSerializer(many=True)}, 400, 403, *READ))
+    def get(self, request: Request, model_id: str) -> Response:
+        """List the metrics of a model."""
+        model = get_readable_model(model_id, caller(request))
+        return Response(MetricSerializer(metrics_of_model(model), many=True).data)
+
+    @extend_schema(
+        request={URLENCODED: ReportMetricsRequest, FORM: ReportMetricsRequest},
+        responses=answers({201: ModelCreatedSerializer}, 403, *WRITE),
+    )
+    def post(self, request: Request, model_id: str) -> Response:
+        """Report metrics of a model.
+
+        `metric_names` and `metric_values` are repeated fields; a value that is no number is kept as bytes. In a test
+        round, this is the participant's answer.
+        """
+        values = checked(ReportMetricsRequest, request.data)
+        report_metrics(model_id=model_id, reporter=caller(request), **values)
+        body = {"detail": "Model Metrics Upload Accepted", "model_id": model_id}
+        return Response(body, status=status.HTTP_201_CREATED)
+
+
+class ModelPreprocessingView(ApiView):
+    content_negotiation_class = DownloadNegotiation
+
+    @extend_schema(responses=answers(download(), 400, 401, 403, 404))
+    def get(self, request: Request, model_id: str) -> FileResponse:
+        """Download the preprocessing of a model.
+
+        That of an update is its global model's.
+        """
+        return stream_file(lambda: _preprocessing(model_id, caller(request)))
+
+    @extend_schema(
+        request={FORM: PreprocessingRequest},
+        responses=answers({202: sentence("Proprocessing Model Upload Accepted")}, 403, *WRITE),
+    )
+    def post(self, request: Request, model_id: str) -> Response:
+        """Upload a preprocessing for a model.
+
+        For its owner. A module that makes the model's input of what is sent for inference.
+        """
+        file = checked(PreprocessingRequest, request.data)["model_preprocessing_file"]
+        set_preprocessing(model_id=model_id, user=caller(request), file=file)
+        return Response({"detail": "Proprocessing Model Upload Accepted"}, status=status.HTTP_202_ACCEPTED)
+
+
+class ModelMomentsView(ApiView):
+    @extend_schema(
+        request={FORM: MomentsRequest},
+        responses=answers({201: sentence("SWAG Statistic Accepted")}, 403, 404, *WRITE),
+    )
+    def post(self, request: Request, model_id: str) -> Response:
+        """Upload SWAG moments.
+
+        For participants of the model's training, in a SWAG round. Both files hold one vector each, saved by
+        `torch.save`: the mean and the mean square of the parameters, in the order of `named_parameters()`.
+        """
+        submit_moments(model_id=model_id, participant=caller(request), **checked(MomentsRequest, request.data))
+        return Response({"detail": "SWAG Statistic Accepted"}, status=status.HTTP_201_CREATED)
+
+
+def _create_model(owner: User, wish: dict[str, Any]) -> GlobalModel:
+    kind, members = wish.pop("type"), wish.pop("models", [])
+    file, preprocessing = wish.pop("model_file", None), wish.pop("model_preprocessing_file", None)
+    if kind == "MEAN":
+        return create_mean_model(owner=owner, model_ids=members, **wish)
+    return create_global_model(owner=owner, kind=kind, model_file=file, preprocessing_file=preprocessing, **wish)
+
+
+def _weights(model_id: str, user: User) -> tuple[FieldFile, str]:
+    model = get_readable_model(model_id, user)
+    if not model.weights_file:
+        raise MissingPart(f"Model '{model.pk}' has no weights of its own.")
+    return model.weights_file, f"model-{model.pk}.pt"
+
+
+def _preprocessing(model_id: str, user: User) -> tuple[FieldFile, str]:
+    model = get_readable_model(model_id, user)
+    file = global_of(model).preprocessing_file
+    if not file:
+        raise MissingPart(f"Model '{model.pk}' has no preprocessing model defined.")
+    return file, f"model-{model.pk}-proprecessing.pt"

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from fl_server_api.openapi import READ, WRITE, answers, sentence
+from fl_server_api.parsers import AnyTypeJSONParser
+from fl_server_api.serializers.generic import EmptyRequest, checked
+from fl_server_api.serializers.model import ANY_MODELS, represent_models
+from fl_server_api.serializers.training import (
+    CreateTrainingRequest,
+    ParticipantsRequest,
+    TrainingCreatedSerializer,
+    TrainingDetailSerializer,
+    TrainingSerializer,
+    represent_training,
+)
+from fl_server_api.views.base import ApiView, caller
+from fl_server_core.selectors.trainings import (
+    get_readable_training,
+    latest_models_of_training,
+    models_of_training,
+    trainings_of_actor,
+)
+from fl_server_core.services.trainings import (
+    add_participants,
+    create_training,
+    delete_training,
+    remove_participants,
+    start_training,
+)
+
+ID = "2f9b3a5e-8d0c-4f36-9a55-0b1f7d3d3c11"
+NEW_TRAINING = OpenApiExample(
+    "Ten rounds of FedAvg",
+    request_only=True,
+    value={
+        "model_id": ID,
+        "target_num_updates": 10,
+        "metric_names": ["accuracy"],
+        "aggregation_method": "FedAvg",
+        "options": {"round_deadline": 600, "min_updates": 0.8},
+        "clients": ["6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"],
+    },
+)
+CLIENTS = OpenApiExample("One user", request_only=True, value={"clients": [ID]})
+
+
+class JSONView(ApiView):
+    """A view whose bodies are JSON whatever the Content-Type says."""
+
+    parser_classes = [AnyTypeJSONParser]
+
+
+class TrainingsView(JSONView):
+    @extend_schema(responses=answers({200: TrainingSerializer(many=True)}, *READ))
+    def get(self, request: Request) -> Response:
+        """List the trainings whose actor is the caller."""
+        return Response(TrainingSerializer(trainings_of_actor(caller(request)), many=True).data)
+
+    @extend_schema(
+        request={"application/json": CreateTrainingRequest},
+        responses=answers({201: TrainingCreatedSerializer}, 403, *WRITE),
+        examples=[NEW_TRAINING],
+    )
+    def post(self, request: Request) -> Response:
+        """Create a training.
+
+        Of a model that has a training already, a copy is trained. Known options: `skip_model_tests`,
+        `model_test_after_each_round`, `delete_local_models_after_aggregation`, `daisy_chain_period` (FedDC),
+        `round_deadline` (seconds), `min_updates` (a fraction of the participants, or a number), `uncertainty.N`,
+        `uncertainty.softmax` and `uncertainty.scale`. Other keys are kept for the participants to read.
+        """
+        training = create_training(actor=caller(request), **checked(CreateTrainingRequest, request.data))
+        body = {"detail": "Training created successfully!", "training_id": str(training.pk)}
+        return Response(body, status=status.HTTP_201_CREATED)
+
+
+class TrainingView(JSONView):
+    @extend_schema(responses=answers({200: TrainingDetailSerializer}, 400, 403, *READ))
+    def get(self, request: Request, training_id: str) -> Response:
+        """Show a training.
+
+        For its actor and its participants.
+        """
+        return Response(represent_training(get_readable_training(training_id, caller(request))))
+
+    @extend_schema(request=None, responses=answers({200: sentence("Training removed!")}, 400, 403, *READ))
+    def delete(self, request: Request, training_id: str) -> Response:
+        """Remove a training.
+
+        For its actor. The model and the updates stay.
+        """
+        delete_training(training_id=training_id, user=caller(request))
+        return Response({"detail": "Training removed!"})
+
+
+class TrainingStartView(JSONView):
+    @extend_schema(
+        request={"application/json": EmptyRequest},
+        responses=answers({202: sentence("Training started!")}, 403, *WRITE),
+    )
+    def post(self, request: Request, training_id: str) -> Response:
+        """Start a training.
+
+        For its actor. Its participants are told of the start and of the first round.
+        """
+        checked(EmptyRequest, request.data)
+        start_training(training_id=training_id, user=caller(request))
+        return Response({"detail": "Training started!"}, status=status.HTTP_202_ACCEPTED)
+
+
+class TrainingParticipantsView(JSONView):
+    @extend_schema(
+        request={"application/json": ParticipantsRequest},
+        responses=answers({202: sentence("Users registered as participants!")}, 403, *WRITE),
+        examples=[CLIENTS],
+    )
+    def put(self, request: Request, training_id: str) -> Response:
+        """Add participants.
+
+        For the training's actor. Those who join a running training are told of the open round.
+        """
+        values = checked(ParticipantsRequest, request.data)
+        add_participants(training_id=training_id, user=caller(request), **values)
+        return Response({"detail": "Users registered as participants!"}, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        request={"application/json": ParticipantsRequest},
+        responses=answers({200: sentence("Users removed from training participants!")}, 403, *WRITE),
+        examples=[CLIENTS],
+    )
+    def delete(self, request: Request, training_id: str) -> Response:
+        """Remove participants.
+
+        For the training's actor. Those who leave a running training are told.
+        """
+        values = checked(ParticipantsRequest, request.data)
+        remove_participants(training_id=training_id, user=caller(request), **values)
+        return Response({"detail": "Users removed from training participants!"})
+
+
+class TrainingModelsView(JSONView):
+    @extend_schema(responses=answers({200: ANY_MODELS}, 400, *READ))
+    def get(self, request: Request, training_id: str) -> Response:
+        """List the models of a training.
+
+        The global model and the updates that the caller may read; nothing for one who takes no part in it.
+        """
+        return Response(represent_models(models_of_training(training_id, caller(request))))
+
+
+class TrainingLatestModelsView(JSONView):
+    @extend_schema(responses=answers({200: ANY_MODELS}, 400, *READ))
+    def get(self, request: Request, training_id: str) -> Response:
+        """List the newest models of a training.
+
+        The global model and each participant's newest update, as far as the caller may read them.
+        """
+        return Response(represent_models(latest_models_of_training(training_id, caller(request))))

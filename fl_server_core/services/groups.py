@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from django.contrib.auth.models import Group
+from django.db import IntegrityError, transaction
+
+from fl_server_core.exceptions import InvalidValue
+from fl_server_core.models.user import User
+from fl_server_core.selectors.groups import get_group_of
+
+TAKEN = "group with this name already exists."
+
+
+def create_group(*, name: str) -> Group:
+    """Make a group without members.
+
+    Raises:
+        InvalidValue: somebody took the name at the same moment.
+    """
+    try:
+        with transaction.atomic():
+            return Group.objects.create(name=name)
+    except IntegrityError:
+        raise InvalidValue(TAKEN) from None
+
+
+def rename_group(*, group_id: int, user: User, name: str | None = None) -> Group:
+    """Give a group of the user's another name, or, without one, leave it as it is.
+
+    Raises:
+        EntityNotFound, NotAllowed: no such group, or the user is not a member.
+        InvalidValue: somebody took the name at the same moment.
+    """
+    group = get_group_of(group_id, user)
+    if name is None:
+        return group
+    group.name = name
+    try:
+        with transaction.atomic():
+            group.save(update_fields=["name"])
+    except IntegrityError:
+        raise InvalidValue(TAKEN) from None
+    return group
+
+
+def delete_group(*, group_id: int, user: User) -> None:
+    """Remove a group of the user's.
+
+    Raises:
+        EntityNotFound, NotAllowed: no such group, or the user is not a member.
+    """
+    get_group_of(group_id, user).delete()
