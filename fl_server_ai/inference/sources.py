@@ -34,6 +34,8 @@ def model_sources(model: Model) -> list[ModelSource]:
     """
     if isinstance(model, MeanModel):
         members = list(model.models.order_by("created_at", "id"))
+        if not members:
+            raise ModelRunError("The mean model has no members.")
         return [_source(str(number), member.weights_file) for number, member in enumerate(members)]
     if isinstance(model, LocalModel):
         base, weights = model.base_model.weights_file, model.weights_file

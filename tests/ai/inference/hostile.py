@@ -16,9 +16,9 @@ class LoopsForEver(torch.nn.Module):
 
 class LeavesATaskBehind(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        task = torch.jit.fork(spin, x)
+        task = torch.jit.fork(spin, x)  # type: ignore[no-untyped-call]
         if bool(x.sum() > 1e9):  # never; but a task that nobody may wait for is optimised away
-            return torch.jit.wait(task)
+            x = torch.jit.wait(task)  # type: ignore[no-untyped-call]
         return x
 
 
@@ -67,7 +67,7 @@ class WritesAFileWhenLoaded(torch.nn.Module):
     @torch.jit.export
     def __setstate__(self, state: tuple[str, torch.Tensor, bool]) -> None:
         self.path = state[0]
-        self.weight = state[1]
+        self.weight = state[1]  # type: ignore[assignment]  # TorchScript knows tensors only
         self.training = state[2]
         torch.from_file(state[0], True, 10, dtype=torch.uint8).fill_(65)
 
@@ -88,6 +88,8 @@ class AnswersAtLength(torch.nn.Module):
 
 class Remembers(torch.nn.Module):
     """Answers with how many requests it has seen before."""
+
+    seen: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -65,9 +65,13 @@ def linear(value: float = 1.0) -> torch.nn.Module:
 
 def prediction(*files: bytes, array: Any = None, key: str = "", image: bytes | None = None, **options: Any) -> Job:
     """A job that asks the models in `files`; the default input is two rows of three ones."""
-    sources = [ModelSource(str(i), f"{key or hash(file)}/{i}", lambda file=file: file) for i, file in enumerate(files)]
+    sources = [_source(str(number), key or str(hash(file)), file) for number, file in enumerate(files)]
     wanted = {"method": "ENSEMBLE", "N": 10, "softmax": False, "scale": 1.0, "input_shape": None, **options}
     if image is not None:
         return Job("predict", sources, {"image": np.frombuffer(image, np.uint8)}, wanted)
     rows = np.ones((2, 3), np.float32) if array is None else np.asarray(array, np.float32)
     return Job("predict", sources, {"input": rows}, wanted)
+
+
+def _source(name: str, key: str, content: bytes) -> ModelSource:
+    return ModelSource(name, f"{key}/{name}", lambda: content)

@@ -108,7 +108,7 @@ class NamesOsSystem:
 
 def test_a_pickle_that_names_os_system_is_not_loaded(impatient: Sandbox, tmp_path: Path) -> None:
     model = linear()
-    model.extra = NamesOsSystem(tmp_path / "touched")
+    vars(model)["extra"] = NamesOsSystem(tmp_path / "touched")
     with pytest.raises(ModelRunError, match=r"posix\.system"):
         impatient.run(prediction(saved(model)), tenant="pickle")
     assert not (tmp_path / "touched").exists()

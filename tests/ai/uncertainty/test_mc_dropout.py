@@ -17,9 +17,9 @@ N = 4000
 
 def dropout_of_ones() -> nn.Module:
     """Sums five inputs after dropout with p = 1/2: 2 · Binomial(5, 1/2) for ones."""
-    model = nn.Sequential(nn.Dropout(0.5), nn.Linear(5, 1, bias=False))
-    nn.init.ones_(model[1].weight)
-    return model.eval()
+    total = nn.Linear(5, 1, bias=False)
+    nn.init.ones_(total.weight)
+    return nn.Sequential(nn.Dropout(0.5), total).eval()
 
 
 class Unknown(nn.Module):
@@ -41,7 +41,7 @@ class OneMaskForAll(nn.Module):
         self.dropout = nn.Dropout(0.5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.dropout(torch.ones_like(x[:1]))
+        return torch.mul(x, self.dropout(torch.ones_like(x[:1])))
 
 
 @pytest.mark.parametrize("wrap", [lambda model: model, Unknown, scripted], ids=["batched", "loop", "scripted"])

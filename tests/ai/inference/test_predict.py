@@ -1,0 +1,344 @@
+"""Models' rows asked for inferences, statistics and files."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fl_server_ai.inference import about
+from fl_server_ai.inference.about import layer_statistics, mean_model_file
+from fl_server_ai.inference.configured import close_sandbox, get_sandbox
+from fl_server_ai.inference.decode import decode_input
+from fl_server_ai.inference.exceptions import InputShapeMismatch, ModelRunError, ModelStopped
+from fl_server_ai.inference.predict import Prediction, predict
+from fl_server_core.models import GlobalModel, LocalModel, MeanModel, Model, SWAGModel, Training, User
+from tests.ai.inference import hostile
+from tests.ai.inference.sandboxes import linear, saved, scripted
+
+pytestmark = pytest.mark.django_db
+
+ROWS = [[0.1, 0.2, 0.3], [1.0, 2.0, 3.0]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    yield
+    close_sandbox()
+
+
+@pytest.fixture
+def owner() -> User:
+    return User.objects.create_user("owner", password="x")
+
+
+def vector(*values: float) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(torch.tensor(values), buffer)
+    return buffer.getvalue()
+
+
+def new_model(
+    owner: User, weights: torch.nn.Module | bytes | None, kind: type[GlobalModel] = GlobalModel, **fields: Any
+) -> Any:
+    if weights is not None:
+        fields["weights"] = weights if isinstance(weights, bytes) else saved(weights)
+    return kind.objects.create(owner=owner, name="model", description="", **fields)
+
+
+def new_local(base: GlobalModel, weights: bytes) -> LocalModel:
+    fields: dict[str, Any] = {"owner": base.owner, "base_model": base, "sample_size": 1, "weights": weights}
+    return LocalModel.objects.create(**fields)
+
+
+def train(model: Model, method: str, **uncertainty: Any) -> Training:
+    return Training.objects.create(
+        model=model,
+        actor=model.owner,
+        target_num_updates=1,
+        uncertainty_method=method,
+        options={"uncertainty": uncertainty} if uncertainty else {},
+    )
+
+
+def ask(model: Model, rows: object = ROWS) -> dict[str, Any]:
+    return predict(user=model.owner, model=model, model_input=decode_input(rows)).to_json()
+
+
+def uneven() -> torch.nn.Module:
+    """3 → 2; the second output is the larger one for positive inputs."""
+    model = torch.nn.Linear(3, 2, bias=False)
+    model.weight = torch.nn.Parameter(torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]))
+    return model
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, scripted], ids=["pickled", "scripted"])
+def test_a_model_without_a_training_answers_with_the_most_likely_class(owner: User, wrap: Any) -> None:
+    assert ask(new_model(owner, wrap(uneven()))) == {"inference": [1, 1], "uncertainty": {}}
+
+
+def test_integers_are_converted_and_preprocessing_comes_first(owner: User) -> None:
+    negate = torch.nn.Linear(3, 3, bias=False)
+    negate.weight = torch.nn.Parameter(-torch.eye(3))
+    model = new_model(owner, uneven(), preprocessing=saved(negate))
+    assert ask(model, [[1, 1, 1], [-1, -1, -1]])["inference"] == [0, 1]
+
+
+def test_the_preprocessed_input_is_what_must_fit_the_input_shape(owner: User) -> None:
+    flatten = saved(torch.nn.Flatten())
+    model = new_model(owner, uneven(), preprocessing=flatten, input_shape=[None, 3])
+    assert ask(model, [[[1.0], [1.0], [1.0]]])["inference"] == [1]
+    with pytest.raises(InputShapeMismatch, match=r"^Input shape does not match model input shape\.$"):
+        ask(model, [[[1.0], [1.0]]])
+
+
+def test_input_that_the_model_cannot_take_is_refused_with_its_own_words(owner: User) -> None:
+    with pytest.raises(ModelRunError, match=r"mat1 and mat2 shapes cannot be multiplied \(1x2 and 3x2\)"):
+        ask(new_model(owner, uneven()), [[1.0, 2.0]])
+    with pytest.raises(ModelRunError, match=r"shapes cannot be multiplied"):
+        ask(new_model(owner, scripted(uneven())), [[1.0, 2.0]])
+    with pytest.raises(ModelRunError, match="dimension 1"):
+        ask(new_model(owner, uneven()), [1.0, 2.0, 3.0])
+
+
+def test_eval_mode_is_on_under_none(owner: User) -> None:
+    model = torch.nn.Sequential(torch.nn.Dropout(0.999), uneven())
+    assert ask(new_model(owner, model.train())) == {"inference": [1, 1], "uncertainty": {}}
+
+
+def test_mc_dropout_answers_with_mean_and_spread(owner: User) -> None:
+    model = new_model(owner, torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Identity()))
+    train(model, "MC_DROPOUT", N=2000)
+    answer = ask(model, [[1.0, 0.0]])
+    # 2 · Bernoulli(1/2): mean 1, variance 1; a dropped zero is a zero.
+    assert answer["inference"][0] == pytest.approx([1.0, 0.0], abs=6 / 2000**0.5)
+    assert answer["uncertainty"]["variance"][0] == pytest.approx([1.0, 0.0], abs=0.01)
+    assert set(answer["uncertainty"]) == {"variance", "std"}
+
+
+def test_softmax_makes_probabilities_of_outputs_and_adds_the_entropies(owner: User) -> None:
+    model = new_model(owner, torch.nn.Sequential(torch.nn.Dropout(0.5), uneven()))
+    train(model, "MC_DROPOUT", softmax=True)
+    answer = ask(model)
+    assert [sum(row) for row in answer["inference"]] == pytest.approx([1.0, 1.0], abs=1e-5)
+    assert set(answer["uncertainty"]) == {"variance", "std", "predictive_entropy", "expected_entropy", "mutual_info"}
+    assert all(0 <= value <= math.log(2) + 1e-6 for value in answer["uncertainty"]["predictive_entropy"])
+
+
+def test_with_one_sample_variance_and_std_are_null(owner: User) -> None:
+    model = new_model(owner, uneven())
+    train(model, "MC_DROPOUT", N=1)
+    answer = ask(model)
+    assert answer["uncertainty"]["variance"] is None
+    assert answer["uncertainty"]["std"] is None
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, scripted], ids=["pickled", "scripted"])
+def test_swag_answers_with_the_gaussian_of_the_moments(owner: User, wrap: Any) -> None:
+    # y = x · w with w ~ N(2, 0.25), x = 3: mean 6, variance 2.25; with scale 2 four times that.
+    count = 2000
+    weights = wrap(torch.nn.Linear(1, 1, bias=False))
+    model = new_model(owner, weights, SWAGModel, swag_first_moment=vector(2.0), swag_second_moment=vector(4.25))
+    train(model, "SWAG", N=count, scale=2.0)
+    answer = ask(model, [[3.0]])
+    assert answer["inference"][0][0] == pytest.approx(6.0, abs=6 * 3 / count**0.5)
+    assert answer["uncertainty"]["variance"][0][0] == pytest.approx(9.0, rel=6 * (2 / count) ** 0.5)
+
+
+def test_a_local_model_under_swag_has_its_own_weights_and_the_global_spread(owner: User) -> None:
+    base = new_model(
+        owner,
+        torch.nn.Linear(1, 1, bias=False),
+        SWAGModel,
+        swag_first_moment=vector(2.0),
+        swag_second_moment=vector(4.25),
+    )
+    train(base, "SWAG", N=2000)
+    update = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(update.weight, 10.0)
+    local = new_local(base, saved(update))
+    answer = ask(local, [[3.0]])
+    assert answer["inference"][0][0] == pytest.approx(30.0, abs=6 * 1.5 / 2000**0.5)
+    assert answer["uncertainty"]["variance"][0][0] == pytest.approx(2.25, rel=6 * (2 / 2000) ** 0.5)
+
+
+def test_swag_before_its_first_round_says_so(owner: User) -> None:
+    model = new_model(owner, uneven(), SWAGModel)
+    train(model, "SWAG")
+    with pytest.raises(ModelRunError, match="no SWAG moments yet"):
+        ask(model)
+
+
+def test_a_mean_model_is_an_ensemble_of_its_members_without_a_training(owner: User) -> None:
+    mean = new_model(owner, None, MeanModel)
+    mean.models.set([new_model(owner, linear(value)) for value in (1.0, 2.0, 6.0)])
+    answer = ask(mean, [[1.0, 1.0, 1.0]])
+    # Outputs 4, 8, 24: mean 12, squares of the differences 64 + 16 + 144 = 224, over 2.
+    assert answer["inference"] == [[12.0, 12.0]]
+    assert answer["uncertainty"]["variance"] == [[112.0, 112.0]]
+
+
+def test_a_mean_model_of_members_that_were_all_deleted_says_so(owner: User) -> None:
+    with pytest.raises(ModelRunError, match="has no members"):
+        ask(new_model(owner, None, MeanModel))
+
+
+@pytest.mark.parametrize("content", [saved(linear(3.0)), saved(scripted(linear(3.0)))], ids=["pickled", "scripted"])
+def test_a_local_model_runs_with_its_own_weights_and_its_base_models_training(owner: User, content: bytes) -> None:
+    base = new_model(owner, linear(1.0), input_shape=[None, 3])
+    train(base, "MC_DROPOUT", N=2)
+    local = new_local(base, content)
+    assert ask(local, [[1.0, 1.0, 1.0]])["inference"] == [[12.0, 12.0]]
+    with pytest.raises(InputShapeMismatch):
+        ask(local, [[1.0]])
+
+
+def test_an_update_that_is_a_bare_state_dict_runs_in_its_base_models_module(owner: User) -> None:
+    base = new_model(owner, uneven())
+    buffer = io.BytesIO()
+    torch.save({"weight": torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]])}, buffer)
+    local = new_local(base, buffer.getvalue())
+    assert ask(local)["inference"] == [0, 0]
+
+
+def test_non_finite_numbers_are_null_in_json(owner: User) -> None:
+    model = new_model(owner, torch.nn.Identity())
+    train(model, "MC_DROPOUT", N=1)
+    answer = ask(model, decode_input([[1e300, 2.0]]).arrays["input"].tolist())
+    assert answer["inference"] == [[None, 2.0]]
+
+
+def test_the_files_of_an_answer_hold_its_tensors(owner: User) -> None:
+    model = new_model(owner, uneven())
+    train(model, "MC_DROPOUT", N=1)
+    prediction = predict(user=owner, model=model, model_input=decode_input(ROWS))
+    for answer in (
+        pickle.loads(prediction.to_file("binary")),
+        torch.load(io.BytesIO(prediction.to_file("torch")), weights_only=True),
+    ):
+        torch.testing.assert_close(answer["inference"], torch.from_numpy(prediction.inference.copy()))
+        assert answer["uncertainty"]["variance"] is None
+        assert set(answer["uncertainty"]) == set(prediction.uncertainty)
+
+
+def test_the_file_of_a_scalar_keeps_its_shape() -> None:
+    prediction = Prediction(np.full((), 2.0, np.float32), {"std": np.ones((2, 0), np.float32)})
+    answer = pickle.loads(prediction.to_file("binary"))
+    assert answer["inference"].shape == ()
+    assert answer["uncertainty"]["std"].shape == (2, 0)
+
+
+def test_a_file_that_went_with_a_closed_round_is_read_anew(owner: User) -> None:
+    model = new_model(owner, uneven())
+    stale = Model.objects.get(pk=model.pk)
+    model.weights = saved(uneven())
+    model.save()
+    stale.weights_file.storage.delete(str(stale.weights_file.name))
+    assert ask(stale)["inference"] == [1, 1]
+
+
+def test_a_foreign_class_is_refused_with_the_setting_that_would_allow_it(owner: User) -> None:
+    with pytest.raises(ModelRunError, match=r"names tests\.ai\.inference\.hostile\.Honest, .*FL_TRUSTED_GLOBALS"):
+        ask(new_model(owner, hostile.Honest()))
+
+
+def test_a_trusted_class_is_run(owner: User, settings: Any) -> None:
+    close_sandbox()
+    settings.FL_TRUSTED_GLOBALS = ["tests.ai.inference.hostile.Honest"]
+    try:
+        model = new_model(owner, hostile.Honest())
+        train(model, "MC_DROPOUT", N=1)
+        assert ask(model, [[1.0]])["inference"] == [[2.0]]
+    finally:
+        close_sandbox()
+
+
+def test_statistics_are_those_of_torchinfo_computed_once(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = new_model(
+        owner,
+        torch.nn.Sequential(torch.nn.Linear(3, 64), torch.nn.ELU(), torch.nn.Linear(64, 2)),
+        input_shape=[None, 3],
+    )
+    stats = layer_statistics(model)
+    assert stats is not None
+    rows = stats["summary_list"]
+    assert [row["class_name"] for row in rows] == ["Sequential", "Linear", "ELU", "Linear"]
+    assert len({row.pop("layer_id") for row in rows}) == 4
+    assert rows[1] == {
+        "class_name": "Linear", "depth": 1, "depth_index": 1, "executed": True, "var_name": "0", "is_leaf_layer": True,
+        "contains_lazy_param": False, "is_recursive": False, "input_size": [1, 3], "output_size": [1, 64],
+        "kernel_size": None, "trainable_params": 256, "num_params": 256, "param_bytes": 1024, "output_bytes": 256,
+        "macs": 256,
+    }  # fmt: skip
+    assert (stats["input_size"], stats["total_params"], stats["total_mult_adds"]) == ([[1, 3]], 386, 386)
+    monkeypatch.setattr(about, "get_sandbox", None)
+    again = layer_statistics(GlobalModel.objects.get(pk=model.pk))
+    assert again is not None
+    assert again["total_params"] == 386
+
+
+def test_a_local_model_has_its_base_models_statistics(owner: User) -> None:
+    base = new_model(owner, linear(), input_shape=[None, 3])
+    local = new_local(base, saved(linear()))
+    assert layer_statistics(local) == layer_statistics(GlobalModel.objects.get(pk=base.pk))
+    assert layer_statistics(local) is not None
+
+
+def test_there_are_no_statistics_without_a_shape_of_a_mean_or_where_the_shape_is_wrong(owner: User) -> None:
+    wrong = new_model(owner, linear(), input_shape=[None, 7])
+    for model in (new_model(owner, linear()), new_model(owner, None, MeanModel, input_shape=[3]), wrong):
+        assert layer_statistics(model) is None
+    assert GlobalModel.objects.get(pk=wrong.pk).stats == {}
+
+
+def test_that_a_model_took_too_long_is_not_kept(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = new_model(owner, linear(), input_shape=[None, 3])
+
+    def stop(_row: Model) -> dict[str, Any]:
+        raise ModelStopped("too slow")
+
+    monkeypatch.setattr(about, "_computed", stop)
+    assert layer_statistics(model) is None
+    assert GlobalModel.objects.get(pk=model.pk).stats is None
+
+
+def test_the_file_of_a_mean_model_averages_its_members(owner: User) -> None:
+    mean = new_model(owner, None, MeanModel)
+    mean.models.set([new_model(owner, scripted(linear(value))) for value in (1.0, 2.0, 6.0)])
+    for _ in range(2):
+        content = io.BytesIO(mean_model_file(user=owner, model=mean))
+        module = torch.jit.load(content)  # type: ignore[no-untyped-call]
+        assert module(torch.ones(1, 3)).tolist() == [[12.0, 12.0]]
+
+
+def test_a_mean_of_pickled_modules_has_no_file(owner: User) -> None:
+    mean = new_model(owner, None, MeanModel)
+    mean.models.set([new_model(owner, linear()), new_model(owner, scripted(linear()))])
+    with pytest.raises(ModelRunError, match="Only models in TorchScript"):
+        mean_model_file(user=owner, model=mean)
+
+
+def test_the_web_process_does_not_import_torch() -> None:
+    code = (
+        "import django; django.setup(); import fl_server_ai.inference.predict, fl_server_ai.inference.about, sys;"
+        "print('torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=_environment())
+    assert found.stdout.strip() == "False"
+
+
+def test_threads_of_one_process_share_one_sandbox() -> None:
+    assert get_sandbox() is get_sandbox()
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
