@@ -8,6 +8,7 @@ from rest_framework import status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from fl_server_ai.inference.exceptions import SandboxBusy
 from fl_server_core.exceptions import (
     DomainError,
     EntityNotFound,
@@ -25,6 +26,7 @@ STATUSES: dict[type[Exception], int] = {
     NoTraining: status.HTTP_404_NOT_FOUND,
     InvalidRequest: status.HTTP_400_BAD_REQUEST,
     InvalidValue: status.HTTP_400_BAD_REQUEST,
+    SandboxBusy: status.HTTP_503_SERVICE_UNAVAILABLE,
     DomainError: status.HTTP_400_BAD_REQUEST,
 }
 

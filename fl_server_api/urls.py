@@ -4,7 +4,7 @@ from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
 from fl_server_api.middleware import NOT_FOUND
-from fl_server_api.views import groups, models, trainings, users
+from fl_server_api.views import groups, inference, models, notifications, steering, trainings, users
 from fl_server_api.views.base import NotFoundView
 
 urlpatterns = [
@@ -27,6 +27,13 @@ urlpatterns = [
     path("trainings/<str:training_id>/clients/", trainings.TrainingParticipantsView.as_view()),
     path("trainings/<str:training_id>/models/", trainings.TrainingModelsView.as_view()),
     path("trainings/<str:training_id>/models/latest/", trainings.TrainingLatestModelsView.as_view()),
+    path("trainings/<str:training_id>/resume/", steering.TrainingResumeView.as_view()),
+    path("trainings/<str:training_id>/stop/", steering.TrainingStopView.as_view()),
+    path("trainings/<str:training_id>/status/", steering.TrainingStatusView.as_view()),
+    path("trainings/<str:training_id>/history/", steering.TrainingHistoryView.as_view()),
+    path("inference/", inference.InferenceView.as_view()),
+    path("notifications/", notifications.NotificationsView.as_view()),
+    path("notifications/<str:notification_id>/ack/", notifications.NotificationAckView.as_view()),
     path("schema/", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"),
     path(
         "schema/swagger-ui/",

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from fl_server_api.openapi import DocstringSchema
-from fl_server_api.parsers import FormParser, JSONParser, MultiPartParser
+from fl_server_api.parsers import AnyTypeJSONParser, FormParser, JSONParser, MultiPartParser
 from fl_server_core.models import User
 
 
@@ -22,6 +22,12 @@ class ApiView(APIView):
         # A request may name any codec of Python's as its charset, compressions included. Ours are all UTF-8.
         request._encoding = "utf-8"  # type: ignore[attr-defined]  # the public setter first decodes with the old one
         return super().initialize_request(request, *args, **kwargs)
+
+
+class JSONView(ApiView):
+    """A view whose bodies are JSON whatever the Content-Type says."""
+
+    parser_classes = [AnyTypeJSONParser]
 
 
 def caller(request: Request) -> User:

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models.fields.files import FieldFile
-from django.http import FileResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fl_server_ai.inference.about import layer_statistics
+from fl_server_api.downloads import preprocessing_answer, weights_answer
 from fl_server_api.negotiation import DownloadNegotiation
 from fl_server_api.openapi import READ, WRITE, answers, download, sentence
 from fl_server_api.serializers.generic import checked
@@ -24,11 +25,9 @@ from fl_server_api.serializers.model import (
     represent_model,
     represent_models,
 )
-from fl_server_api.utils import stream_file
 from fl_server_api.views.base import ApiView, caller
-from fl_server_core.exceptions import MissingPart
 from fl_server_core.models import GlobalModel, User
-from fl_server_core.selectors.models import get_readable_model, global_of, metrics_of_model, models_of_user
+from fl_server_core.selectors.models import get_readable_model, metrics_of_model, models_of_user
 from fl_server_core.services.metrics import report_metrics
 from fl_server_core.services.models import create_global_model, create_mean_model, delete_model, set_preprocessing
 from fl_server_core.services.updates import submit_moments, submit_update
@@ -78,13 +77,14 @@ class ModelsView(ApiView):
 class ModelView(ApiView):
     content_negotiation_class = DownloadNegotiation
 
-    @extend_schema(responses=answers(download(), 400, 401, 403, 404))
-    def get(self, request: Request, model_id: str) -> FileResponse:
+    @extend_schema(responses=answers(download(), 400, 401, 403, 404, 503))
+    def get(self, request: Request, model_id: str) -> HttpResponseBase:
         """Download a model.
 
-        The file as it was uploaded, with the weights of the present round.
+        The file as it was uploaded, with the weights of the present round. That of a mean of TorchScript models is a
+        TorchScript module that averages their outputs.
         """
-        return stream_file(lambda: _weights(model_id, caller(request)))
+        return weights_answer(model_id, caller(request))
 
     @extend_schema(
         operation_id="models_updates_create",
@@ -119,7 +119,7 @@ class ModelMetadataView(ApiView):
         `stats` holds the figures of its layers, or null where they cannot be computed (without an input shape, say).
         """
         model = get_readable_model(model_id, caller(request))
-        return Response({**represent_model(model), "stats": getattr(model, "stats", None)})
+        return Response({**represent_model(model), "stats": layer_statistics(model)})
 
 
 class ModelMetricsView(ApiView):
@@ -149,12 +149,12 @@ class ModelPreprocessingView(ApiView):
     content_negotiation_class = DownloadNegotiation
 
     @extend_schema(responses=answers(download(), 400, 401, 403, 404))
-    def get(self, request: Request, model_id: str) -> FileResponse:
+    def get(self, request: Request, model_id: str) -> HttpResponseBase:
         """Download the preprocessing of a model.
 
         That of an update is its global model's.
         """
-        return stream_file(lambda: _preprocessing(model_id, caller(request)))
+        return preprocessing_answer(model_id, caller(request))
 
     @extend_schema(
         request={FORM: PreprocessingRequest},
@@ -191,18 +191,3 @@ def _create_model(owner: User, wish: dict[str, Any]) -> GlobalModel:
     if kind == "MEAN":
         return create_mean_model(owner=owner, model_ids=members, **wish)
     return create_global_model(owner=owner, kind=kind, model_file=file, preprocessing_file=preprocessing, **wish)
-
-
-def _weights(model_id: str, user: User) -> tuple[FieldFile, str]:
-    model = get_readable_model(model_id, user)
-    if not model.weights_file:
-        raise MissingPart(f"Model '{model.pk}' has no weights of its own.")
-    return model.weights_file, f"model-{model.pk}.pt"
-
-
-def _preprocessing(model_id: str, user: User) -> tuple[FieldFile, str]:
-    model = get_readable_model(model_id, user)
-    file = global_of(model).preprocessing_file
-    if not file:
-        raise MissingPart(f"Model '{model.pk}' has no preprocessing model defined.")
-    return file, f"model-{model.pk}-proprecessing.pt"

@@ -6,7 +6,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fl_server_api.openapi import READ, WRITE, answers, sentence
-from fl_server_api.parsers import AnyTypeJSONParser
 from fl_server_api.serializers.generic import EmptyRequest, checked
 from fl_server_api.serializers.model import ANY_MODELS, represent_models
 from fl_server_api.serializers.training import (
@@ -17,7 +16,7 @@ from fl_server_api.serializers.training import (
     TrainingSerializer,
     represent_training,
 )
-from fl_server_api.views.base import ApiView, caller
+from fl_server_api.views.base import JSONView, caller
 from fl_server_core.selectors.trainings import (
     get_readable_training,
     latest_models_of_training,
@@ -46,12 +45,6 @@ NEW_TRAINING = OpenApiExample(
     },
 )
 CLIENTS = OpenApiExample("One user", request_only=True, value={"clients": [ID]})
-
-
-class JSONView(ApiView):
-    """A view whose bodies are JSON whatever the Content-Type says."""
-
-    parser_classes = [AnyTypeJSONParser]
 
 
 class TrainingsView(JSONView):

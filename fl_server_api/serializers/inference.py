@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from fl_server_api.parsers import RequestTooLarge
+from fl_server_core.exceptions import InvalidValue
+
+FORMATS = ("json", "binary", "torch")
+INPUT = {
+    "description": "Nested lists of numbers, a torch-saved tensor or an image as a file, or either of these in base64.",
+    "oneOf": [
+        {"type": "array", "items": {}},
+        {"type": "number"},
+        {"type": "string"},
+        {"type": "string", "format": "binary"},
+    ],
+}
+
+
+@extend_schema_field(INPUT)
+class ModelInputField(serializers.Field[Any, Any, Any, Any]):
+    """What a model is asked about, as it came: lists, text, or the bytes of a file."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, UploadedFile):
+            return data
+        if (data.size or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise RequestTooLarge("The model_input is too large.")
+        return data.read()
+
+
+class InferenceRequest(serializers.Serializer[Any]):
+    """A question to a model."""
+
+    model_id = serializers.UUIDField()
+    model_input = ModelInputField()
+    return_format = serializers.ChoiceField(
+        FORMATS, required=False, help_text="By default `json` for a JSON request and `binary` for a form."
+    )
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        values = data if isinstance(data, Mapping) else {}
+        if values.get("model_id") is None:
+            raise InvalidValue("No 'model_id' provided in request.")
+        if values.get("model_input") is None:
+            raise InvalidValue("No uploaded file 'model_input' found.")
+        # Only a form has lists of values: what was sent as one is answered with a file.
+        wanted = values.get("return_format", "binary" if hasattr(values, "getlist") else "json")
+        if wanted not in FORMATS:
+            raise InvalidValue(f"Unknown return format '{wanted}'. Supported are binary and json.")
+        model_input = ModelInputField().to_internal_value(values["model_input"])
+        return {"model_id": str(values["model_id"]), "model_input": model_input, "return_format": wanted}
+
+
+class InferenceSerializer(serializers.Serializer[Any]):
+    """What a model says, and how sure it is; a measure is null where a single sample has none."""
+
+    inference = serializers.JSONField()
+    uncertainty = serializers.DictField(child=serializers.JSONField(allow_null=True))

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from fl_server_core.models import DeliveryStatus, EventKind, Phase, TrainingEvent
+from fl_server_core.models.training import TrainingState
+
+
+class NotifiedSerializer(serializers.Serializer[Any]):
+    """What a participant was told of the open phase, and whether it arrived."""
+
+    id = serializers.UUIDField()
+    notification_type = serializers.CharField()
+    status = serializers.ChoiceField(DeliveryStatus.choices)
+    created_at = serializers.DateTimeField()
+    attempts = serializers.IntegerField()
+    last_attempt_at = serializers.DateTimeField(allow_null=True)
+    next_attempt_at = serializers.DateTimeField(allow_null=True)
+    settled_at = serializers.DateTimeField(allow_null=True)
+    last_error = serializers.CharField(allow_blank=True)
+
+
+class ParticipantStatusSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    username = serializers.CharField()
+    awaited = serializers.BooleanField()
+    answered_at = serializers.DateTimeField(allow_null=True)
+    notification = NotifiedSerializer(allow_null=True)
+
+
+class StatusSerializer(serializers.Serializer[Any]):
+    """What a training waits for, and for whom."""
+
+    training = serializers.UUIDField()
+    state = serializers.ChoiceField(TrainingState.choices)
+    phase = serializers.ChoiceField(Phase.choices)
+    round = serializers.IntegerField()
+    rounds_closed = serializers.IntegerField()
+    target_num_updates = serializers.IntegerField()
+    since = serializers.DateTimeField(allow_null=True)
+    deadline = serializers.DateTimeField(allow_null=True)
+    locked = serializers.BooleanField()
+    lease_until = serializers.DateTimeField(allow_null=True)
+    attempts = serializers.IntegerField()
+    failure = serializers.CharField(allow_null=True)
+    participants = ParticipantStatusSerializer(many=True)
+
+
+class EventSerializer(serializers.ModelSerializer[TrainingEvent]):
+    """Something that happened to a training."""
+
+    kind = serializers.ChoiceField(EventKind.choices)
+    username = serializers.CharField(source="user.username", default=None, allow_null=True)
+    figures = serializers.JSONField()
+
+    class Meta:
+        model = TrainingEvent
+        fields = ["id", "at", "kind", "round", "user", "username", "message", "figures"]
+        read_only_fields = fields

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from fl_server_api.openapi import READ, WRITE, answers, sentence
+from fl_server_api.serializers.generic import checked
+from fl_server_api.serializers.notification import AcknowledgeRequest, NotificationSerializer, WaitRequest
+from fl_server_api.views.base import ApiView, caller
+from fl_server_core.services.notifications import acknowledge, wait_for_notifications
+
+TAKEN_IN = OpenApiExample("Taken in", request_only=True, value={"accept": True})
+
+
+class NotificationsView(ApiView):
+    @extend_schema(parameters=[WaitRequest], responses=answers({200: NotificationSerializer(many=True)}, 400, *READ))
+    def get(self, request: Request) -> Response:
+        """Fetch the caller's notifications.
+
+        Those not yet acknowledged, oldest first. With `wait`, the request is held for up to so many seconds (at most
+        30) until there is one. A user without a message_endpoint is told in no other way.
+        """
+        seconds = checked(WaitRequest, request.query_params)["wait"]
+        found = wait_for_notifications(user=caller(request), seconds=seconds)
+        return Response(NotificationSerializer(found, many=True).data)
+
+
+class NotificationAckView(ApiView):
+    @extend_schema(
+        request=AcknowledgeRequest,
+        responses=answers({200: sentence("Notification acknowledged!")}, *WRITE),
+        examples=[TAKEN_IN],
+    )
+    def post(self, request: Request, notification_id: str) -> Response:
+        """Acknowledge a notification.
+
+        It is not told again. Not to accept the start of the open round is to leave the training.
+        """
+        values = checked(AcknowledgeRequest, request.data)
+        acknowledge(user=caller(request), notification_uuid=notification_id, **values)
+        return Response({"detail": "Notification acknowledged!"})

@@ -1,0 +1,66 @@
+"""What an operator needs when somebody asks why nothing is happening."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from fl_server_api.openapi import READ, WRITE, answers, sentence
+from fl_server_api.serializers.generic import EmptyRequest, checked
+from fl_server_api.serializers.status import EventSerializer, StatusSerializer
+from fl_server_api.views.base import ApiView, JSONView, caller
+from fl_server_core.selectors.status import training_history, training_status
+from fl_server_core.selectors.trainings import get_readable_training
+from fl_server_core.services.trainings import resume_training, stop_training
+
+EMPTY = {"application/json": EmptyRequest}
+
+
+class TrainingResumeView(JSONView):
+    @extend_schema(request=EMPTY, responses=answers({202: sentence("Training resumed!")}, 403, *WRITE))
+    def post(self, request: Request, training_id: str) -> Response:
+        """Resume a training that is in state E.
+
+        For its actor. It goes on in the phase and the round in which it was; those whose answer is missing are told
+        again, and the deadline starts anew.
+        """
+        checked(EmptyRequest, request.data)
+        resume_training(training_id=training_id, user=caller(request))
+        return Response({"detail": "Training resumed!"}, status=status.HTTP_202_ACCEPTED)
+
+
+class TrainingStopView(JSONView):
+    @extend_schema(request=EMPTY, responses=answers({202: sentence("Training stopped!")}, 403, *WRITE))
+    def post(self, request: Request, training_id: str) -> Response:
+        """End a running training where it is.
+
+        For its actor. State C if a round was closed, else E; all are told that it has finished.
+        """
+        checked(EmptyRequest, request.data)
+        stop_training(training_id=training_id, user=caller(request))
+        return Response({"detail": "Training stopped!"}, status=status.HTTP_202_ACCEPTED)
+
+
+class TrainingStatusView(ApiView):
+    @extend_schema(responses=answers({200: StatusSerializer}, 400, 403, *READ))
+    def get(self, request: Request, training_id: str) -> Response:
+        """Show what a training waits for.
+
+        For its actor and its participants: phase, round, since when and until when, and of each participant what it
+        was told, whether that arrived, and whether it has answered.
+        """
+        training = get_readable_training(training_id, caller(request))
+        return Response(StatusSerializer(training_status(training)).data)
+
+
+class TrainingHistoryView(ApiView):
+    @extend_schema(responses=answers({200: EventSerializer(many=True)}, 400, 403, *READ))
+    def get(self, request: Request, training_id: str) -> Response:
+        """List what happened to a training.
+
+        For its actor and its participants; oldest first.
+        """
+        training = get_readable_training(training_id, caller(request))
+        return Response(EventSerializer(training_history(training), many=True).data)
