@@ -33,6 +33,13 @@ def scripted(model: torch.nn.Module) -> torch.jit.ScriptModule:
         return module
 
 
+def scripted_class(of: type) -> Any:
+    """A class that TorchScript knows."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.* is deprecated", DeprecationWarning)
+        return torch.jit.script(of)
+
+
 def saved(model: torch.nn.Module) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
