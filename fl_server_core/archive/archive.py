@@ -74,6 +74,7 @@ class Archive:
     def __init__(self, content: mmap.mmap | bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> None:
         self._content = content
         self.buffer = memoryview(content).cast("B")
+        self._memory: Array | None = np.frombuffer(self.buffer, np.uint8)
         self._limits = limits
         self.records = read_records(self.buffer, limits)
         self.has_checksums = any(record.checksum for record in self.records.values())
@@ -112,9 +113,10 @@ class Archive:
 
     def close(self) -> None:
         """Let go of the file. Arrays that were handed out stay valid: the map lives as long as they do."""
-        self.buffer.release()
-        if isinstance(self._content, mmap.mmap):
-            with contextlib.suppress(BufferError):  # an array still shows it
+        self._memory = None
+        with contextlib.suppress(BufferError):  # an array still shows it
+            self.buffer.release()
+            if isinstance(self._content, mmap.mmap):
                 self._content.close()
 
     @property
@@ -135,9 +137,11 @@ class Archive:
     def array(self, name: str) -> Array:
         """A read-only view on a tensor's values, of its shape and type (ml_dtypes' types for bfloat16 and float8).
 
-        Raises KeyError for a name that `tensors` does not have.
+        Raises KeyError for a name that `tensors` does not have, ValueError once the archive is closed.
         """
-        return view_array(self._content, self.records, self.tensors[name])
+        if self._memory is None:
+            raise ValueError("The archive is closed.")
+        return view_array(self._memory, self.records, self.tensors[name])
 
     def verify_checksums(self) -> None:
         """Read the whole file once. Raises ArchiveError if a record differs from its checksum."""
@@ -239,14 +243,19 @@ def open_archive(source: str | os.PathLike[str] | bytes | memoryview, *, limits:
     return Archive(content, limits)
 
 
-def view_array(content: mmap.mmap | bytes | memoryview, records: Mapping[str, Record], info: TensorInfo) -> Array:
-    """The tensor as an array on `content`, writable if that is."""
+def view_array(memory: Array, records: Mapping[str, Record], info: TensorInfo) -> Array:
+    """The tensor as an array on the bytes of a file, writable if those are.
+
+    Only an array as the base keeps a map open: numpy forgets that any other buffer is in use.
+    """
     dtype = DTYPES[info.dtype]
     if info.size == 0:
-        return np.empty(info.shape, dtype)
+        array = np.empty(info.shape, dtype)
+        array.flags.writeable = memory.flags.writeable
+        return array
     record = records[f"data/{info.storage}"]
     strides = [stride * dtype.itemsize for stride in info.strides]
-    return np.ndarray(info.shape, dtype, content, record.start + info.offset * dtype.itemsize, strides)
+    return np.ndarray(info.shape, dtype, memory, record.start + info.offset * dtype.itemsize, strides)
 
 
 def checksum(buffer: memoryview, record: Record) -> int:

@@ -38,6 +38,7 @@ class ArchiveWriter:
                 self._file.write(template.buffer[at : at + _COPY_BLOCK])
             self._file.flush()
             self._content = mmap.mmap(self._file.fileno(), template.nbytes)
+            self._memory = np.frombuffer(self._content, np.uint8)
         except BaseException:
             self._file.close()
             self.path.unlink(missing_ok=True)
@@ -66,7 +67,7 @@ class ArchiveWriter:
             raise ArchiveError(f"The tensor {quoted(name)} is an expanded view, which cannot be written.")
         if info.size:
             self._touched.add(f"data/{info.storage}")
-        return view_array(self._content, self.template.records, info)
+        return view_array(self._memory, self.template.records, info)
 
     def finish(self) -> None:
         """Put the checksums right, and the file on the disk. Further calls do nothing."""
