@@ -22,13 +22,18 @@ from tests.ai.inference import hostile
 from tests.ai.inference.sandboxes import children_of, linear, new_sandbox, prediction, saved, scripted, zygote_of
 
 
-@pytest.fixture
-def own() -> Iterator[Sandbox]:
-    """A sandbox for a test that counts or kills processes."""
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[Sandbox]:
     sandbox = new_sandbox()
-    sandbox.run(prediction(saved(linear())), tenant="first")
     yield sandbox
     sandbox.close()
+
+
+@pytest.fixture
+def own(mortal: Sandbox) -> Sandbox:
+    """A sandbox whose processes may be counted and killed; one is warm for the tenant `first`."""
+    mortal.run(prediction(saved(linear())), tenant="first")
+    return mortal
 
 
 def descendants() -> set[int]:
@@ -170,17 +175,18 @@ def test_many_threads_are_served_by_few_processes() -> None:
 
 
 def test_a_process_that_was_killed_is_replaced(own: Sandbox) -> None:
-    (child,) = zygote_of(own).children()
-    child.send_signal(signal.SIGKILL)
-    assert wait_until(lambda: child.status() == psutil.STATUS_ZOMBIE)
+    children = zygote_of(own).children()
+    for child in children:
+        child.send_signal(signal.SIGKILL)
+    assert wait_until(lambda: all(child.status() == psutil.STATUS_ZOMBIE for child in children))
     own.run(prediction(saved(linear())), tenant="first")
 
 
 def test_a_zygote_that_was_killed_takes_its_processes_along_and_is_replaced(own: Sandbox) -> None:
     zygote = zygote_of(own)
-    (child,) = zygote.children()
+    children = zygote.children()
     zygote.kill()
-    assert wait_until(lambda: not child.is_running())
+    assert wait_until(lambda: not any(child.is_running() for child in children))
     own.run(prediction(saved(linear())), tenant="first")
 
 
@@ -226,7 +232,7 @@ def test_a_child_gets_nothing_of_the_servers_environment_or_descriptors(
     assert set(zygote.environ()) <= {
         "PYTHONPATH", "LANG", "LC_CTYPE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
     }  # fmt: skip
-    (child,) = zygote.children()
+    child = zygote.children()[0]
     targets = sorted(os.readlink(f"/proc/{child.pid}/fd/{name}") for name in os.listdir(f"/proc/{child.pid}/fd"))
     assert [target.partition(":")[0] for target in targets] == ["/dev/null"] * 3 + ["socket"]
 
