@@ -57,7 +57,8 @@ class Demonstration:
         self.server = LocalServer(folder, arguments.port)
         if not arguments.keep:
             stack.callback(self.server.process.end)
-        self.server.wait_until_ready()
+        with console.status("starting the server"):
+            self.server.wait_until_ready()
         self.participants: list[Process] = []
         self.ids = self._start_participants(stack)
         self.actor = ActorClient(self.server.url)
@@ -151,7 +152,8 @@ class Demonstration:
             )
             stack.callback(process.end)
             self.participants.append(process)
-        return [str(process.read_json(60.0)["id"]) for process in self.participants]
+        with self.console.status("starting the participants"):
+            return [str(process.read_json(60.0)["id"]) for process in self.participants]
 
     def _check(self) -> None:
         for process in (self.server.process, *self.participants):

@@ -48,8 +48,7 @@ def load_model(data: bytes, *, trust: bool = False) -> torch.nn.Module:
         elif trust:
             module = torch.load(buffer, map_location="cpu", weights_only=False)
         else:
-            with torch.serialization.safe_globals(_torch_nn_globals()):
-                module = torch.load(buffer, map_location="cpu", weights_only=True)
+            module = torch.load(buffer, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, ImportError) as error:
         raise UnreadableModel(f"the model file cannot be loaded: {error}") from error
     if not isinstance(module, torch.nn.Module):
@@ -106,3 +105,8 @@ def _layers(base: type[torch.nn.Module]) -> Iterator[type[torch.nn.Module]]:
         if layer.__module__.startswith("torch.nn.modules."):
             yield layer
             yield from _layers(layer)
+
+
+# Once and for the whole process: torch keeps one list for all threads, and its context manager `safe_globals` would
+# take an entry away while another thread is loading.
+torch.serialization.add_safe_globals(_torch_nn_globals())

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -97,3 +98,10 @@ def test_a_pickle_that_calls_something_is_refused_and_calls_nothing(capsys: pyte
 def test_what_is_no_model_is_refused(data: bytes) -> None:
     with pytest.raises(UnreadableModel):
         load_model(data)
+
+
+def test_several_threads_may_load_at_once() -> None:
+    data = save_model(build_model(0))
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(pool.map(load_model, [data] * 40))
+    assert len(loaded) == 40
