@@ -55,7 +55,7 @@ def round_progress(training: Training) -> tuple[int, int]:
     """How many updates of the current round have arrived, and how many are expected."""
     rows = LocalModel.objects.filter(base_model_id=training.model_id)
     current = Model.objects.non_polymorphic().filter(pk=training.model_id).values("round")
-    return rows.filter(round=current).count(), training.participants.count()
+    return rows.filter(round__in=current).count(), training.participants.count()
 
 
 def models_of_training(training_id: UUID | str, user: User) -> list[Model]:
