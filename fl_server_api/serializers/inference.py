@@ -29,10 +29,18 @@ class ModelInputField(serializers.Field[Any, Any, Any, Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, UploadedFile):
-            return data
+            return _without_surrogates(data)
         if (data.size or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise RequestTooLarge("The model_input is too large.")
         return data.read()
+
+
+def _without_surrogates(data: Any) -> Any:
+    """JSON may hold half of a character, which no encoding takes."""
+    try:
+        return data if not isinstance(data, str) else data.encode().decode()
+    except UnicodeEncodeError:
+        raise InvalidValue("Invalid model_input: it holds lone surrogate characters.") from None
 
 
 class InferenceRequest(serializers.Serializer[Any]):

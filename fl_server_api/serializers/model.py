@@ -10,6 +10,7 @@ from rest_framework import serializers
 from fl_server_api.serializers.generic import (
     MAX_BIG_INTEGER,
     MAX_INTEGER,
+    MAX_ROUND,
     UploadedFileField,
     require_file,
 )
@@ -185,7 +186,7 @@ class CreateModelRequest(serializers.Serializer[Any]):
     description = serializers.CharField(allow_blank=True)
     model_file = UploadedFileField(help_text="Needed but for a mean model.")
     model_preprocessing_file = UploadedFileField()
-    round = serializers.IntegerField(min_value=0, max_value=MAX_INTEGER, default=0)
+    round = serializers.IntegerField(min_value=0, max_value=MAX_ROUND, default=0)
     type = ModelKindField(default="GLOBAL")
     input_shape = serializers.ListField(
         child=DimensionField(), max_length=MAX_DIMENSIONS, required=False, allow_null=True

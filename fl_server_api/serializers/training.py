@@ -5,7 +5,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
-from fl_server_api.serializers.generic import MAX_INTEGER, StrictSerializer
+from fl_server_api.serializers.generic import MAX_ROUND, StrictSerializer
 from fl_server_core.models import Training
 from fl_server_core.models.training import AggregationMethod, UncertaintyMethod
 from fl_server_core.options import TrainerOptions
@@ -37,7 +37,7 @@ class CreateTrainingRequest(StrictSerializer):
     """A training to be."""
 
     model_id = serializers.CharField(max_length=IDENTIFIER_LENGTH, help_text="A global model of yours.")
-    target_num_updates = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER, help_text="Rounds to go.")
+    target_num_updates = serializers.IntegerField(min_value=1, max_value=MAX_ROUND, help_text="Rounds to go.")
     metric_names = serializers.ListField(child=serializers.CharField(allow_blank=True))
     aggregation_method = serializers.ChoiceField(AggregationMethod.choices)
     uncertainty_method = serializers.ChoiceField(UncertaintyMethod.choices, default=UncertaintyMethod.NONE)
@@ -51,6 +51,13 @@ class CreateTrainingRequest(StrictSerializer):
         except ValidationError as error:
             raise serializers.ValidationError(error.messages) from None
         return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        period = TrainerOptions.from_dict(attrs["options"]).daisy_chain_period
+        if attrs["target_num_updates"] * period > MAX_ROUND:
+            message = f"With this daisy_chain_period, choose no more than {MAX_ROUND // period}."
+            raise serializers.ValidationError({"target_num_updates": [message]})
+        return attrs
 
 
 class TrainingCreatedSerializer(serializers.Serializer[Any]):

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from django.core.files.storage import default_storage
+from rest_framework.test import APIClient
+
+from fl_server_core.models import GlobalModel, Training, User
+from fl_server_core.services.trainings import start_training
+from tests.factories import client_of, make_model, make_training, make_user
+
+
+@dataclass
+class Person:
+    user: User
+    client: APIClient
+
+    @property
+    def id(self) -> str:
+        return str(self.user.pk)
+
+
+@dataclass
+class People:
+    actor: Person
+    participant: Person
+    outsider: Person
+    staff: Person
+    nobody: APIClient
+
+
+@pytest.fixture
+def people(db: None) -> People:
+    def person(name: str, **fields: object) -> Person:
+        user = make_user(name, **fields)
+        return Person(user, client_of(user))
+
+    return People(
+        person("actor"), person("participant"), person("outsider"), person("staff", is_staff=True), client_of()
+    )
+
+
+@pytest.fixture
+def model(people: People) -> GlobalModel:
+    """The actor's model, on which the participant trains."""
+    return make_model(people.actor.user, input_shape=[None, 3])
+
+
+@pytest.fixture
+def training(people: People, model: GlobalModel) -> Training:
+    """The actor's training, not yet started, with one participant."""
+    return make_training(people.actor.user, [people.participant.user], model)
+
+
+@pytest.fixture
+def running(training: Training) -> Training:
+    """The same, in its first round."""
+    start_training(training_id=training.pk, user=training.actor)
+    training.refresh_from_db()
+    return training
+
+
+def stored_files() -> set[str]:
+    """The names of all files in the storage."""
+    return set(_walk(""))
+
+
+def _walk(folder: str) -> Iterator[str]:
+    try:
+        folders, files = default_storage.listdir(folder)
+    except FileNotFoundError:
+        return
+    yield from (f"{folder}/{name}" for name in files)
+    for name in folders:
+        yield from _walk(f"{folder}/{name}" if folder else name)
