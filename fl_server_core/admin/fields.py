@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.forms.fields import InvalidJSONInput
+
+from fl_server_core.validators import validate_json
+
+
+class SafeJSONField(forms.JSONField):
+    """JSON that both databases can store, shown indented; what was refused is shown as it was typed.
+
+    Django's field lets nesting without end and numbers of thousands of digits end in an error page, and shows what it
+    made of the text, which may be characters that no page can carry.
+    """
+
+    widget = forms.Textarea(attrs={"rows": 8, "cols": 60, "class": "vLargeTextField", "spellcheck": "false"})
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            content = super().to_python(value)
+        except (ValueError, RecursionError):
+            raise ValidationError("Enter valid JSON, not too deep and with numbers not too long.") from None
+        validate_json(content)
+        return content
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        if self.disabled:
+            return initial
+        return None if data is None else InvalidJSONInput(data)
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, InvalidJSONInput):
+            return value
+        return json.dumps(value, indent=2, ensure_ascii=False, cls=self.encoder)

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import F, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from fl_server_core.admin.base import Row, SafeAdmin, number_of, operator_of
+from fl_server_core.admin.fields import SafeJSONField
+from fl_server_core.admin.generics import ModelForm
+from fl_server_core.admin.html import NOTHING, file_size, link, list_link
+from fl_server_core.exceptions import EntityNotFound
+from fl_server_core.models import GlobalModel, LocalModel, MeanModel, Metric, Model, SWAGModel, Training, User
+from fl_server_core.models.training import TrainingState
+from fl_server_core.services import models as services
+
+
+class GlobalModelRow(Protocol):
+    training_id: Any
+    training_state: str | None
+    updates: int
+
+
+class LocalModelRow(Protocol):
+    base_model_id: Any
+    base_name: str
+
+
+class GlobalModelForm(ModelForm[GlobalModel]):
+    input_shape = SafeJSONField(
+        required=False,
+        help_text="One entry a dimension, null for a free one, such as [null, 1, 28, 28]; null: unknown.",
+    )
+
+    def clean_input_shape(self) -> list[int | None] | None:
+        shape = self.cleaned_data["input_shape"]
+        if shape is None:
+            return None
+        if not isinstance(shape, list) or not all(_is_dimension(entry) for entry in shape):
+            raise ValidationError("Enter a list of whole numbers above 0, null for a free dimension.")
+        return shape
+
+
+def _is_dimension(entry: object) -> bool:
+    return entry is None or (isinstance(entry, int) and not isinstance(entry, bool) and 0 < entry < 2**31)
+
+
+class ModelPage(SafeAdmin[Row]):
+    """What the pages of all kinds have in common: models come through the API, which reads their files first."""
+
+    is_addable = False
+    date_hierarchy = "created_at"
+    ordering = ("-created_at", "id")
+
+    def delete_model(self, request: HttpRequest, obj: Row) -> None:
+        services.delete_model(model_id=obj.pk, user=operator_of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for model_id in list(queryset.values_list("pk", flat=True)):
+            try:
+                services.delete_model(model_id=model_id, user=operator_of(request))
+            except EntityNotFound:
+                continue  # it went with one before it
+
+    @admin.display(description="weights")
+    def weights_size(self, row: Model) -> str:
+        return file_size(row.weights_file)
+
+
+@admin.register(GlobalModel, SWAGModel, MeanModel)
+class GlobalModelAdmin(ModelPage[GlobalModel]):
+    """Models that trainings improve. The list of global models also holds the SWAG and mean models."""
+
+    form = GlobalModelForm
+    list_display = ("name", "kind", "owner", "round", "training_link", "updates", "input_shape", "created_at")
+    list_select_related = ("owner",)
+    list_filter = (
+        ("training__state", admin.ChoicesFieldListFilter),
+        ("preprocessing_file", admin.EmptyFieldListFilter),
+        "created_at",
+    )
+    search_fields = ("name", "description", "owner__username")
+    search_help_text = "Name, description, owner or the beginning of the id of a model or its training"
+    uuid_search_fields = ("id", "training__id")
+    readonly_fields = (
+        "id", "kind", "owner", "round", "created_at", "training_link", "updates", "metrics_link", "weights_size",
+        "preprocessing_size", "statistics",
+    )  # fmt: skip
+    OWN: Mapping[type[Model] | None, tuple[str, ...]] = {
+        SWAGModel: ("first_moment_size", "second_moment_size"),
+        MeanModel: ("members",),
+    }
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[GlobalModel]:
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                training_id=F("training__id"),
+                training_state=F("training__state"),
+                updates=number_of(LocalModel.objects.non_polymorphic(), "base_model"),
+            )
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: GlobalModel | None = None) -> tuple[str, ...]:
+        return (*super().get_readonly_fields(request, obj), *self.OWN.get(type(obj) if obj else None, ()))
+
+    def get_fields(self, request: HttpRequest, obj: GlobalModel | None = None) -> tuple[str, ...]:
+        return ("name", "description", "input_shape", *self.get_readonly_fields(request, obj))
+
+    def save_model(self, request: HttpRequest, obj: GlobalModel, form: Any, change: bool) -> None:  # noqa: ARG002
+        # Only what was edited: the round may have closed since the form was read.
+        values = {name: form.cleaned_data[name] for name in form.changed_data}
+        if "input_shape" in values:
+            values["stats"] = None  # computed for the old shape
+        GlobalModel.objects.non_polymorphic().filter(pk=obj.pk).update(**values)
+
+    def dependents(self, rows: list[GlobalModel]) -> Iterable[QuerySet[Any]]:
+        return (
+            Training.objects.filter(model__in=rows),
+            LocalModel.objects.non_polymorphic().filter(base_model__in=rows),
+            Metric.objects.filter(model__in=rows),
+        )
+
+    @admin.display
+    def kind(self, row: GlobalModel) -> str:
+        return {SWAGModel: "SWAG", MeanModel: "mean"}.get(type(row), "global")
+
+    @admin.display(description="training", ordering="training_state")
+    def training_link(self, row: GlobalModelRow) -> SafeString | str:
+        state = "" if row.training_state is None else TrainingState(row.training_state).label
+        return link(Training, row.training_id, state)
+
+    @admin.display(description="updates kept", ordering="updates")
+    def updates(self, row: GlobalModelRow) -> int:
+        return row.updates
+
+    @admin.display(description="metrics")
+    def metrics_link(self, row: GlobalModel) -> SafeString:
+        return list_link(Metric, f"{row.metrics.count()} metrics", model__id__exact=row.pk)
+
+    @admin.display(description="preprocessing")
+    def preprocessing_size(self, row: GlobalModel) -> str:
+        return file_size(row.preprocessing_file)
+
+    @admin.display(description="layer statistics")
+    def statistics(self, row: GlobalModel) -> str:
+        if not isinstance(row.stats, dict):
+            return "not computed"
+        return f"{row.stats.get('total_params', '?')} parameters, {row.stats.get('trainable_params', '?')} trainable"
+
+    @admin.display(description="first moment")
+    def first_moment_size(self, row: SWAGModel) -> str:
+        return file_size(row.swag_first_moment_file)
+
+    @admin.display(description="second moment")
+    def second_moment_size(self, row: SWAGModel) -> str:
+        return file_size(row.swag_second_moment_file)
+
+    @admin.display(description="mean of")
+    def members(self, row: MeanModel) -> SafeString | str:
+        members = row.models.non_polymorphic().values_list("pk", "name")
+        return format_html_join(", ", "{}", ([link(GlobalModel, key, name)] for key, name in members)) or NOTHING
+
+
+@admin.register(LocalModel)
+class LocalModelAdmin(ModelPage[LocalModel]):
+    """The updates that participants uploaded: to be looked at and deleted, which makes their round wait for them."""
+
+    is_editable = False
+    list_display = ("id", "base_link", "owner", "round", "sample_size", "passed_to", "created_at")
+    list_select_related = ("owner", "passed_to")
+    list_filter = ("created_at", ("passed_to", admin.EmptyFieldListFilter))
+    search_fields = ("owner__username", "base_model__name")
+    search_help_text = "Owner, name of the global model or the beginning of the id of either model"
+    uuid_search_fields = ("id", "base_model__id")
+    fields = readonly_fields = (
+        "id", "base_link", "owner_link", "round", "sample_size", "passed_to", "created_at", "weights_size",
+        "metrics_link",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LocalModel]:
+        return super().get_queryset(request).annotate(base_name=F("base_model__name"))
+
+    def dependents(self, rows: list[LocalModel]) -> Iterable[QuerySet[Any]]:
+        return (Metric.objects.filter(model__in=rows),)
+
+    @admin.display(description="global model", ordering="base_name")
+    def base_link(self, row: LocalModelRow) -> SafeString | str:
+        return link(GlobalModel, row.base_model_id, row.base_name)
+
+    @admin.display(description="owner")
+    def owner_link(self, row: LocalModel) -> SafeString | str:
+        return link(User, row.owner_id, row.owner.username)
+
+    @admin.display(description="metrics")
+    def metrics_link(self, row: LocalModel) -> SafeString:
+        return list_link(Metric, f"{row.metrics.count()} metrics", model__id__exact=row.pk)

@@ -1,0 +1,181 @@
+"""What the server wrote down while trainings ran: to be looked at; metrics may also be deleted."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from django.contrib import admin, messages
+from django.db.models import F, QuerySet
+from django.db.models.functions import Length
+from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+
+from fl_server_core.admin.base import SafeAdmin, ViewOnlyAdmin
+from fl_server_core.admin.html import NOTHING, file_size, link, moment
+from fl_server_core.models import Answer, Delivery, GlobalModel, LocalModel, Metric, Training, TrainingEvent, User
+from fl_server_core.services import outbox_retry
+
+OF_TRAINING = ("training__model__globalmodel__name",)
+
+
+class OfTraining(Protocol):
+    training_id: Any
+    training_name: str | None
+
+
+class MetricRow(Protocol):
+    model_id: Any
+    global_name: str | None
+    value_float: float | None
+    binary_size: int | None
+
+
+class TrainingColumn:
+    """The training of a row, by the name of its model."""
+
+    @admin.display(description="training", ordering="training_name")
+    def training_link(self, row: OfTraining) -> SafeString | str:
+        return link(Training, row.training_id, row.training_name)
+
+
+def _with_training(rows: QuerySet[Any]) -> QuerySet[Any]:
+    named: QuerySet[Any] = rows.annotate(training_name=F("training__model__globalmodel__name"))
+    return named
+
+
+@admin.register(Metric)
+class MetricAdmin(SafeAdmin[Metric]):
+    is_addable = is_editable = False
+    list_display = ("key", "value_text", "model_link", "step", "reporter", "created_at")
+    list_select_related = ("reporter",)
+    list_filter = (("value_float", admin.EmptyFieldListFilter), "created_at")
+    search_fields = ("key", "identifier", "reporter__username", "model__globalmodel__name")
+    search_help_text = "Key, reporter, model or the beginning of a model's id"
+    uuid_search_fields = ("model__id",)
+    date_hierarchy = "created_at"
+    ordering = ("-id",)
+    fields = readonly_fields = (
+        "key", "identifier", "value_text", "model_link", "step", "reporter_link", "created_at",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Metric]:
+        # How long a binary value is can be said without reading it.
+        rows = super().get_queryset(request).defer("value_binary")
+        return rows.annotate(binary_size=Length("value_binary"), global_name=F("model__globalmodel__name"))
+
+    @admin.display(description="value", ordering="value_float", empty_value=NOTHING)
+    def value_text(self, row: MetricRow) -> str | None:
+        if row.binary_size is not None:
+            return f"binary, {filesizeformat(row.binary_size)}"
+        return None if row.value_float is None else f"{row.value_float:.6g}"
+
+    @admin.display(description="model", ordering="global_name")
+    def model_link(self, row: MetricRow) -> SafeString | str:
+        if row.global_name is None:
+            return link(LocalModel, row.model_id, "a local model")
+        return link(GlobalModel, row.model_id, row.global_name)
+
+    @admin.display(description="reporter")
+    def reporter_link(self, row: Metric) -> SafeString | str:
+        return link(User, row.reporter_id, row.reporter)
+
+
+@admin.register(Answer)
+class AnswerAdmin(TrainingColumn, ViewOnlyAdmin[Answer]):
+    list_display = ("answered", "training_link", "participant", "phase", "round", "sample_size", "counted")
+    list_select_related = ("participant",)
+    list_filter = ("phase", "counted", "answered_at")
+    search_fields = ("participant__username", *OF_TRAINING)
+    search_help_text = "Participant, training or the beginning of the id of a training or the model answered to"
+    uuid_search_fields = ("training__id", "target")
+    date_hierarchy = "answered_at"
+    ordering = ("-answered_at", "-id")
+    fields = (
+        "training_link", "participant", "phase", "round", "answered", "sample_size", "counted", "target", "local_model",
+        "digest", "first_moment_size", "second_moment_size",
+    )  # fmt: skip
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Answer]:
+        return _with_training(super().get_queryset(request))
+
+    @admin.display(description="answered", ordering="answered_at")
+    def answered(self, row: Answer) -> str:
+        return moment(row.answered_at)
+
+    @admin.display(description="first moment")
+    def first_moment_size(self, row: Answer) -> str:
+        return file_size(row.first_moment_file)
+
+    @admin.display(description="second moment")
+    def second_moment_size(self, row: Answer) -> str:
+        return file_size(row.second_moment_file)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
+    list_display = (
+        "created", "notification_type", "receiver", "training_link", "round", "status", "attempts", "next_try", "error",
+    )  # fmt: skip
+    list_select_related = ("receiver",)
+    list_filter = ("status", "notification_type", "created_at")
+    search_fields = ("receiver__username", "last_error", *OF_TRAINING)
+    search_help_text = "Receiver, error, training or the beginning of the id of a training or a delivery"
+    uuid_search_fields = ("uuid", "training_uuid")
+    date_hierarchy = "created_at"
+    ordering = ("-id",)
+    actions = ("retry",)
+    fields = readonly_fields = (
+        "uuid", "notification_type", "body", "receiver", "training_link", "training_uuid", "phase", "round", "status",
+        "created_at", "attempts", "last_attempt_at", "next_attempt_at", "enqueued_at", "settled_at", "last_error",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        return _with_training(super().get_queryset(request))
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("fl_server_core.change_delivery")
+
+    @admin.action(permissions=["retry"], description="Send again, now, those that are pending or were given up")
+    def retry(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        ids = list(queryset.values_list("pk", flat=True))
+        number = outbox_retry.retry_deliveries(deliveries=Delivery.objects.filter(pk__in=ids))
+        self.message_user(request, f"{number} of {len(ids)} notifications are sent again.", messages.SUCCESS)
+
+    @admin.display(description="created", ordering="created_at")
+    def created(self, row: Delivery) -> str:
+        return moment(row.created_at)
+
+    @admin.display(description="not before", ordering="next_attempt_at")
+    def next_try(self, row: Delivery) -> str:
+        return moment(row.next_attempt_at) if row.settled_at is None else NOTHING
+
+    @admin.display(description="last error", ordering="last_error")
+    def error(self, row: Delivery) -> str:
+        return Truncator(row.last_error).chars(80) or NOTHING
+
+
+@admin.register(TrainingEvent)
+class TrainingEventAdmin(TrainingColumn, ViewOnlyAdmin[TrainingEvent]):
+    list_display = ("happened", "training_link", "kind", "round", "user", "text")
+    list_select_related = ("user",)
+    list_filter = ("kind", "at")
+    search_fields = ("user__username", "message", *OF_TRAINING)
+    search_help_text = "User, message, training or the beginning of a training's id"
+    uuid_search_fields = ("training__id",)
+    date_hierarchy = "at"
+    ordering = ("-id",)
+    fields = readonly_fields = ("happened", "training_link", "kind", "round", "user", "message", "figures")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TrainingEvent]:
+        return _with_training(super().get_queryset(request))
+
+    @admin.display(description="at", ordering="at")
+    def happened(self, row: TrainingEvent) -> str:
+        return moment(row.at)
+
+    @admin.display(description="message", ordering="message")
+    def text(self, row: TrainingEvent) -> str:
+        return Truncator(row.message).chars(120) or NOTHING

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Protocol, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.widgets import AutocompleteSelectMultiple
+from django.core.exceptions import ValidationError
+from django.db.models import F, OuterRef, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from fl_server_core.admin import panels
+from fl_server_core.admin.base import SafeAdmin, number_of, operator_of
+from fl_server_core.admin.fields import SafeJSONField
+from fl_server_core.admin.generics import ModelForm
+from fl_server_core.admin.html import link, moment
+from fl_server_core.exceptions import DomainError
+from fl_server_core.models import Answer, Delivery, GlobalModel, Phase, Training, TrainingEvent, User
+from fl_server_core.models.training import UncertaintyMethod
+from fl_server_core.options import TrainerOptions
+from fl_server_core.services import outbox_retry
+from fl_server_core.services import trainings as services
+
+EDITABLE = ("target_num_updates", "options", "metric_names")
+MEMBERSHIP = ("add_participants", "remove_participants")
+
+
+class TrainingRow(Protocol):
+    """A training with what its list counts."""
+
+    pk: Any
+    model_id: Any
+    model_name: str
+    round: int
+    first_round: int | None
+    target_num_updates: int
+    phase: str
+    arrived: int
+    expected: int
+    deadline: datetime | None
+    last_update: datetime
+    locked: bool
+    aggregation_method: str
+    uncertainty_method: str
+
+    def get_uncertainty_method_display(self) -> str: ...
+
+
+class TrainingForm(ModelForm[Training]):
+    target_num_updates = forms.IntegerField(
+        min_value=1,
+        max_value=2**31 - 1,
+        help_text="Rounds from the start on. A running training ends with the round that reaches it.",
+    )
+    options = SafeJSONField(
+        required=False, help_text="Known keys are checked, others kept. A new round_deadline holds from the next round."
+    )
+    metric_names = SafeJSONField(required=False, help_text="A list of names; information only.")
+    add_participants = forms.ModelMultipleChoiceField(
+        User.objects.all(),
+        required=False,
+        widget=AutocompleteSelectMultiple(cast(Any, Training._meta.get_field("participants")), admin.site),
+        help_text="Those who join a running training are told of it and of the open round.",
+    )
+    remove_participants = forms.ModelMultipleChoiceField(
+        User.objects.none(),
+        required=False,
+        help_text="They are told, and their answers to the open round are dropped.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        leaving = self.fields.get("remove_participants")
+        if isinstance(leaving, forms.ModelMultipleChoiceField):
+            leaving.queryset = self.instance.participants.order_by("username")
+
+    def clean_options(self) -> dict[str, Any]:
+        options = self.cleaned_data["options"] or {}
+        if not isinstance(options, dict):
+            raise ValidationError("Enter an object.")
+        period = TrainerOptions.from_dict(options).daisy_chain_period
+        if period != self.instance.daisy_chain_period:
+            raise ValidationError("daisy_chain_period cannot be changed: the number of rounds was reckoned from it.")
+        return options
+
+    def clean_metric_names(self) -> list[str]:
+        names = self.cleaned_data["metric_names"] or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValidationError("Enter a list of names.")
+        return names
+
+
+@admin.register(Training)
+class TrainingAdmin(SafeAdmin[Training]):
+    """What is under way and what is waited for. Trainings are created through the API."""
+
+    is_addable = False
+    form = TrainingForm
+    list_display = (
+        "name", "state", "phase", "rounds_closed", "answers", "due", "is_closing", "method", "actor", "changed",
+    )  # fmt: skip
+    list_select_related = ("actor",)
+    list_filter = ("state", "phase", "aggregation_method", "uncertainty_method", "locked", "last_update")
+    search_fields = ("model__globalmodel__name", "actor__username", "participants__username")
+    search_help_text = "Model, actor, participant or the beginning of the id of a training or its model"
+    uuid_search_fields = ("id", "model__id")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at", "id")
+    actions = ("start", "resume", "stop", "retry_deliveries")
+    readonly_fields = (
+        "id", "model_link", "actor_link", "aggregation_method", "uncertainty_method", "created_at", "state", "phase",
+        "phase_since", "round", "rounds_closed", "answers", "deadline", "last_update", "locked", "claim", "lease_until",
+        "claim_attempts", "participants_panel", "history_panel", "deliveries_panel",
+    )  # fmt: skip
+    WHAT = ("id", "model_link", "actor_link", ("aggregation_method", "uncertainty_method"), "created_at")
+    WHERE = (
+        ("state", "phase", "phase_since"), ("round", "rounds_closed", "answers"), ("deadline", "last_update"),
+        ("locked", "lease_until", "claim_attempts"), "claim",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Training]:
+        answers = Answer.objects.filter(phase=OuterRef("phase"), round=OuterRef("model__round"))
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                round=F("model__round"),
+                model_name=F("model__globalmodel__name"),
+                expected=number_of(Training.participants.through.objects.all(), "training"),
+                arrived=number_of(answers, "training"),
+            )
+        )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Training | None = None) -> Any:
+        membership = MEMBERSHIP if self.has_change_permission(request, obj) else ()
+        return (
+            (None, {"fields": self.WHAT}),
+            ("Where it is", {"fields": self.WHERE}),
+            ("What it does", {"fields": EDITABLE}),
+            ("Participants", {"fields": ("participants_panel", *membership)}),
+            ("History", {"fields": ("history_panel",)}),
+            ("Notifications", {"fields": ("deliveries_panel",)}),
+        )
+
+    def save_model(self, request: HttpRequest, obj: Training, form: Any, change: bool) -> None:  # noqa: ARG002
+        # Only what was edited, since a worker may have gone on with the training since the form was read.
+        values = {name: form.cleaned_data[name] for name in EDITABLE if name in form.changed_data}
+        if values:
+            Training.objects.filter(pk=obj.pk).update(**values, last_update=timezone.now())
+        steps: tuple[Callable[..., None], ...] = (services.add_participants, services.remove_participants)
+        for field, step in zip(MEMBERSHIP, steps, strict=True):
+            people = [person.pk for person in form.cleaned_data.get(field, ())]
+            if people:
+                self._is_done(request, step, training_id=obj.pk, user_ids=people)
+
+    def delete_model(self, request: HttpRequest, obj: Training) -> None:
+        services.delete_training(training_id=obj.pk, user=operator_of(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Training]) -> None:
+        for training_id in list(queryset.values_list("pk", flat=True)):
+            services.delete_training(training_id=training_id, user=operator_of(request))
+
+    def dependents(self, rows: list[Training]) -> Iterable[QuerySet[Any]]:
+        return (Answer.objects.filter(training__in=rows), TrainingEvent.objects.filter(training__in=rows))
+
+    @admin.action(permissions=["change"], description="Start the selected trainings")
+    def start(self, request: HttpRequest, queryset: QuerySet[Training]) -> None:
+        self._steer(request, queryset, services.start_training, "started")
+
+    @admin.action(permissions=["change"], description="Resume the selected trainings, which have failed")
+    def resume(self, request: HttpRequest, queryset: QuerySet[Training]) -> None:
+        self._steer(request, queryset, services.resume_training, "resumed")
+
+    @admin.action(permissions=["change"], description="Stop the selected trainings where they are")
+    def stop(self, request: HttpRequest, queryset: QuerySet[Training]) -> None:
+        self._steer(request, queryset, services.stop_training, "stopped")
+
+    @admin.action(permissions=["change"], description="Send again what the selected trainings could not deliver")
+    def retry_deliveries(self, request: HttpRequest, queryset: QuerySet[Training]) -> None:
+        ids = list(queryset.values_list("pk", flat=True))
+        number = outbox_retry.retry_deliveries(deliveries=Delivery.objects.filter(training__in=ids))
+        self.message_user(request, f"{number} notifications are sent again.", messages.SUCCESS)
+
+    def _steer(self, request: HttpRequest, queryset: QuerySet[Training], step: Callable[..., None], done: str) -> None:
+        ids = list(queryset.values_list("pk", flat=True))
+        number = sum(self._is_done(request, step, training_id=training_id) for training_id in ids)
+        if number:
+            self.message_user(request, f"{number} of {len(ids)} trainings {done}.", messages.SUCCESS)
+
+    def _is_done(self, request: HttpRequest, step: Callable[..., None], **arguments: Any) -> bool:
+        """Take a step in the user's name; a refusal becomes a message."""
+        try:
+            step(user=operator_of(request), **arguments)
+        except DomainError as error:
+            self.message_user(request, error.message, messages.ERROR)
+            return False
+        return True
+
+    @admin.display(description="training", ordering="model_name")
+    def name(self, row: TrainingRow) -> SafeString:
+        return format_html("{} <small>{}</small>", row.model_name, str(row.pk)[:8])
+
+    @admin.display(description="rounds")
+    def rounds_closed(self, row: TrainingRow) -> str:
+        closed = 0 if row.first_round is None else row.round - row.first_round
+        return f"{closed} of {row.target_num_updates}"
+
+    @admin.display(description="model's round")
+    def round(self, row: TrainingRow) -> int:
+        return row.round
+
+    @admin.display(description="answers")
+    def answers(self, row: TrainingRow) -> str:
+        return f"{row.expected} registered" if row.phase == Phase.IDLE else f"{row.arrived} of {row.expected}"
+
+    @admin.display(description="deadline", ordering="deadline")
+    def due(self, row: TrainingRow) -> str:
+        return moment(row.deadline)
+
+    @admin.display(description="changed", ordering="last_update")
+    def changed(self, row: TrainingRow) -> str:
+        return moment(row.last_update)
+
+    @admin.display(description="closing", ordering="locked", boolean=True)
+    def is_closing(self, row: TrainingRow) -> bool:
+        return row.locked
+
+    @admin.display(description="method", ordering="aggregation_method")
+    def method(self, row: TrainingRow) -> str:
+        plain = row.uncertainty_method == UncertaintyMethod.NONE
+        return row.aggregation_method if plain else f"{row.aggregation_method}, {row.get_uncertainty_method_display()}"
+
+    @admin.display(description="model")
+    def model_link(self, row: TrainingRow) -> SafeString | str:
+        return link(GlobalModel, row.model_id, row.model_name)
+
+    @admin.display(description="actor")
+    def actor_link(self, row: Training) -> SafeString | str:
+        return link(User, row.actor_id, row.actor.username)
+
+    @admin.display(description="participants")
+    def participants_panel(self, row: Training) -> SafeString | str:
+        return panels.participants(row)
+
+    @admin.display(description="what happened last")
+    def history_panel(self, row: Training) -> SafeString | str:
+        return panels.history(row)
+
+    @admin.display(description="sent last")
+    def deliveries_panel(self, row: Training) -> SafeString | str:
+        return panels.deliveries(row)
