@@ -34,7 +34,7 @@ from examples.digits import (
     split_by_dirichlet,
 )
 from examples.follow import Follower, TrainingFailed
-from examples.local_server import LocalServer, Process, ProcessFailed
+from examples.local_server import LocalServer, Process, ProcessFailed, tail
 from examples.model_files import UnreadableModel, script
 from examples.report import accuracy_alone, accuracy_of, judge, print_accuracies, print_uncertainty
 from examples.training import Hyperparameters
@@ -193,7 +193,9 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
 def _say_goodbye(console: Console, server: LocalServer, folder: Path) -> None:
     """Name everything that is needed to look around, and to clean up."""
     name, password = server.create_admin()
-    console.print(f"The server goes on: {server.url}/admin/  user [bold]{name}[/]  password [bold]{password}[/]")
+    console.print(
+        f"The server goes on: {server.url}/admin/  user [bold]{name}[/]  password [bold]{password}[/]", soft_wrap=True
+    )
     console.print(f"End it with: kill {server.process.pid}   its files: {folder}", soft_wrap=True)
 
 
@@ -215,6 +217,9 @@ def main() -> int:
         except (ProcessFailed, TrainingFailed, Refused, Unreachable, UnreadableModel, ValueError) as error:
             console.print(f"[bold red]The demonstration failed.[/] {type(error).__name__}", highlight=False)
             console.print(str(error), markup=False, highlight=False)
+            console.print(
+                "The server's last words:", tail(folder / "server.log"), sep="\n", markup=False, highlight=False
+            )
             return 1
     return 0 if reached else 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -87,6 +88,7 @@ def experiment(console: Console, learners: Sequence[Learner]) -> Iterator[Experi
 def run(main: Callable[[Console], None]) -> int:
     """Run an experiment's main function, and show what went wrong in a sentence; answers the exit code."""
     console = Console()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is ended, too
     try:
         main(console)
     except FAILURES as error:

@@ -90,9 +90,13 @@ class Follower:
         table = Table(title=title)
         for heading in ("round", "updates", "accuracy at the participants", "on held-out data", "seconds"):
             table.add_column(heading, justify="right")
-        for row in self.rounds[-last:]:
+        for row in self._shown_rounds()[-last:]:
             table.add_row(*self._cells(row))
         return table
+
+    def _shown_rounds(self) -> list[Round]:
+        """Without the round after the last, which stands for the time until the training says that it is completed."""
+        return [row for row in self.rounds if row.number <= self._first + self.target]
 
     def _cells(self, row: Round) -> tuple[str, ...]:
         return (
@@ -173,7 +177,7 @@ class Follower:
             nonlocal written
             if time.monotonic() - written > SECONDS_PER_LINE:
                 written = time.monotonic()
-                number, updates, *_ = self._cells(self.rounds[-1])
+                number, updates, *_ = self._cells(self._shown_rounds()[-1])
                 console.print(f"{title}: round {number}, updates {updates}", highlight=False)
 
         yield write

@@ -75,8 +75,8 @@ class Process:
         if self._child.stdout is not None:
             self._child.stdout.close()
 
-    def _tail(self, lines: int = 20) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+    def _tail(self) -> str:
+        return tail(self.log)
 
 
 class LocalServer:
@@ -119,6 +119,11 @@ class LocalServer:
             timeout=60,
         )
         return name, password
+
+
+def tail(log: Path, lines: int = 20) -> str:
+    """The end of a log file; nothing if there is none."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
 
 
 def free_port() -> int:
