@@ -4,6 +4,7 @@ Errors refuse the start of every command, warnings are printed. `refuse_misconfi
 start that run no Django command.
 """
 
+import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,12 +23,25 @@ def check_environment(**_: Any) -> list[checks.CheckMessage]:
 
 def check_database_and_broker(**_: Any) -> Iterator[checks.CheckMessage]:
     """Redis is there to reach other processes, and these need a database that they can share."""
-    if not settings.FL_EMBEDDED and settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    if not settings.FL_EMBEDDED and not settings.FL_POSTGRES_HOST:
         yield checks.Error(
             "Redis is set, but PostgreSQL is not: the processes would not share a database.",
             hint="Set FL_POSTGRES_HOST, or remove FL_REDIS_HOST and FL_REDIS_LOCATION.",
             id="fl_server.E001",
         )
+
+
+def check_networks(**_: Any) -> Iterator[checks.CheckMessage]:
+    """Each network that notifications may go to must be one."""
+    for name in settings.FL_NOTIFICATION_ALLOWED_NETWORKS:
+        try:
+            ipaddress.ip_network(name)
+        except ValueError as error:
+            yield checks.Error(
+                f"FL_NOTIFICATION_ALLOWED_NETWORKS: {error}.",
+                hint="Name networks such as 10.1.0.0/16 or fd00::/8, without bits of a host.",
+                id="fl_server.E004",
+            )
 
 
 def check_data_folder(**_: Any) -> Iterator[checks.CheckMessage]:
@@ -79,7 +93,7 @@ def check_sandbox(**_: Any) -> Iterator[checks.CheckMessage]:
         )
 
 
-ALL = (check_environment, check_database_and_broker, check_data_folder, check_production, check_sandbox)
+ALL = (check_environment, check_database_and_broker, check_data_folder, check_networks, check_production, check_sandbox)
 
 
 def refuse_misconfiguration() -> None:

@@ -14,6 +14,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from fl_server.celery import app
 from fl_server.embedded import EmbeddedWorker
+from fl_server_core.services.rounds import release_all_claims
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,9 @@ class ServerWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if not settings.FL_EMBEDDED:
             super().run()
             return
+        if not settings.FL_POSTGRES_HOST:
+            # A data folder has one server at a time: what an earlier process had claimed is nobody's now.
+            release_all_claims()
         self.embedded = EmbeddedWorker(app)
         self.embedded.start()
         try:

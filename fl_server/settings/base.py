@@ -106,7 +106,7 @@ if FL_POSTGRES_HOST:
         "default": {
             "ENGINE": "django.db.backends.postgresql",
             "HOST": FL_POSTGRES_HOST,
-            "PORT": env.text("FL_POSTGRES_PORT", "5432"),
+            "PORT": env.integer("FL_POSTGRES_PORT", 5432, least=1),
             "NAME": env.text("FL_POSTGRES_DBNAME", "demo"),
             "USER": env.text("FL_POSTGRES_USER", "demo"),
             "PASSWORD": env.text("FL_POSTGRES_PASSWD"),
@@ -165,8 +165,10 @@ WHITENOISE_USE_FINDERS = True
 
 # --- Redis: the broker of several processes, and their cache ---------------------------------------------------------
 FL_REDIS_LOCATION = env.text("FL_REDIS_LOCATION")
-if not FL_REDIS_LOCATION and env.text("FL_REDIS_HOST"):
-    FL_REDIS_LOCATION = f"redis://{env.text('FL_REDIS_HOST')}:{env.text('FL_REDIS_PORT', '6379')}/1"
+_redis_host = env.text("FL_REDIS_HOST")
+_redis_port = env.integer("FL_REDIS_PORT", 6379, least=1)
+if not FL_REDIS_LOCATION and _redis_host:
+    FL_REDIS_LOCATION = f"redis://{_redis_host}:{_redis_port}/1"
 # Without Redis the tasks of the one server process run in that process.
 FL_EMBEDDED = not FL_REDIS_LOCATION
 CACHES: dict[str, dict[str, Any]]
@@ -180,6 +182,8 @@ FL_LEASE_SECONDS = env.seconds("FL_LEASE_SECONDS", 60, least=1)
 FL_SWEEP_SECONDS = env.seconds("FL_SWEEP_SECONDS", 10, least=0.1)
 FL_NOTIFICATION_TIMEOUT_SECONDS = env.seconds("FL_NOTIFICATION_TIMEOUT_SECONDS", 10, least=0.1)
 FL_NOTIFICATION_RETRY_SECONDS = env.all_seconds("FL_NOTIFICATION_RETRY_SECONDS", [2, 8, 30, 120, 300])
+FL_NOTIFICATION_ALLOWED_NETWORKS = env.words("FL_NOTIFICATION_ALLOWED_NETWORKS")
+FL_ORPHAN_SECONDS = env.seconds("FL_ORPHAN_SECONDS", 24 * 3600, least=1)
 FL_SANDBOX_PROCESSES = env.integer("FL_SANDBOX_PROCESSES", 1, least=1)
 FL_SANDBOX_MEMORY_MB = env.integer("FL_SANDBOX_MEMORY_MB", 4096, least=512)
 FL_SANDBOX_TIMEOUT_SECONDS = env.seconds("FL_SANDBOX_TIMEOUT_SECONDS", 30, least=0.1)

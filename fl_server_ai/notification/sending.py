@@ -59,5 +59,4 @@ def address_policy() -> AddressPolicy | None:
     """
     if not settings.FL_PRODUCTION:
         return None
-    names = getattr(settings, "FL_NOTIFICATION_ALLOWED_NETWORKS", ())
-    return AddressPolicy(tuple(ipaddress.ip_network(name) for name in names))
+    return AddressPolicy(tuple(ipaddress.ip_network(name) for name in settings.FL_NOTIFICATION_ALLOWED_NETWORKS))

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 from celery import shared_task
 from django.conf import settings
+from django.core.cache import cache
 
+from fl_server_ai.notification.tasks import enqueue_due_deliveries
 from fl_server_ai.trainer.due import trainings_to_look_at
 from fl_server_ai.trainer.model_trainer import ModelTrainer
+from fl_server_core.services.orphans import remove_orphans
+
+ORPHANS_EVERY_SECONDS = 3600
 
 
 @shared_task(name="fl_server_ai.trainer.tasks.process_trainer_task")
@@ -16,9 +23,15 @@ def process_trainer_task(training_id: str) -> None:
 @shared_task(name="fl_server_ai.trainer.tasks.sweep")
 def sweep() -> None:
     """Find what nobody was nudged for: lost messages, deadlines, leases that have run out, deliveries that are due."""
-    from fl_server_ai.notification.tasks import enqueue_due_deliveries
-
     for training_id in trainings_to_look_at().values_list("pk", flat=True):
         # A look that still waits when the next sweep comes is dropped: a backlog does not grow by sweeping.
         process_trainer_task.apply_async((str(training_id),), expires=2 * settings.FL_SWEEP_SECONDS)
     enqueue_due_deliveries()
+    if cache.add("fl_server.orphans_looked_for", True, timeout=ORPHANS_EVERY_SECONDS):
+        sweep_orphans.apply_async(expires=ORPHANS_EVERY_SECONDS)
+
+
+@shared_task(name="fl_server_ai.trainer.tasks.sweep_orphans")
+def sweep_orphans() -> None:
+    """Remove the files that a killed process left without a row."""
+    remove_orphans(older_than=timedelta(seconds=settings.FL_ORPHAN_SECONDS))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol, cast
 
@@ -23,6 +23,7 @@ from fl_server_core.exceptions import DomainError
 from fl_server_core.models import Answer, Delivery, GlobalModel, Phase, Training, TrainingEvent, User
 from fl_server_core.models.training import UncertaintyMethod
 from fl_server_core.options import TrainerOptions
+from fl_server_core.selectors.models import parse_uuid
 from fl_server_core.services import outbox_retry
 from fl_server_core.services import trainings as services
 
@@ -51,6 +52,12 @@ class TrainingRow(Protocol):
     def get_uncertainty_method_display(self) -> str: ...
 
 
+class UserPicker(AutocompleteSelectMultiple):
+    def optgroups(self, name: str, value: Sequence[str], attr: dict[str, Any] | None = None) -> Any:
+        # A refused form is shown again with what was sent, which may be no id: Django asks the database for it.
+        return super().optgroups(name, [key for key in value if parse_uuid(key)], attr)
+
+
 class TrainingForm(ModelForm[Training]):
     target_num_updates = forms.IntegerField(
         min_value=1,
@@ -64,7 +71,7 @@ class TrainingForm(ModelForm[Training]):
     add_participants = forms.ModelMultipleChoiceField(
         User.objects.all(),
         required=False,
-        widget=AutocompleteSelectMultiple(cast(Any, Training._meta.get_field("participants")), admin.site),
+        widget=UserPicker(cast(Any, Training._meta.get_field("participants")), admin.site),
         help_text="Those who join a running training are told of it and of the open round.",
     )
     remove_participants = forms.ModelMultipleChoiceField(
@@ -80,7 +87,9 @@ class TrainingForm(ModelForm[Training]):
             leaving.queryset = self.instance.participants.order_by("username")
 
     def clean_options(self) -> dict[str, Any]:
-        options = self.cleaned_data["options"] or {}
+        options = self.cleaned_data["options"]
+        if options is None:
+            return {}
         if not isinstance(options, dict):
             raise ValidationError("Enter an object.")
         period = TrainerOptions.from_dict(options).daisy_chain_period
@@ -89,7 +98,9 @@ class TrainingForm(ModelForm[Training]):
         return options
 
     def clean_metric_names(self) -> list[str]:
-        names = self.cleaned_data["metric_names"] or []
+        names = self.cleaned_data["metric_names"]
+        if names is None:
+            return []
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValidationError("Enter a list of names.")
         return names

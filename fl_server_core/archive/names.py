@@ -23,8 +23,10 @@ class NamedTensors:
         self._visits = 0
         self._limits = limits
 
-    def visit(self, depth: int) -> None:
+    def visit(self, prefix: str, depth: int) -> None:
         self._visits += 1
+        if len(prefix) > self._limits.tensor_name:
+            raise ArchiveError(f"The module name {quoted(prefix)} is too long.")
         if depth > self._limits.module_depth or self._visits > self._limits.modules:
             raise ArchiveError("The model's modules are nested too deeply, or are too many.")
 
@@ -61,7 +63,7 @@ def name_sequence(items: Iterable[object], named: NamedTensors) -> None:
 
 def name_module(module: object, named: NamedTensors, prefix: str = "", depth: int = 0) -> None:
     """An nn.Module: its parameters, its persistent buffers, then its children, each with its own."""
-    named.visit(depth)
+    named.visit(prefix, depth)
     if isinstance(module, Instance) and module.maker == _COMPILED:
         wrapped = module.arguments.items[0] if isinstance(module.arguments, Tuple) and module.arguments.items else None
         return name_module(wrapped, named, f"{prefix}_orig_mod.", depth + 1)
@@ -80,7 +82,7 @@ def name_script(
     module: object, named: NamedTensors, class_of: Callable[[Global], ScriptClass], prefix: str = "", depth: int = 0
 ) -> None:
     """A TorchScript module. Which attributes are parameters or buffers stands in the code of its class."""
-    named.visit(depth)
+    named.visit(prefix, depth)
     if not isinstance(module, Instance) or not isinstance(module.maker, Global):
         raise ArchiveError("The file holds no TorchScript module.")
     if not isinstance(module.state, Table):
@@ -90,12 +92,12 @@ def name_script(
         )
     script_class = class_of(module.maker)
     attributes = module.state.entries
-    for name in script_class.parameters:
-        if attributes.get(name) is not None:
-            named.add(prefix + name, attributes[name], is_parameter=True)
-    for name in script_class.buffers:
-        if attributes.get(name) is not None:
-            named.add(prefix + name, attributes[name])
+    for names, is_parameter in ((script_class.parameters, True), (script_class.buffers, False)):
+        for name in names:
+            if name not in attributes:
+                raise ArchiveError(f"The tensor {quoted(prefix + name)} of the TorchScript code is missing.")
+            if attributes[name] is not None:
+                named.add(prefix + name, attributes[name], is_parameter=is_parameter)
     for name, child in attributes.items():
         if not isinstance(child, Instance) or not isinstance(child.maker, Global):
             continue

@@ -13,6 +13,7 @@ from fl_server_core.models.delivery import Delivery, DeliveryStatus
 from fl_server_core.models.phase import Phase
 from fl_server_core.models.training import Training
 from fl_server_core.selectors import rounds
+from fl_server_core.services.notifications import LEASE_SLACK
 from fl_server_core.services.rounds import lock_training
 from fl_server_core.signals import deliveries_due
 
@@ -52,7 +53,7 @@ def _retriable(training: Training | None) -> QuerySet[Delivery]:
     if training is not None and training.is_running:
         is_open |= Q(phase=training.phase, round=rounds.current_round(training))
     # An attempt in flight will settle the delivery, or put it off, by itself.
-    since = timezone.now() - timedelta(seconds=settings.FL_NOTIFICATION_TIMEOUT_SECONDS)
+    since = timezone.now() - timedelta(seconds=settings.FL_NOTIFICATION_TIMEOUT_SECONDS) - LEASE_SLACK
     is_idle = Q(last_attempt_at__isnull=True) | Q(last_attempt_at__lt=since) | Q(status=DeliveryStatus.FAILED)
     status = Q(status__in=(DeliveryStatus.PENDING, DeliveryStatus.FAILED))
     return Delivery.objects.filter(status, is_open, is_idle)

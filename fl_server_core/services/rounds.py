@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from fl_server_core.models.delivery import NotificationType
+from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.phase import Phase
 from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.models.training_event import EventKind
@@ -67,6 +67,13 @@ def finish_training(
         body={"global_model_uuid": str(training.model_id)},
     )
     record(training=training, kind=kind, round=round, user_id=user_id)
+
+
+def release_all_claims() -> None:
+    """Let every lease run out now, of rounds and of deliveries: for a process that knows that it is the only one."""
+    now = timezone.now()
+    Training.objects.filter(locked=True).update(lease_until=now)
+    Delivery.objects.filter(status=DeliveryStatus.PENDING).update(enqueued_at=None)
 
 
 def release_claim(training: Training) -> None:

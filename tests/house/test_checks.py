@@ -22,7 +22,7 @@ def laptop(settings: Settings) -> None:
     settings.FL_PRODUCTION = False
     settings.FL_EMBEDDED = True
     settings.FL_SECRET_KEY_IS_LOCAL = True
-    settings.DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3"}}
+    settings.FL_POSTGRES_HOST = ""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def machines(settings: Settings) -> None:
     settings.FL_EMBEDDED = False
     settings.FL_SECRET_KEY_IS_LOCAL = False
     settings.FL_SHARED_FILES = True
-    settings.DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql"}}
+    settings.FL_POSTGRES_HOST = "db"
 
 
 def test_a_laptop_with_nothing_set_is_fine() -> None:
@@ -90,7 +90,7 @@ def test_every_message_has_a_hint(machines: None, settings: Settings) -> None:
     settings.CORS_ALLOW_ALL_ORIGINS = True
     settings.FL_DATA_DIR_PROBLEM = "x"
     settings.FL_ENVIRONMENT_PROBLEMS = ["x"]
-    settings.DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3"}}
+    settings.FL_POSTGRES_HOST = ""
     messages = [message for check in checks.ALL for message in check()]
     assert len({message.id for message in messages}) >= 6
     assert all(message.hint for message in messages)

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from celery import Celery
+from celery import Celery, _state
 from pytest_django import Settings
 
 from fl_server.embedded import SWEEP_TASK, EmbeddedWorker
@@ -27,18 +27,26 @@ class Tasks:
         self.begun = threading.Event()
         self.may_end = threading.Event()
         self.ended = threading.Event()
-        self.app.task(name=SWEEP_TASK, shared=False)(self.sweeps.release)
-        self.long_task = self.app.task(name="long", shared=False)(self._run_long)
 
-    def _run_long(self) -> None:
-        self.begun.set()
-        assert self.may_end.wait(PATIENCE)
-        self.ended.set()
+        @self.app.task(name=SWEEP_TASK, shared=False)
+        def sweep() -> None:
+            self.sweeps.release()
+
+        @self.app.task(name="long", shared=False)
+        def run_long() -> None:
+            self.begun.set()
+            assert self.may_end.wait(PATIENCE)
+            self.ended.set()
+
+        self.long_task = run_long
 
 
 @pytest.fixture
-def tasks() -> Tasks:
-    return Tasks()
+def tasks(monkeypatch: pytest.MonkeyPatch) -> Tasks:
+    tasks = Tasks()
+    # The threads of the pool look their task up in the default app.
+    monkeypatch.setattr(_state, "default_app", tasks.app)
+    return tasks
 
 
 @pytest.fixture

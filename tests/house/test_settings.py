@@ -67,7 +67,7 @@ def test_postgres_and_redis_come_from_the_documented_variables(tmp_path: Path) -
     database = settings["DATABASES"]["default"]
     assert {key: database[key] for key in ("HOST", "PORT", "NAME", "USER", "PASSWORD")} == {
         "HOST": "db",
-        "PORT": "5432",
+        "PORT": 5432,
         "NAME": "demo",
         "USER": "demo",
         "PASSWORD": "from a file",
