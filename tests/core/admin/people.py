@@ -147,5 +147,10 @@ def fill(number: int, start: int = 0) -> dict[type[Model], list[Any]]:
     return rows
 
 
+def kinds_left(*kinds: type[Model]) -> list[type[Model]]:
+    """Of which of these kinds there are any rows."""
+    return [kind for kind in kinds if kind._base_manager.exists()]
+
+
 def first_digits(key: UUID, number: int = 8) -> str:
     return key.hex[:number]

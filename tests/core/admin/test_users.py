@@ -1,0 +1,179 @@
+"""The pages of users: who may change whom, tokens, and accounts that go away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from rest_framework.authtoken.models import Token
+
+from fl_server_core.models import (
+    Answer,
+    Delivery,
+    EventKind,
+    GlobalModel,
+    Phase,
+    Training,
+    TrainingEvent,
+    User,
+)
+from tests.core.admin.people import (
+    KINDS,
+    act,
+    client_of,
+    fill,
+    kinds_left,
+    list_url,
+    make_running,
+    make_training,
+    make_user,
+    page_url,
+    staff_with,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def form_of(client: Client, user: User) -> dict[str, Any]:
+    """The fields of a user's page, as a browser would send them back."""
+    form = client.get(page_url(user)).context["adminform"].form
+    values = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
+    return {name: value for name, value in values.items() if value not in (None, False, "")}
+
+
+def edit(client: Client, user: User, **changes: Any) -> Any:
+    return client.post(page_url(user), {**form_of(client, user), **changes})
+
+
+def test_a_user_is_created_with_flags_endpoint_and_token(operator: Client) -> None:
+    fields = {
+        "username": "anna",
+        "usable_password": "true",
+        "password1": "a long password",
+        "password2": "a long password",
+        "client": "on",
+        "message_endpoint": "http://client-01:8101/",
+    }
+    assert operator.post("/admin/fl_server_core/user/add/", fields).status_code == 302
+    anna = User.objects.get(username="anna")
+    assert (anna.actor, anna.client, anna.message_endpoint) == (False, True, "http://client-01:8101/")
+    assert anna.check_password("a long password")
+    assert Token.objects.filter(user=anna).count() == 1
+
+
+@pytest.mark.parametrize("endpoint", ["ftp://x/", "nowhere", "http://", "http://a b/", "http://u:p@host/"])
+def test_an_endpoint_that_is_none_is_refused(operator: Client, endpoint: str) -> None:
+    anna = make_user("anna", message_endpoint="http://a/")
+    response = edit(operator, anna, message_endpoint=endpoint)
+    assert list(response.context["adminform"].form.errors) == ["message_endpoint"]
+    anna.refresh_from_db()
+    assert anna.message_endpoint == "http://a/"
+
+
+def test_a_superuser_sees_the_token_on_the_page_and_other_staff_do_not(operator: Client) -> None:
+    anna = make_user("anna")
+    clerk = client_of(staff_with("view_user", "change_user"))
+    assert anna.auth_token.key in operator.get(page_url(anna)).content.decode()
+    page = clerk.get(page_url(anna))
+    assert page.status_code == 200
+    assert anna.auth_token.key not in page.content.decode()
+
+
+def test_renewed_tokens_end_the_old_ones(operator: Client) -> None:
+    anna, ben = make_user("anna"), make_user("ben")
+    old = {user.pk: Token.objects.get(user=user).key for user in (anna, ben)}
+    (message,) = act(operator, User, "renew_tokens", anna)
+    new = dict(Token.objects.filter(user__in=(anna, ben)).values_list("user", "key"))
+    assert new[anna.pk] != old[anna.pk]
+    assert new[ben.pk] == old[ben.pk]
+    assert new[anna.pk] not in message
+
+
+def test_staff_who_are_no_superusers_renew_no_tokens(db: None) -> None:
+    anna = make_user("anna")
+    key = anna.auth_token.key
+    act(client_of(staff_with("view_user", "change_user")), User, "renew_tokens", anna)
+    assert Token.objects.get(user=anna).key == key
+
+
+def test_staff_who_are_no_superusers_give_no_privileges(db: None) -> None:
+    clerk = staff_with("view_user", "change_user")
+    anna = make_user("anna")
+    for user in (anna, clerk):
+        response = edit(client_of(clerk), user, is_superuser="on", is_staff="on", first_name="New")
+        assert response.status_code == 302
+        user.refresh_from_db()
+        assert (user.is_superuser, user.first_name) == (False, "New")
+    assert not anna.is_staff
+
+
+def test_staff_who_are_no_superusers_leave_superusers_alone(operator: Client) -> None:
+    chief = User.objects.get(username="operator")
+    client = client_of(staff_with("view_user", "change_user", "delete_user"))
+    assert client.get(page_url(chief)).status_code == 200
+    assert client.post(page_url(chief), {"username": "x"}).status_code == 403
+    assert client.get(f"/admin/fl_server_core/user/{chief.pk}/password/").status_code == 403
+    assert client.post(page_url(chief, "delete"), {"post": "yes"}).status_code == 403
+    act(client, User, "delete_selected", chief)
+    response = client.post(
+        list_url(User), {"action": "delete_selected", "_selected_action": [str(chief.pk)], "post": "yes"}
+    )
+    assert response.status_code == 403
+    assert User.objects.filter(pk=chief.pk).exists()
+
+
+def test_a_password_is_set_on_its_own_page(operator: Client) -> None:
+    anna = make_user("anna")
+    url = f"/admin/fl_server_core/user/{anna.pk}/password/"
+    assert operator.get(url).status_code == 200
+    fields = {"usable_password": "true", "password1": "another password", "password2": "another password"}
+    assert operator.post(url, fields).status_code == 302
+    anna.refresh_from_db()
+    assert anna.check_password("another password")
+
+
+def test_with_an_actor_its_running_trainings_go_and_their_participants_are_told(operator: Client) -> None:
+    actor, anna = make_user("actor"), make_user("anna")
+    make_running(actor, anna)
+    make_training(actor, anna)
+    page = operator.get(page_url(actor, "delete"))
+    assert dict(page.context["model_count"]) == {"users": 1, "models": 2, "trainings": 2}
+    assert operator.post(page_url(actor, "delete"), {"post": "yes"}).status_code == 302
+    assert kinds_left(Training, GlobalModel) == []
+    assert list(Delivery.objects.values_list("receiver", "notification_type")) == [(anna.pk, "CLIENT_REMOVED")]
+
+
+def test_a_participant_whose_account_goes_is_taken_out_of_its_trainings(operator: Client) -> None:
+    actor, anna, ben = make_user("actor"), make_user("anna"), make_user("ben")
+    training = make_running(actor, anna, ben)
+    Answer.objects.create(training=training, participant=anna, phase=Phase.UPDATE, round=0)
+    assert act(operator, User, "delete_selected", anna, post="yes") == ["Successfully deleted 1 user."]
+    assert list(training.participants.all()) == [ben]
+    assert not Answer.objects.exists()
+    event = TrainingEvent.objects.get(training=training)
+    assert (event.kind, event.user) == (EventKind.PARTICIPANT_REMOVED, None)
+    assert event.message == "The account anna was deleted."
+
+
+def test_the_last_participant_whose_account_goes_leaves_a_failed_training(operator: Client) -> None:
+    training = make_running(make_user("actor"), anna := make_user("anna"))
+    assert operator.post(page_url(anna, "delete"), {"post": "yes"}).status_code == 302
+    training.refresh_from_db()
+    assert training.state == "E"
+
+
+def test_all_users_with_rows_of_every_kind_can_be_deleted_at_once(operator: Client) -> None:
+    users = fill(2)[User]
+    assert act(operator, User, "delete_selected", *users, post="yes") == ["Successfully deleted 4 users."]
+    assert kinds_left(*KINDS) == [User]
+    assert list(User.objects.values_list("username", flat=True)) == ["operator"]
+
+
+def test_deleting_a_user_needs_the_permission_to_delete_what_is_its(db: None) -> None:
+    actor = make_user("actor")
+    make_training(actor)
+    client = client_of(staff_with("view_user", "delete_user"))
+    assert client.get(page_url(actor, "delete")).context["perms_lacking"] == {"model", "training"}
+    assert client.post(page_url(actor, "delete"), {"post": "yes"}).status_code == 403
+    assert User.objects.filter(pk=actor.pk).exists()
