@@ -5,7 +5,7 @@ from fl_server_core.archive.checks import check_compatible, check_finite
 from fl_server_core.archive.errors import ArchiveError
 from fl_server_core.archive.policy import foreign_globals
 from fl_server_core.archive.vector import write_vector
-from fl_server_core.archive.writer import ArchiveWriter, copy_tensors
+from fl_server_core.archive.writer import ArchiveWriter, check_writable, copy_tensors
 
 __all__ = [
     "Archive",
@@ -15,6 +15,7 @@ __all__ = [
     "TensorInfo",
     "check_compatible",
     "check_finite",
+    "check_writable",
     "copy_tensors",
     "foreign_globals",
     "open_archive",

@@ -105,6 +105,17 @@ class ArchiveWriter:
             struct.pack_into("<I", self._content, record.header + 14, value)
 
 
+def check_writable(template: Archive) -> None:
+    """Can values be written into a copy of the archive?
+
+    Raises:
+        ArchiveError: a tensor is an expanded view, in which one element stands for many.
+    """
+    for info in template.tensors.values():
+        if _repeats_elements(info):
+            raise ArchiveError(f"The tensor {quoted(info.name)} is an expanded view, which cannot be written.")
+
+
 def copy_tensors(template: Archive, values: Archive, path: str | os.PathLike[str]) -> None:
     """Write the template's file with the values of another archive of the same names, shapes and types.
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from fl_server_core.archive import ArchiveError, check_writable, open_archive
 from fl_server_core.exceptions import EntityNotFound, InvalidRequest, NotAllowed
 from fl_server_core.models.answer import Answer
 from fl_server_core.models.delivery import Delivery, NotificationType
@@ -18,6 +19,7 @@ from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import get_model, parse_uuid
 from fl_server_core.selectors.trainings import get_steerable_training
 from fl_server_core.services.deliveries import notify, notify_round, supersede
+from fl_server_core.services.files import local_path
 from fl_server_core.services.history import record
 from fl_server_core.services.rounds import fail_training, finish_training, lock_training, open_phase
 
@@ -52,6 +54,8 @@ def create_training(
     kind, wanted = MODEL_KINDS.get(uncertainty_method, (GlobalModel, ""))
     if not isinstance(model, kind):
         raise InvalidRequest(f"The uncertainty method {uncertainty_method} needs {wanted}.")
+    if not isinstance(model, MeanModel):
+        _require_trainable(model)
     participants = _find_users(participant_ids)
     with transaction.atomic():
         # The row is locked so that two requests for one model do not both find it without a training.
@@ -253,6 +257,14 @@ def _lock_steerable(training_id: UUID | str, user: User) -> Training:
     if training is None:
         raise EntityNotFound("Training", training_id)
     return training
+
+
+def _require_trainable(model: GlobalModel) -> None:
+    try:
+        with local_path(model.weights_file) as path, open_archive(path) as archive:
+            check_writable(archive)
+    except ArchiveError as error:
+        raise InvalidRequest(f"Model {model.pk} cannot be trained. {error}") from error
 
 
 def _require_participants(training: Training) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fl_server_ai.trainer.passing import shuffler
-from fl_server_core.exceptions import InvalidFile, InvalidValue, WrongState
+from fl_server_core.exceptions import InvalidFile, InvalidRequest, InvalidValue, WrongState
 from fl_server_core.models import Answer, EventKind, LocalModel, SWAGModel, TrainingEvent
 from fl_server_core.services.trainings import add_participants, remove_participants
 from tests.ai.trainer.test_people import pass_the_deadline
@@ -71,6 +71,13 @@ def test_moments_that_do_not_fit_are_refused(first: torch.Tensor, second: torch.
     world.advance()
     with pytest.raises(InvalidFile, match=reason):
         world.moments(0, first, second)
+
+
+def test_a_model_into_which_no_average_can_be_written_is_refused_before_it_is_trained() -> None:
+    module = linear(1.0)
+    module.register_buffer("expanded", torch.ones(1).expand(5))
+    with pytest.raises(InvalidRequest, match="expanded view"):
+        World(1, module=module)
 
 
 def test_daisy_chaining_agrees_with_a_simulation_by_the_recorded_permutations() -> None:

@@ -38,7 +38,9 @@ def linear(value: float) -> torch.nn.Module:
 class World:
     """One actor, some participants with ids in a known order, one training of a linear model."""
 
-    def __init__(self, participants: int = 3, *, swag: bool = False, **training: Any) -> None:
+    def __init__(
+        self, participants: int = 3, *, swag: bool = False, module: torch.nn.Module | None = None, **training: Any
+    ) -> None:
         self.actor = User.objects.create_user("actor", password="x")
         self.people = sorted(
             (User.objects.create_user(f"p{number}", password="x") for number in range(participants)),
@@ -48,7 +50,7 @@ class World:
             owner=self.actor,
             name="linear",
             description="three in, two out",
-            model_file=upload(saved(linear(0.0))),
+            model_file=upload(saved(module or linear(0.0))),
             kind="SWAG" if swag else "GLOBAL",
         )
         self.training = create_training(
