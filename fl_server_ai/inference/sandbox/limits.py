@@ -30,7 +30,7 @@ def sandbox_support() -> list[str]:
 
 
 def lock_down(memory_mb: int) -> None:
-    """Give up files, network, processes and more than `memory_mb` of address space, for ever.
+    """Give up files, network, processes and more than `memory_mb` of address space beyond the present, for ever.
 
     Called in a process that has one thread, all its modules imported and its stream open.
 
@@ -43,7 +43,8 @@ def lock_down(memory_mb: int) -> None:
     # No limit of processes: it counts the user's threads on the whole machine; the filter allows threads only.
     wanted = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_NOFILE, 0)]
     if sys.platform != "darwin":
-        wanted.append((resource.RLIMIT_AS, memory_mb << 20))
+        # What torch maps differs between its builds by gigabytes, and is no model's doing.
+        wanted.append((resource.RLIMIT_AS, _address_space() + (memory_mb << 20)))
     for which, amount in wanted:
         resource.setrlimit(which, (amount, amount))
     if seccomp.is_available():
@@ -59,6 +60,12 @@ def limit_cpu(pid: int, seconds: float) -> None:
         total = int(_cpu_seconds(pid) + seconds) + 1
         _, hard = resource.prlimit(pid, resource.RLIMIT_CPU)
         resource.prlimit(pid, resource.RLIMIT_CPU, (total, hard))
+
+
+def _address_space() -> int:
+    """Bytes that this process has mapped; 0 where the system does not tell."""
+    sizes = Path("/proc/self/statm")
+    return int(sizes.read_text().split()[0]) * resource.getpagesize() if sizes.exists() else 0
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 
 from fl_server_ai.inference.exceptions import InputShapeMismatch, InvalidInput, ModelRunError, ModelStopped, SandboxBusy
 from fl_server_ai.inference.sandbox.job import Answer, Job
@@ -63,6 +62,7 @@ class _Children:
         self._request = request
         self._count = 0
         self._idle: OrderedDict[Child, str] = OrderedDict()
+        self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
 
     def run(self, job: Job, tenant: str) -> Answer:
@@ -108,24 +108,35 @@ class _Children:
 
     def _reserve(self, tenant: str) -> tuple[Child | None, Child | None]:
         """Room for one process: an idle one of this tenant, or else perhaps one that must be ended first."""
-        deadline = time.monotonic() + self._request.seconds
+        ticket = object()
         with self._changed:
-            while True:
-                for child in [child for child, owner in self._idle.items() if owner == tenant]:
-                    del self._idle[child]
-                    return (child, None) if child.is_alive() else (None, child)
-                if self._count < self._size:
-                    self._count += 1
-                    return None, None
-                if self._idle:
-                    return None, self._idle.popitem(last=False)[0]
-                if not self._changed.wait(deadline - time.monotonic()):
+            # First come, first served: threads that had just been served would else be back before any that waits.
+            self._waiting.append(ticket)
+            try:
+                if not self._changed.wait_for(lambda: self._is_next(ticket), self._request.seconds):
                     raise SandboxBusy(self._request.seconds)
+                return self._pick(tenant)
+            finally:
+                self._waiting.remove(ticket)
+                self._changed.notify_all()
+
+    def _is_next(self, ticket: object) -> bool:
+        return self._waiting[0] is ticket and (bool(self._idle) or self._count < self._size)
+
+    def _pick(self, tenant: str) -> tuple[Child | None, Child | None]:
+        for child, owner in self._idle.items():
+            if owner == tenant:
+                del self._idle[child]
+                return (child, None) if child.is_alive() else (None, child)
+        if self._count < self._size:
+            self._count += 1
+            return None, None
+        return None, self._idle.popitem(last=False)[0]
 
     def _give_back(self, child: Child, tenant: str) -> None:
         with self._changed:
             self._idle[child] = tenant
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _end(self, child: Child) -> None:
         child.end()
@@ -134,4 +145,4 @@ class _Children:
     def _release(self) -> None:
         with self._changed:
             self._count -= 1
-            self._changed.notify()
+            self._changed.notify_all()

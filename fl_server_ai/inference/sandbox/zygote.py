@@ -31,9 +31,10 @@ READY = 0
 
 @dataclasses.dataclass(frozen=True)
 class ChildLimits:
-    """memory_mb: address space. cache_mb: files of the models kept loaded. threads: of one operation.
+    """What a child may use.
 
-    trusted: names outside torch's own that a pickled model may use.
+    memory_mb: address space beyond what torch maps. cache_mb: files of the models kept loaded. threads: of one
+    operation. trusted: names outside torch's own that a pickled model may use.
     """
 
     memory_mb: int

@@ -28,7 +28,7 @@ def new_sandbox(
 def scripted(model: torch.nn.Module) -> torch.jit.ScriptModule:
     """The model as TorchScript, which torch calls deprecated and clients upload all the same."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`torch.jit.* is deprecated", DeprecationWarning)
+        warnings.filterwarnings("ignore", "`torch.jit.* is deprecated")
         module: torch.jit.ScriptModule = torch.jit.script(model)
         return module
 
@@ -36,19 +36,27 @@ def scripted(model: torch.nn.Module) -> torch.jit.ScriptModule:
 def scripted_class(of: type) -> Any:
     """A class that TorchScript knows."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`torch.jit.* is deprecated", DeprecationWarning)
+        warnings.filterwarnings("ignore", "`torch.jit.* is deprecated")
         return torch.jit.script(of)
 
 
 def saved(model: torch.nn.Module) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`torch.jit.* is deprecated", DeprecationWarning)
+        warnings.filterwarnings("ignore", "`torch.jit.* is deprecated")
         if isinstance(model, torch.jit.ScriptModule):
             torch.jit.save(model, buffer)
         else:
             torch.save(model, buffer)
     return buffer.getvalue()
+
+
+def loaded(content: bytes) -> torch.nn.Module:
+    """A TorchScript archive, in this process: for tests that know what is in it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.* is deprecated")
+        module: torch.nn.Module = torch.jit.load(io.BytesIO(content))  # type: ignore[no-untyped-call]
+        return module
 
 
 def zygote_of(sandbox: Sandbox) -> psutil.Process:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +16,15 @@ import torch
 from fl_server_ai.inference.exceptions import ModelRunError
 from fl_server_ai.inference.sandbox import Sandbox, sandbox_support
 from tests.ai.inference import hostile
-from tests.ai.inference.sandboxes import children_of, linear, new_sandbox, prediction, saved
+from tests.ai.inference.sandboxes import children_of, linear, loaded, new_sandbox, prediction, saved
 
 needs_every_wall = pytest.mark.skipif(bool(sandbox_support()), reason="; ".join(sandbox_support()))
 
 
 @pytest.fixture(scope="module")
 def impatient() -> Iterator[Sandbox]:
-    """Two seconds of computing a request, a gigabyte and a half of memory."""
-    sandbox = new_sandbox(seconds=60, cpu_seconds=2, memory_mb=1536)
+    """Two seconds of computing a request, less than a gigabyte of memory."""
+    sandbox = new_sandbox(seconds=60, cpu_seconds=2, memory_mb=900)
     sandbox.run(prediction(saved(linear())), tenant="honest")
     yield sandbox
     sandbox.close()
@@ -74,13 +72,6 @@ def test_a_model_that_allocates_without_end_is_told_so(impatient: Sandbox) -> No
         impatient.run(prediction(hostile.script(hostile.AllocatesWithoutEnd())), tenant="memory")
 
 
-def load(content: bytes) -> torch.nn.Module:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`torch.jit.* is deprecated", DeprecationWarning)
-        module: torch.nn.Module = torch.jit.load(io.BytesIO(content))  # type: ignore[no-untyped-call]
-        return module
-
-
 @needs_every_wall
 def test_a_model_reads_no_file(impatient: Sandbox) -> None:
     with pytest.raises(ModelRunError, match=r"Permission denied|Too many open files"):
@@ -104,13 +95,13 @@ def test_a_model_that_writes_a_file_when_it_is_loaded_is_not_loaded(impatient: S
 
 
 def test_without_the_sandbox_these_models_do_what_they_are_feared_for(tmp_path: Path) -> None:
-    read, written, loaded = tmp_path / "read", tmp_path / "written", tmp_path / "loaded"
+    read, written, at_load = tmp_path / "read", tmp_path / "written", tmp_path / "at_load"
     read.write_bytes(b"A" * 10)
     row = torch.zeros(10)
-    assert load(hostile.script(hostile.ReadsAFile(str(read))))(row).tolist() == [65.0] * 10
-    load(hostile.script(hostile.WritesAFile(str(written))))(row)
-    load(hostile.script(hostile.WritesAFileWhenLoaded(str(loaded))))
-    assert written.read_bytes() == loaded.read_bytes() == b"A" * 10
+    assert loaded(hostile.script(hostile.ReadsAFile(str(read))))(row).tolist() == [65.0] * 10
+    loaded(hostile.script(hostile.WritesAFile(str(written))))(row)
+    loaded(hostile.script(hostile.WritesAFileWhenLoaded(str(at_load))))
+    assert written.read_bytes() == at_load.read_bytes() == b"A" * 10
 
 
 def test_a_model_that_crashes_the_parser_takes_nothing_along(impatient: Sandbox) -> None:

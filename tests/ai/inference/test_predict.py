@@ -23,7 +23,7 @@ from fl_server_ai.inference.exceptions import InputShapeMismatch, ModelRunError,
 from fl_server_ai.inference.predict import Prediction, predict
 from fl_server_core.models import GlobalModel, LocalModel, MeanModel, Model, SWAGModel, Training, User
 from tests.ai.inference import hostile
-from tests.ai.inference.sandboxes import linear, saved, scripted
+from tests.ai.inference.sandboxes import linear, loaded, saved, scripted
 
 pytestmark = pytest.mark.django_db
 
@@ -315,8 +315,7 @@ def test_the_file_of_a_mean_model_averages_its_members(owner: User) -> None:
     mean = new_model(owner, None, MeanModel)
     mean.models.set([new_model(owner, scripted(linear(value))) for value in (1.0, 2.0, 6.0)])
     for _ in range(2):
-        content = io.BytesIO(mean_model_file(user=owner, model=mean))
-        module = torch.jit.load(content)  # type: ignore[no-untyped-call]
+        module = loaded(mean_model_file(user=owner, model=mean))
         assert module(torch.ones(1, 3)).tolist() == [[12.0, 12.0]]
 
 
