@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import UnreadablePostError
 from rest_framework import status
+from rest_framework.exceptions import ParseError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from fl_server_ai.inference.exceptions import SandboxBusy
+from fl_server_api.parsers import RequestTooLarge
 from fl_server_core.exceptions import (
     DomainError,
     EntityNotFound,
@@ -34,7 +38,18 @@ STATUSES: dict[type[Exception], int] = {
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
     """The answer to a refusal; None lets an error that is none of ours become a 500."""
     if not isinstance(error, DomainError):
-        return exception_handler(error, context)
+        return exception_handler(_refusal_of_body(error), context)
     code = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
     body: Any = error.messages if isinstance(error, InvalidValue) else {"detail": error.message}
     return Response(body, status=code)
+
+
+def _refusal_of_body(error: Exception) -> Exception:
+    """What Django raises on a body that is too large, in too many parts or cut off, as what can be answered."""
+    if isinstance(error, RequestDataTooBig):
+        return RequestTooLarge()
+    if isinstance(error, SuspiciousOperation):
+        return ParseError(str(error))
+    if isinstance(error, UnreadablePostError):
+        return ParseError("The connection was lost before the whole request had arrived.")
+    return error

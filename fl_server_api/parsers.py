@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.http import QueryDict, UnreadablePostError
+from django.http import QueryDict
 from django.utils.http import parse_header_parameters
 from rest_framework import parsers
 from rest_framework.exceptions import APIException, ParseError
@@ -57,10 +56,7 @@ class FormParser(parsers.FormParser):
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         del media_type, parser_context  # UTF-8, whatever they say
-        try:
-            return QueryDict(_read(stream), encoding="utf-8")
-        except SuspiciousOperation as error:
-            raise ParseError(str(error)) from None
+        return QueryDict(_read(stream), encoding="utf-8")
 
 
 class MultiPartParser(parsers.MultiPartParser):
@@ -72,15 +68,8 @@ class MultiPartParser(parsers.MultiPartParser):
         context = {**(parser_context or {}), "encoding": "utf-8"}
         _refuse_upload_size(context["request"].META.get("CONTENT_LENGTH"))
         remembering = _TailStream(stream)
-        try:
-            form = super().parse(remembering, media_type, context)  # type: ignore[arg-type]  # reads are all it needs
-            remembering.exhaust()
-        except RequestDataTooBig as error:
-            raise RequestTooLarge(str(error)) from None
-        except SuspiciousOperation as error:
-            raise ParseError(str(error)) from None
-        except UnreadablePostError:
-            raise ParseError("Multipart form parse error - the connection was lost") from None
+        form = super().parse(remembering, media_type, context)  # type: ignore[arg-type]  # reads are all it needs
+        remembering.exhaust()
         if not remembering.is_complete(media_type or ""):
             raise ParseError("Multipart form parse error - the closing boundary is missing")
         return form
@@ -109,13 +98,9 @@ class _TailStream:
 
 def _read(stream: IO[bytes]) -> bytes:
     """The whole body. Django bounds only bodies that it reads itself."""
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    try:
-        body = stream.read(limit + 1)
-    except UnreadablePostError:
-        raise ParseError("The connection was lost before the whole request had arrived.") from None
-    if len(body) > limit:
-        raise RequestTooLarge(f"The request is larger than {limit // MEGABYTE} MB.")
+    body = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+    if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        raise RequestTooLarge
     return body
 
 

@@ -1,10 +1,9 @@
 """The addresses under `/api/`."""
 
 from django.urls import path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
 from fl_server_api.middleware import NOT_FOUND
-from fl_server_api.views import groups, inference, models, notifications, steering, trainings, users
+from fl_server_api.views import groups, inference, models, notifications, pages, steering, trainings, users
 from fl_server_api.views.base import NotFoundView
 
 urlpatterns = [
@@ -34,16 +33,8 @@ urlpatterns = [
     path("inference/", inference.InferenceView.as_view()),
     path("notifications/", notifications.NotificationsView.as_view()),
     path("notifications/<str:notification_id>/ack/", notifications.NotificationAckView.as_view()),
-    path("schema/", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"),
-    path(
-        "schema/swagger-ui/",
-        SpectacularSwaggerView.as_view(url_name="schema", authentication_classes=[], permission_classes=[]),
-        name="swagger-ui",
-    ),
-    path(
-        "schema/redoc/",
-        SpectacularRedocView.as_view(url_name="schema", authentication_classes=[], permission_classes=[]),
-        name="redoc",
-    ),
+    path("schema/", pages.SchemaView.as_view(), name="schema"),
+    path("schema/swagger-ui/", pages.SwaggerView.as_view(url_name="schema"), name="swagger-ui"),
+    path("schema/redoc/", pages.RedocView.as_view(url_name="schema"), name="redoc"),
     re_path("", NotFoundView.as_view(), name=NOT_FOUND),
 ]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from django.http import HttpRequest
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -17,11 +16,6 @@ class ApiView(APIView):
 
     parser_classes = [JSONParser, FormParser, MultiPartParser]
     schema = DocstringSchema()
-
-    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        # A request may name any codec of Python's as its charset, compressions included. Ours are all UTF-8.
-        request._encoding = "utf-8"  # type: ignore[attr-defined]  # the public setter first decodes with the old one
-        return super().initialize_request(request, *args, **kwargs)
 
 
 class JSONView(ApiView):
