@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 
 from celery import Celery
 from django.conf import settings
@@ -44,8 +45,11 @@ class EmbeddedWorker:
         # A warm stop returns when the last task does, and no task can be told to hurry: waited for, but not for ever.
         stopper = threading.Thread(target=self._worker.stop, name="embedded-stop", daemon=True)
         stopper.start()
-        self._worker_thread.join(timeout)
-        return not self._worker_thread.is_alive()
+        # Both: the worker's loop may end while its pool still waits for a task.
+        deadline = time.monotonic() + timeout
+        stopper.join(timeout)
+        self._worker_thread.join(max(0.0, deadline - time.monotonic()))
+        return not (stopper.is_alive() or self._worker_thread.is_alive())
 
     def _work(self) -> None:
         # Made in this thread: a worker that is set up closes the database connections of its thread. WorkController is

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from types import TracebackType
 
@@ -44,7 +45,9 @@ class ServerProcess:
             self.__exit__(None, None, None)
             raise AssertionError(f"The server did not start: {line!r}\n{self.errors()}")
         self.base_url = match.group()
-        return self
+        # The line comes when the address is bound; an answer, when the process that serves is there, too.
+        with urllib.request.urlopen(f"{self.base_url}/admin/login/", timeout=START_SECONDS):
+            return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -23,6 +23,10 @@ class Tasks:
             worker_enable_remote_control=False,
             worker_hijack_root_logger=False,
         )
+        # The server's own sweep is a shared task: it comes with every app.
+        self.app.finalize()
+        if SWEEP_TASK in self.app.tasks:
+            self.app.tasks.unregister(SWEEP_TASK)
         self.sweeps = threading.Semaphore(0)
         self.begun = threading.Event()
         self.may_end = threading.Event()
