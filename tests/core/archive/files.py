@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 
-def saved(value: object, **options: object) -> bytes:
+def saved(value: object, pickle_protocol: int = 2) -> bytes:
     buffer = io.BytesIO()
-    torch.save(value, buffer, **options)
+    torch.save(value, buffer, pickle_protocol=pickle_protocol)
     return buffer.getvalue()
 
 
@@ -36,7 +36,8 @@ def scripted(module: nn.Module) -> bytes:
 def load_script(content: bytes) -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.jit.load(io.BytesIO(content))
+        module: torch.jit.ScriptModule = torch.jit.load(io.BytesIO(content))  # type: ignore[no-untyped-call]
+        return module
 
 
 def load_module(content: bytes) -> nn.Module:

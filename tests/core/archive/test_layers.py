@@ -101,5 +101,5 @@ def test_a_pickled_a_scripted_and_a_bare_state_of_one_model_are_compatible() -> 
 
 def test_a_traced_module_reads_as_its_state_dict() -> None:
     torch.manual_seed(0)
-    module = torch.jit.trace(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), torch.rand(1, 2))
+    module = torch.jit.trace(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), torch.rand(1, 2))  # type: ignore[no-untyped-call]
     compare(open_archive(scripted(module)), module)
