@@ -71,7 +71,7 @@ def weighted_mean_vectors(vectors: Iterable[Array], weights: Sequence[float]) ->
         if vector.shape != total.shape:
             raise ValueError("The vectors have different lengths.")
         for part, sum_part in blocks([vector, total], _BLOCK):
-            sum_part += part * share
+            sum_part += np.multiply(part, share, dtype=np.float64)
     if total is None:
         raise ValueError("There is nothing to take the mean of.")
     return total.astype(dtype)
