@@ -17,6 +17,8 @@ PASSWORD_LENGTH = 1024  # hashing takes its time even for a password that nobody
 class UserSerializer(serializers.ModelSerializer[User]):
     """What everybody signed in may know of a user."""
 
+    email = serializers.CharField(read_only=True, help_text="May be empty.")
+
     class Meta:
         model = User
         fields = USER_FIELDS

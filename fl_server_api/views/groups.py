@@ -35,7 +35,7 @@ class GroupsView(ApiView):
 
 
 class GroupView(ApiView):
-    @extend_schema(responses=answers({200: GroupSerializer}, 400, 403, *READ))
+    @extend_schema(responses=answers({200: GroupSerializer}, 400, 403, 404, *READ))
     def get(self, request: Request, group_id: int) -> Response:
         """Show a group.
 
@@ -43,7 +43,9 @@ class GroupView(ApiView):
         """
         return Response(GroupSerializer(get_group_of(group_id, caller(request))).data)
 
-    @extend_schema(request=GroupSerializer, responses=answers({200: GroupSerializer}, 403, *WRITE), examples=[GROUP])
+    @extend_schema(
+        request=GroupSerializer, responses=answers({200: GroupSerializer}, 403, 404, *WRITE), examples=[GROUP]
+    )
     def put(self, request: Request, group_id: int) -> Response:
         """Rename a group.
 
@@ -51,7 +53,9 @@ class GroupView(ApiView):
         """
         return self._rename(request, group_id, partial=False)
 
-    @extend_schema(request=GroupSerializer, responses=answers({200: GroupSerializer}, 403, *WRITE), examples=[GROUP])
+    @extend_schema(
+        request=GroupSerializer, responses=answers({200: GroupSerializer}, 403, 404, *WRITE), examples=[GROUP]
+    )
     def patch(self, request: Request, group_id: int) -> Response:
         """Rename a group, or, without a name, leave it as it is.
 
@@ -59,7 +63,7 @@ class GroupView(ApiView):
         """
         return self._rename(request, group_id, partial=True)
 
-    @extend_schema(request=None, responses=answers({204: None}, 400, 403, *READ))
+    @extend_schema(request=None, responses=answers({204: None}, 400, 403, 404, *READ))
     def delete(self, request: Request, group_id: int) -> Response:
         """Remove a group.
 
