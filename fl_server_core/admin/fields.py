@@ -10,6 +10,10 @@ from django.forms.fields import InvalidJSONInput
 from fl_server_core.validators import validate_json
 
 
+def json_box(rows: int) -> forms.Textarea:
+    return forms.Textarea(attrs={"rows": rows, "cols": 60, "class": "vLargeTextField", "spellcheck": "false"})
+
+
 class SafeJSONField(forms.JSONField):
     """JSON that both databases can store, shown indented; what was refused is shown as it was typed.
 
@@ -17,7 +21,7 @@ class SafeJSONField(forms.JSONField):
     made of the text, which may be characters that no page can carry.
     """
 
-    widget = forms.Textarea(attrs={"rows": 8, "cols": 60, "class": "vLargeTextField", "spellcheck": "false"})
+    widget = json_box(8)
 
     def to_python(self, value: Any) -> Any:
         try:

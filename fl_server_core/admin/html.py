@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib import admin
 from django.db.models import Model
 from django.db.models.fields.files import FieldFile
 from django.template.defaultfilters import filesizeformat
@@ -32,9 +33,24 @@ def list_link(model: type[Model], text: str, **filters: Any) -> SafeString:
     return format_html('<a href="{}?{}">{}</a>', url, urlencode(filters), text)
 
 
-def moment(when: datetime | None) -> str:
-    """A time as in the lists, in the server's time zone, to the second."""
-    return NOTHING if when is None else date_format(timezone.localtime(when), "Y-m-d H:i:s")
+def moment(when: datetime | None) -> SafeString | str:
+    """A time in the server's time zone, to the second: what happened in one minute must be told apart."""
+    if when is None:
+        return NOTHING
+    local = timezone.localtime(when)
+    day, time = date_format(local, "Y-m-d"), date_format(local, "H:i:s")
+    # A narrow column breaks between the two, not at the hyphens.
+    return format_html('<span style="white-space: nowrap">{}</span> {}', day, time)
+
+
+def time_of(field: str, description: str) -> Callable[[object, Model], SafeString | str]:
+    """A column, or a line of a page, for a time of the row."""
+
+    @admin.display(description=description, ordering=field)
+    def show(_page: object, row: Model) -> SafeString | str:
+        return moment(getattr(row, field))
+
+    return show
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, more: str = "") -> SafeString | str:

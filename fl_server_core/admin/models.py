@@ -11,9 +11,9 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from fl_server_core.admin.base import Row, SafeAdmin, number_of, operator_of
-from fl_server_core.admin.fields import SafeJSONField
+from fl_server_core.admin.fields import SafeJSONField, json_box
 from fl_server_core.admin.generics import ModelForm
-from fl_server_core.admin.html import NOTHING, file_size, link, list_link
+from fl_server_core.admin.html import NOTHING, file_size, link, list_link, time_of
 from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models import GlobalModel, LocalModel, MeanModel, Metric, Model, SWAGModel, Training, User
 from fl_server_core.models.training import TrainingState
@@ -34,6 +34,7 @@ class LocalModelRow(Protocol):
 class GlobalModelForm(ModelForm[GlobalModel]):
     input_shape = SafeJSONField(
         required=False,
+        widget=json_box(3),
         help_text="One entry a dimension, null for a free one, such as [null, 1, 28, 28]; null: unknown.",
     )
 
@@ -55,7 +56,8 @@ class ModelPage(SafeAdmin[Row]):
 
     is_addable = False
     date_hierarchy = "created_at"
-    ordering = ("-created_at", "id")
+    ordering = ("-created_at",)
+    created = time_of("created_at", "created")
 
     def delete_model(self, request: HttpRequest, obj: Row) -> None:
         services.delete_model(model_id=obj.pk, user=operator_of(request))
@@ -77,7 +79,7 @@ class GlobalModelAdmin(ModelPage[GlobalModel]):
     """Models that trainings improve. The list of global models also holds the SWAG and mean models."""
 
     form = GlobalModelForm
-    list_display = ("name", "kind", "owner", "round", "training_link", "updates", "input_shape", "created_at")
+    list_display = ("name", "kind", "owner", "round", "training_link", "updates", "input_shape", "created")
     list_select_related = ("owner",)
     list_filter = (
         ("training__state", admin.ChoicesFieldListFilter),
@@ -88,7 +90,7 @@ class GlobalModelAdmin(ModelPage[GlobalModel]):
     search_help_text = "Name, description, owner or the beginning of the id of a model or its training"
     uuid_search_fields = ("id", "training__id")
     readonly_fields = (
-        "id", "kind", "owner", "round", "created_at", "training_link", "updates", "metrics_link", "weights_size",
+        "id", "kind", "owner", "round", "created", "training_link", "updates", "metrics_link", "weights_size",
         "preprocessing_size", "statistics",
     )  # fmt: skip
     OWN: Mapping[type[Model] | None, tuple[str, ...]] = {
@@ -173,14 +175,14 @@ class LocalModelAdmin(ModelPage[LocalModel]):
     """The updates that participants uploaded: to be looked at and deleted, which makes their round wait for them."""
 
     is_editable = False
-    list_display = ("id", "base_link", "owner", "round", "sample_size", "passed_to", "created_at")
+    list_display = ("short_id", "base_link", "owner", "round", "sample_size", "passed_to", "created")
     list_select_related = ("owner", "passed_to")
     list_filter = ("created_at", ("passed_to", admin.EmptyFieldListFilter))
     search_fields = ("owner__username", "base_model__name")
     search_help_text = "Owner, name of the global model or the beginning of the id of either model"
     uuid_search_fields = ("id", "base_model__id")
     fields = readonly_fields = (
-        "id", "base_link", "owner_link", "round", "sample_size", "passed_to", "created_at", "weights_size",
+        "id", "base_link", "owner_link", "round", "sample_size", "passed_to", "created", "weights_size",
         "metrics_link",
     )  # fmt: skip
 
@@ -189,6 +191,10 @@ class LocalModelAdmin(ModelPage[LocalModel]):
 
     def dependents(self, rows: list[LocalModel]) -> Iterable[QuerySet[Any]]:
         return (Metric.objects.filter(model__in=rows),)
+
+    @admin.display(description="update", ordering="id")
+    def short_id(self, row: LocalModel) -> str:
+        return str(row.pk)[:8]
 
     @admin.display(description="global model", ordering="base_name")
     def base_link(self, row: LocalModelRow) -> SafeString | str:

@@ -52,7 +52,8 @@ def participants(training: Training) -> SafeString | str:
 def _fate(delivery: Delivery | None) -> tuple[object, object, object]:
     if delivery is None:
         return NOTHING, NOTHING, NOTHING
-    status = f"{delivery.get_status_display()}, {moment(delivery.settled_at or delivery.last_attempt_at)}"
+    when = moment(delivery.settled_at or delivery.last_attempt_at)
+    status = format_html("{}, {}", delivery.get_status_display(), when)
     return link(Delivery, delivery.pk, status), delivery.attempts, _short(delivery.last_error)
 
 

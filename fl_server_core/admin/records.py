@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from fl_server_core.admin.base import SafeAdmin, ViewOnlyAdmin
-from fl_server_core.admin.html import NOTHING, file_size, link, moment
+from fl_server_core.admin.html import NOTHING, file_size, link, moment, time_of
 from fl_server_core.models import Answer, Delivery, GlobalModel, LocalModel, Metric, Training, TrainingEvent, User
 from fl_server_core.services import outbox_retry
 
@@ -45,19 +45,32 @@ def _with_training(rows: QuerySet[Any]) -> QuerySet[Any]:
     return named
 
 
+class ValueFilter(admin.SimpleListFilter):
+    title = "value"
+    parameter_name = "value"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, str], ...]:  # noqa: ARG002
+        return (("number", "a number"), ("binary", "binary"))
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Metric]) -> QuerySet[Metric]:  # noqa: ARG002
+        wanted = self.value()
+        return queryset if wanted is None else queryset.filter(value_binary__isnull=wanted != "binary")
+
+
 @admin.register(Metric)
 class MetricAdmin(SafeAdmin[Metric]):
     is_addable = is_editable = False
-    list_display = ("key", "value_text", "model_link", "step", "reporter", "created_at")
+    created = time_of("created_at", "created")
+    list_display = ("key", "value_text", "model_link", "step", "reporter", "created")
     list_select_related = ("reporter",)
-    list_filter = (("value_float", admin.EmptyFieldListFilter), "created_at")
+    list_filter = (ValueFilter, "created_at")
     search_fields = ("key", "identifier", "reporter__username", "model__globalmodel__name")
     search_help_text = "Key, reporter, model or the beginning of a model's id"
     uuid_search_fields = ("model__id",)
     date_hierarchy = "created_at"
     ordering = ("-id",)
     fields = readonly_fields = (
-        "key", "identifier", "value_text", "model_link", "step", "reporter_link", "created_at",
+        "key", "identifier", "value_text", "model_link", "step", "reporter_link", "created",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Metric]:
@@ -84,6 +97,7 @@ class MetricAdmin(SafeAdmin[Metric]):
 
 @admin.register(Answer)
 class AnswerAdmin(TrainingColumn, ViewOnlyAdmin[Answer]):
+    answered = time_of("answered_at", "answered")
     list_display = ("answered", "training_link", "participant", "phase", "round", "sample_size", "counted")
     list_select_related = ("participant",)
     list_filter = ("phase", "counted", "answered_at")
@@ -101,10 +115,6 @@ class AnswerAdmin(TrainingColumn, ViewOnlyAdmin[Answer]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Answer]:
         return _with_training(super().get_queryset(request))
 
-    @admin.display(description="answered", ordering="answered_at")
-    def answered(self, row: Answer) -> str:
-        return moment(row.answered_at)
-
     @admin.display(description="first moment")
     def first_moment_size(self, row: Answer) -> str:
         return file_size(row.first_moment_file)
@@ -116,8 +126,13 @@ class AnswerAdmin(TrainingColumn, ViewOnlyAdmin[Answer]):
 
 @admin.register(Delivery)
 class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
+    created = time_of("created_at", "created")
+    tried = time_of("last_attempt_at", "last tried")
+    due = time_of("next_attempt_at", "not before")
+    queued = time_of("enqueued_at", "put into the queue")
+    settled = time_of("settled_at", "settled")
     list_display = (
-        "created", "notification_type", "receiver", "training_link", "round", "status", "attempts", "next_try", "error",
+        "created", "notification", "receiver", "training_link", "round", "status", "attempts", "next_try", "error",
     )  # fmt: skip
     list_select_related = ("receiver",)
     list_filter = ("status", "notification_type", "created_at")
@@ -128,8 +143,8 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
     ordering = ("-id",)
     actions = ("retry",)
     fields = readonly_fields = (
-        "uuid", "notification_type", "body", "receiver", "training_link", "training_uuid", "phase", "round", "status",
-        "created_at", "attempts", "last_attempt_at", "next_attempt_at", "enqueued_at", "settled_at", "last_error",
+        "uuid", "notification", "body", "receiver", "training_link", "training_uuid", "phase", "round", "status",
+        "created", "attempts", "tried", "due", "queued", "settled", "last_error",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
@@ -144,12 +159,12 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
         number = outbox_retry.retry_deliveries(deliveries=Delivery.objects.filter(pk__in=ids))
         self.message_user(request, f"{number} of {len(ids)} notifications are sent again.", messages.SUCCESS)
 
-    @admin.display(description="created", ordering="created_at")
-    def created(self, row: Delivery) -> str:
-        return moment(row.created_at)
+    @admin.display(description="notification", ordering="notification_type")
+    def notification(self, row: Delivery) -> str:
+        return row.notification_type
 
     @admin.display(description="not before", ordering="next_attempt_at")
-    def next_try(self, row: Delivery) -> str:
+    def next_try(self, row: Delivery) -> SafeString | str:
         return moment(row.next_attempt_at) if row.settled_at is None else NOTHING
 
     @admin.display(description="last error", ordering="last_error")
@@ -159,6 +174,7 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
 
 @admin.register(TrainingEvent)
 class TrainingEventAdmin(TrainingColumn, ViewOnlyAdmin[TrainingEvent]):
+    happened = time_of("at", "at")
     list_display = ("happened", "training_link", "kind", "round", "user", "text")
     list_select_related = ("user",)
     list_filter = ("kind", "at")
@@ -171,10 +187,6 @@ class TrainingEventAdmin(TrainingColumn, ViewOnlyAdmin[TrainingEvent]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TrainingEvent]:
         return _with_training(super().get_queryset(request))
-
-    @admin.display(description="at", ordering="at")
-    def happened(self, row: TrainingEvent) -> str:
-        return moment(row.at)
 
     @admin.display(description="message", ordering="message")
     def text(self, row: TrainingEvent) -> str:

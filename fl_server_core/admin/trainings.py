@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from typing import Any, Protocol, cast
 
 from django import forms
@@ -16,9 +15,9 @@ from django.utils.safestring import SafeString
 
 from fl_server_core.admin import panels
 from fl_server_core.admin.base import SafeAdmin, number_of, operator_of
-from fl_server_core.admin.fields import SafeJSONField
+from fl_server_core.admin.fields import SafeJSONField, json_box
 from fl_server_core.admin.generics import ModelForm
-from fl_server_core.admin.html import link, moment
+from fl_server_core.admin.html import NOTHING, link, time_of
 from fl_server_core.exceptions import DomainError
 from fl_server_core.models import Answer, Delivery, GlobalModel, Phase, Training, TrainingEvent, User
 from fl_server_core.models.training import UncertaintyMethod
@@ -43,11 +42,11 @@ class TrainingRow(Protocol):
     phase: str
     arrived: int
     expected: int
-    deadline: datetime | None
-    last_update: datetime
     locked: bool
     aggregation_method: str
     uncertainty_method: str
+
+    def get_phase_display(self) -> str: ...
 
     def get_uncertainty_method_display(self) -> str: ...
 
@@ -67,7 +66,7 @@ class TrainingForm(ModelForm[Training]):
     options = SafeJSONField(
         required=False, help_text="Known keys are checked, others kept. A new round_deadline holds from the next round."
     )
-    metric_names = SafeJSONField(required=False, help_text="A list of names; information only.")
+    metric_names = SafeJSONField(required=False, widget=json_box(2), help_text="A list of names; information only.")
     add_participants = forms.ModelMultipleChoiceField(
         User.objects.all(),
         required=False,
@@ -113,7 +112,7 @@ class TrainingAdmin(SafeAdmin[Training]):
     is_addable = False
     form = TrainingForm
     list_display = (
-        "name", "state", "phase", "rounds_closed", "answers", "due", "is_closing", "method", "actor", "changed",
+        "name", "state", "waits_for", "rounds_closed", "answers", "due", "method", "actor", "changed",
     )  # fmt: skip
     list_select_related = ("actor",)
     list_filter = ("state", "phase", "aggregation_method", "uncertainty_method", "locked", "last_update")
@@ -124,15 +123,21 @@ class TrainingAdmin(SafeAdmin[Training]):
     ordering = ("-created_at", "id")
     actions = ("start", "resume", "stop", "retry_deliveries")
     readonly_fields = (
-        "id", "model_link", "actor_link", "aggregation_method", "uncertainty_method", "created_at", "state", "phase",
-        "phase_since", "round", "rounds_closed", "answers", "deadline", "last_update", "locked", "claim", "lease_until",
+        "id", "model_link", "actor_link", "aggregation_method", "uncertainty_method", "created", "state", "phase",
+        "since", "round", "rounds_closed", "answers", "due", "changed", "locked", "claim", "lease",
         "claim_attempts", "participants_panel", "history_panel", "deliveries_panel",
     )  # fmt: skip
-    WHAT = ("id", "model_link", "actor_link", ("aggregation_method", "uncertainty_method"), "created_at")
+    WHAT = ("id", "model_link", "actor_link", ("aggregation_method", "uncertainty_method"), "created")
     WHERE = (
-        ("state", "phase", "phase_since"), ("round", "rounds_closed", "answers"), ("deadline", "last_update"),
-        ("locked", "lease_until", "claim_attempts"), "claim",
+        ("state", "phase", "since"), ("round", "rounds_closed", "answers"), ("due", "changed"),
+        ("locked", "lease", "claim_attempts"), "claim",
     )  # fmt: skip
+
+    created = time_of("created_at", "created")
+    changed = time_of("last_update", "changed")
+    since = time_of("phase_since", "since")
+    due = time_of("deadline", "deadline")
+    lease = time_of("lease_until", "lease until")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Training]:
         answers = Answer.objects.filter(phase=OuterRef("phase"), round=OuterRef("model__round"))
@@ -216,6 +221,12 @@ class TrainingAdmin(SafeAdmin[Training]):
     def name(self, row: TrainingRow) -> SafeString:
         return format_html("{} <small>{}</small>", row.model_name, str(row.pk)[:8])
 
+    @admin.display(description="waits for", ordering="phase")
+    def waits_for(self, row: TrainingRow) -> str:
+        if row.locked:
+            return f"{row.get_phase_display()}: is being closed"
+        return NOTHING if row.phase == Phase.IDLE else row.get_phase_display()
+
     @admin.display(description="rounds")
     def rounds_closed(self, row: TrainingRow) -> str:
         closed = 0 if row.first_round is None else row.round - row.first_round
@@ -228,18 +239,6 @@ class TrainingAdmin(SafeAdmin[Training]):
     @admin.display(description="answers")
     def answers(self, row: TrainingRow) -> str:
         return f"{row.expected} registered" if row.phase == Phase.IDLE else f"{row.arrived} of {row.expected}"
-
-    @admin.display(description="deadline", ordering="deadline")
-    def due(self, row: TrainingRow) -> str:
-        return moment(row.deadline)
-
-    @admin.display(description="changed", ordering="last_update")
-    def changed(self, row: TrainingRow) -> str:
-        return moment(row.last_update)
-
-    @admin.display(description="closing", ordering="locked", boolean=True)
-    def is_closing(self, row: TrainingRow) -> bool:
-        return row.locked
 
     @admin.display(description="method", ordering="aggregation_method")
     def method(self, row: TrainingRow) -> str:

@@ -11,7 +11,7 @@ from rest_framework.authtoken import admin as _token_pages  # noqa: F401  regist
 from rest_framework.authtoken.models import Token, TokenProxy
 
 from fl_server_core.admin.base import SafeAdmin, number_of
-from fl_server_core.admin.html import NOTHING
+from fl_server_core.admin.html import NOTHING, time_of
 from fl_server_core.models import Metric, Model, Training, User
 from fl_server_core.services import accounts
 
@@ -38,8 +38,8 @@ class UserAdmin(SafeAdmin[User], _DjangoUserAdmin):
     """Accounts. Who is no superuser can neither change superusers nor give privileges."""
 
     list_display = (
-        "username", "email", "actor", "client", "endpoint", "acts_in", "takes_part_in", "is_active", "is_staff",
-        "last_login", "date_joined",
+        "username", "actor", "client", "endpoint", "acts_in", "takes_part_in", "is_active", "is_staff",
+        "seen", "joined",
     )  # fmt: skip
     list_filter = (
         "actor",
@@ -53,18 +53,21 @@ class UserAdmin(SafeAdmin[User], _DjangoUserAdmin):
     search_fields = ("username", "first_name", "last_name", "email", "message_endpoint")
     search_help_text = "Name, e-mail, endpoint or the beginning of an id"
     date_hierarchy = "date_joined"
-    readonly_fields = ("id", "last_login", "date_joined", "token")
+    readonly_fields = ("id", "seen", "joined", "token")
     actions = ("renew_tokens",)
     fieldsets = (
         (None, {"fields": ("id", "username", "password", "first_name", "last_name", "email")}),
         ("Federated learning", {"fields": ("actor", "client", "message_endpoint")}),
         ("Permissions", {"fields": ("is_active", *PRIVILEGES)}),
-        ("Dates", {"fields": ("last_login", "date_joined")}),
+        ("Dates", {"fields": ("seen", "joined")}),
     )
     add_fieldsets = (
         (None, {"classes": ("wide",), "fields": ("username", "usable_password", "password1", "password2")}),
         ("Federated learning", {"classes": ("wide",), "fields": ("actor", "client", "message_endpoint")}),
     )
+
+    seen = time_of("last_login", "last login")
+    joined = time_of("date_joined", "joined")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return (

@@ -156,6 +156,26 @@ def test_the_tables_of_a_page_are_bounded(operator: Client, actor: User) -> None
     assert full.context["cl"].result_count == 30
 
 
+def test_the_list_says_what_each_training_waits_for(operator: Client, actor: User, anna: User, ben: User) -> None:
+    make_training(actor, anna, name="resting")
+    waiting = make_running(actor, anna, ben, name="waiting", first_round=0)
+    waiting.model.round = 2
+    waiting.model.save()
+    Answer.objects.create(training=waiting, participant=ben, phase=Phase.UPDATE, round=1)
+    Answer.objects.create(training=waiting, participant=ben, phase=Phase.UPDATE, round=2)
+    make_running(actor, anna, name="closing", locked=True)
+    page = operator.get(list_url(Training)).content.decode()
+    cells = {
+        name: page[page.index(f">{name} <small>") :].split("</tr>")[0] for name in ("resting", "waiting", "closing")
+    }
+    for name, words in {
+        "resting": ("initial", "0 of 5", "1 registered"),
+        "waiting": (">update round<", "2 of 5", "1 of 2"),
+        "closing": ("update round: is being closed", "0 of 5", "0 of 1"),
+    }.items():
+        assert [word for word in words if word not in cells[name]] == []
+
+
 def test_options_and_target_are_edited_and_nothing_else_is_written(operator: Client, actor: User, anna: User) -> None:
     training = make_running(actor, anna)
     changes = {"options": '{"round_deadline": 60, "mu": 1}', "target_num_updates": 9, "metric_names": '["loss"]'}
