@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.conf import settings
@@ -20,6 +21,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     else:
         with distributed(folder) as running:
             yield running
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Writes a measurement where whoever runs the tests sees it."""
+
+    def write(sentence: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{sentence}\n")
+
+    return write
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A server with everything that belongs to it, in either set-up: embedded, or many processes around PostgreSQL and Redis."""
+"""A server with everything that belongs to it: embedded, or many processes around PostgreSQL and Redis."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -66,7 +67,7 @@ def race(site: Site, people: list[Account], model: str) -> list[int]:
 
 
 @pytest.mark.timeout(300)
-def test_two_last_uploads_at_once_close_every_round_once(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_last_uploads_at_once_close_every_round_once(site: Site, say: Callable[[str], None]) -> None:
     account, *people = site.make_users(["", "", ""])  # no endpoint: they need no notification
     actor = ActorClient(site.url, token=account.token)
     trainings: dict[str, str] = {}
@@ -83,6 +84,5 @@ def test_two_last_uploads_at_once_close_every_round_once(site: Site, capsys: pyt
         assert events == [("started", 0), ("aggregated", 0), ("finished", 1)]
         module = torch.jit.load(io.BytesIO(actor.download(model)))  # type: ignore[no-untyped-call]
         assert all(bool((parameter == MEAN).all()) for parameter in module.parameters())
-    with capsys.disabled():
-        print(f"\nTwo last uploads at once on {site.name}: {TRIALS} trials, {TRIALS} rounds closed once.")
+    say(f"Two last uploads at once on {site.name}: {TRIALS} trials, {TRIALS} rounds closed once.")
     actor.close()

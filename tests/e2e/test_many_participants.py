@@ -45,15 +45,14 @@ def statements(number: int, commit: Commit) -> dict[str, int]:
 
 @pytest.mark.django_db
 def test_an_upload_takes_as_many_statements_among_200_as_among_3(
-    django_capture_on_commit_callbacks: Commit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    django_capture_on_commit_callbacks: Commit, monkeypatch: pytest.MonkeyPatch, say: Callable[[str], None]
 ) -> None:
     nudged: list[str] = []
     monkeypatch.setattr(process_trainer_task, "delay", nudged.append)
     statements(1, django_capture_on_commit_callbacks)  # Django looks content types up once in a process
     few = statements(FEW, django_capture_on_commit_callbacks)
     many = statements(MANY, django_capture_on_commit_callbacks)
-    with capsys.disabled():
-        print(f"\nSQL statements per upload ({connection.vendor}): {few} with {FEW} participants, {many} with {MANY}.")
+    say(f"SQL statements per upload ({connection.vendor}): {few} with {FEW} participants, {many} with {MANY}.")
     assert few == many
     assert len(nudged) == 3
 
