@@ -132,7 +132,7 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
     queued = time_of("enqueued_at", "put into the queue")
     settled = time_of("settled_at", "settled")
     list_display = (
-        "created", "notification", "receiver", "training_link", "round", "status", "attempts", "next_try", "error",
+        "created", "notification_type", "receiver", "training_link", "round", "status", "attempts", "next_try", "error",
     )  # fmt: skip
     list_select_related = ("receiver",)
     list_filter = ("status", "notification_type", "created_at")
@@ -143,7 +143,7 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
     ordering = ("-id",)
     actions = ("retry",)
     fields = readonly_fields = (
-        "uuid", "notification", "body", "receiver", "training_link", "training_uuid", "phase", "round", "status",
+        "uuid", "notification_type", "body", "receiver", "training_link", "training_uuid", "phase", "round", "status",
         "created", "attempts", "tried", "due", "queued", "settled", "last_error",
     )  # fmt: skip
 
@@ -158,10 +158,6 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
         ids = list(queryset.values_list("pk", flat=True))
         number = outbox_retry.retry_deliveries(deliveries=Delivery.objects.filter(pk__in=ids))
         self.message_user(request, f"{number} of {len(ids)} notifications are sent again.", messages.SUCCESS)
-
-    @admin.display(description="notification", ordering="notification_type")
-    def notification(self, row: Delivery) -> str:
-        return row.notification_type
 
     @admin.display(description="not before", ordering="next_attempt_at")
     def next_try(self, row: Delivery) -> SafeString | str:
