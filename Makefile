@@ -50,6 +50,9 @@ format: $(STAMP) ## let ruff write what it can
 bench: $(STAMP) ## run each benchmark
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS); done
 
+faults: $(STAMP) ## kill processes, drop connections and stop services under running trainings, for long
+	FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 0 $(ARGS)
+
 clean: ## remove caches (var/ and .venv stay)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

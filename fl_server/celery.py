@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from fl_server.checks import refuse_misconfiguration
+from fl_server.shared_files import refuse_unshared_files
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fl_server.settings.development")
 
@@ -21,8 +22,8 @@ def _keep_the_logging_of_django(**_: object) -> None:
     """A receiver of this signal is all it takes: Celery then adds no handlers of its own."""
 
 
-@celeryd_init.connect
 @beat_init.connect
+@celeryd_init.connect
 def _refuse_misconfiguration(**_: object) -> None:
     """The command lines of Celery start no command of Django: they look at the settings here.
 
@@ -32,5 +33,13 @@ def _refuse_misconfiguration(**_: object) -> None:
         raise SystemExit("No broker is set (FL_REDIS_HOST): without one, `manage.py serve` runs the tasks itself.")
     try:
         refuse_misconfiguration()
+    except ImproperlyConfigured as error:
+        raise SystemExit(str(error)) from error
+
+
+@celeryd_init.connect
+def _refuse_unshared_files(**_: object) -> None:
+    try:
+        refuse_unshared_files()
     except ImproperlyConfigured as error:
         raise SystemExit(str(error)) from error

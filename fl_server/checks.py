@@ -12,6 +12,8 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
+from fl_server_ai.inference.sandbox import sandbox_support
+
 
 def check_environment(**_: Any) -> list[checks.CheckMessage]:
     """Every variable must be readable as what it stands for."""
@@ -80,11 +82,6 @@ def check_production(**_: Any) -> Iterator[checks.CheckMessage]:
 
 def check_sandbox(**_: Any) -> Iterator[checks.CheckMessage]:
     """Models of users run in a sandbox; what it cannot do here should be known."""
-    try:
-        from fl_server_ai.inference.sandbox import sandbox_support
-    except ImportError:  # until it is built
-        return
-
     for missing in sandbox_support():
         yield checks.Warning(
             f"Models run here with less protection: {missing}",

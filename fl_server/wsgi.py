@@ -10,10 +10,12 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from fl_server.checks import refuse_misconfiguration
+from fl_server.shared_files import refuse_unshared_files
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fl_server.settings.production")
 
 if settings.FL_EMBEDDED:
     logging.getLogger(__name__).warning("No worker runs here: start `manage.py serve`, or set FL_REDIS_HOST.")
 refuse_misconfiguration()
+refuse_unshared_files()
 application = get_wsgi_application()

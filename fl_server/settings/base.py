@@ -5,13 +5,12 @@ worker inside the one server process. ``FL_POSTGRES_HOST`` and ``FL_REDIS_HOST``
 processes as wanted.
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from kombu import Queue
 
-from fl_server.settings.data_dir import make_data_dir, read_or_make_secret_key
+from fl_server.settings.data_dir import make_data_dir, read_or_make_token
 from fl_server.settings.environment import Environment
 
 env = Environment()
@@ -28,7 +27,7 @@ DEBUG = env.boolean("FL_DEBUG", False)
 SECRET_KEY = env.text("FL_DJANGO_SECRET_KEY")
 FL_SECRET_KEY_IS_LOCAL = not SECRET_KEY
 if FL_SECRET_KEY_IS_LOCAL:
-    SECRET_KEY = read_or_make_secret_key(FL_DATA_DIR / "secret_key")
+    SECRET_KEY = read_or_make_token(FL_DATA_DIR / "secret_key")
 SECRET_KEY_FALLBACKS = env.lines("FL_DJANGO_SECRET_KEY_FALLBACK")
 # `web` is the name under which the participants of a Docker network reach the server; ports do not count.
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "web", *env.lines("FL_DJANGO_ALLOWED_HOSTS")]
@@ -87,16 +86,10 @@ TEMPLATES = [
 AUTH_USER_MODEL = "fl_server_core.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en-us"
-TIME_ZONE = env.text("FL_TIME_ZONE", "Europe/Berlin")
+TIME_ZONE = env.time_zone("FL_TIME_ZONE", "Europe/Berlin")
 USE_I18N = True
 USE_TZ = True
 CSRF_TRUSTED_ORIGINS = env.lines("FL_CSRF_TRUSTED_ORIGINS")
-
-# The rooms that are not built yet.
-_MISSING = {name for name in ("fl_server_core", "fl_server_ai", "fl_server_api") if find_spec(name) is None}
-INSTALLED_APPS = [name for name in INSTALLED_APPS if name not in _MISSING]
-if find_spec("fl_server_api") is None or find_spec("fl_server_api.middleware") is None:
-    MIDDLEWARE = MIDDLEWARE[1:]
 
 # --- Database --------------------------------------------------------------------------------------------------------
 FL_POSTGRES_HOST = env.text("FL_POSTGRES_HOST")
@@ -223,9 +216,10 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = not FL_EMBEDDED
+CELERY_BEAT_ENABLE_REMOTE_CONTROL = True  # so that `celery inspect ping` can tell whether it ticks
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 # A worker without -Q serves both; one with -Q notifications keeps slow receivers away from aggregation.
-CELERY_TASK_QUEUES = [Queue("celery"), Queue("notifications")]
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("celery", "notifications")]
 CELERY_TASK_ROUTES = {"fl_server_ai.notification.tasks.deliver": {"queue": "notifications"}}
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # the schedule is in here: no file to keep
@@ -267,7 +261,8 @@ CORS_ALLOWED_ORIGIN_REGEXES = env.lines("CORS_ALLOWED_ORIGIN_REGEXES")
 CORS_ALLOW_ALL_ORIGINS = env.boolean("CORS_ALLOW_ALL_ORIGINS", False)
 
 # --- Logging ---------------------------------------------------------------------------------------------------------
-FL_LOG_LEVEL = env.text("FL_LOG_LEVEL", "INFO").upper()
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+FL_LOG_LEVEL = env.choice("FL_LOG_LEVEL", "INFO", LOG_LEVELS)
 LOG_HANDLERS: dict[str, dict[str, Any]] = {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}}
 if FL_EMBEDDED:
     # Of several processes each would rotate the file under the others: there, stderr is what is collected.
@@ -286,7 +281,7 @@ LOGGING: dict[str, Any] = {
     "root": {"handlers": list(LOG_HANDLERS), "level": "WARNING"},
     "loggers": {
         **{name: {"level": FL_LOG_LEVEL} for name in ("fl_server", "fl_server_core", "fl_server_ai", "fl_server_api")},
-        "celery": {"level": env.text("CELERY_LOG_LEVEL", "WARNING").upper()},
+        "celery": {"level": env.choice("CELERY_LOG_LEVEL", "WARNING", LOG_LEVELS)},
         # Django's own handlers would write each of these lines a second time.
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
         # An answer of 4xx is the client's matter.

@@ -1,11 +1,11 @@
-"""The data folder, and the secret key that is made in it when none is given."""
+"""The data folder, and random tokens that are made in it once: the secret key when none is given."""
 
 import os
 import secrets
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-SECRET_KEY_BYTES = 50
+TOKEN_BYTES = 50
 
 
 def make_data_dir(data_dir: Path) -> str | None:
@@ -20,27 +20,27 @@ def make_data_dir(data_dir: Path) -> str | None:
     return None
 
 
-def read_or_make_secret_key(path: Path) -> str:
-    """The key that `path` holds; made now, once, if there is no such file.
+def read_or_make_token(path: Path) -> str:
+    """The random token that `path` holds; made now, once, if there is no such file.
 
     Two processes may start at the same time: the file appears complete or not at all, and the first one wins. Where it
-    cannot be written, the key lives as long as the process (a system check refuses such a folder).
+    cannot be written, the token lives as long as the process (a system check refuses such a folder).
     """
     try:
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
-        key = secrets.token_urlsafe(SECRET_KEY_BYTES)
+        token = secrets.token_urlsafe(TOKEN_BYTES)
     except OSError:
-        return secrets.token_urlsafe(SECRET_KEY_BYTES)
+        return secrets.token_urlsafe(TOKEN_BYTES)
     try:
         # A temporary file has mode 0600 from its first moment on; a link never replaces an existing name.
         with NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as temporary:
-            temporary.write(key)
+            temporary.write(token)
             temporary.flush()
             os.fsync(temporary.fileno())
             os.link(temporary.name, path)
     except FileExistsError:
         return path.read_text(encoding="ascii").strip()
     except OSError:
-        return key
-    return key
+        return token
+    return token

@@ -5,8 +5,9 @@ the sentence that says what is wrong is kept in ``Environment.problems``, where 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from environ.fileaware_mapping import FileAwareMapping
 
@@ -39,6 +40,24 @@ class Environment:
     def words(self, name: str) -> list[str]:
         """The items of a list that is written with commas or one a line."""
         return self.text(name).replace(",", " ").split()
+
+    def choice(self, name: str, default: str, choices: Collection[str]) -> str:
+        """One of some words in capitals, in any case."""
+        word = self.text(name, default).upper()
+        if word in choices:
+            return word
+        self.problems.append(f"{name} must be one of {', '.join(choices)}, not {word!r}.")
+        return default
+
+    def time_zone(self, name: str, default: str) -> str:
+        """The name of a time zone that this machine knows."""
+        zone = self.text(name, default)
+        try:
+            ZoneInfo(zone)
+        except (ValueError, ZoneInfoNotFoundError, OSError):
+            self.problems.append(f"{name} must name a time zone such as Europe/Berlin, not {zone!r}.")
+            return default
+        return zone
 
     def boolean(self, name: str, default: bool) -> bool:
         """1, true, yes, on or 0, false, no, off, in any case."""

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
-from fl_server.settings.data_dir import make_data_dir, read_or_make_secret_key
+from fl_server.settings.data_dir import make_data_dir, read_or_make_token
 
 
 def test_the_data_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
@@ -24,10 +24,10 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
 
 def test_the_secret_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
     path = tmp_path / "secret_key"
-    key = read_or_make_secret_key(path)
+    key = read_or_make_token(path)
     assert len(key) >= 50
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert read_or_make_secret_key(path) == key
+    assert read_or_make_token(path) == key
     assert [file.name for file in tmp_path.iterdir()] == ["secret_key"]
 
 
@@ -37,7 +37,7 @@ def test_processes_that_start_at_once_agree_on_one_secret_key(tmp_path: Path) ->
 
     def start(_: int) -> str:
         barrier.wait()
-        return read_or_make_secret_key(tmp_path / "secret_key")
+        return read_or_make_token(tmp_path / "secret_key")
 
     with ThreadPoolExecutor(starters) as pool:
         keys = set(pool.map(start, range(starters)))
@@ -45,4 +45,4 @@ def test_processes_that_start_at_once_agree_on_one_secret_key(tmp_path: Path) ->
 
 
 def test_where_no_file_can_be_written_the_key_lives_as_long_as_the_process(tmp_path: Path) -> None:
-    assert len(read_or_make_secret_key(tmp_path / "missing" / "secret_key")) >= 50
+    assert len(read_or_make_token(tmp_path / "missing" / "secret_key")) >= 50

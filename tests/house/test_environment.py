@@ -69,3 +69,18 @@ def test_a_flag_that_is_no_word_of_yes_or_no_leaves_the_default_and_a_sentence()
     env = Environment({"FLAG": "maybe"})
     assert env.boolean("FLAG", True) is True
     assert env.problems == ["FLAG must be true or false, not 'maybe'."]
+
+
+def test_a_choice_may_be_written_in_any_case_and_is_one_of_its_words() -> None:
+    env = Environment({"LEVEL": "debug", "OTHER": "loud"})
+    assert env.choice("LEVEL", "INFO", ("DEBUG", "INFO")) == "DEBUG"
+    assert env.choice("OTHER", "INFO", ("DEBUG", "INFO")) == "INFO"
+    assert env.problems == ["OTHER must be one of DEBUG, INFO, not 'LOUD'."]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Nowhere", "../etc/passwd", "Europe"])
+def test_a_time_zone_is_one_that_this_machine_knows(zone: str) -> None:
+    env = Environment({"ZONE": zone})
+    assert env.time_zone("ZONE", "UTC") == "UTC"
+    assert env.problems == [f"ZONE must name a time zone such as Europe/Berlin, not {zone!r}."]
+    assert Environment({"ZONE": "Asia/Tokyo"}).time_zone("ZONE", "UTC") == "Asia/Tokyo"

@@ -3,11 +3,13 @@
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection, connections
 
 from fl_server.lock import DataFolderInUseError, lock_data_folder
+from fl_server.shared_files import refuse_unshared_files
 from fl_server.web import Server
 
 # A server that was killed may take this long to be gone: its last requests are given time to end.
@@ -36,6 +38,7 @@ class Command(BaseCommand):
             raise CommandError("More than one process needs a broker between them: set FL_REDIS_HOST.")
         if settings.FL_EMBEDDED:
             self._lock_data_folder()
+        self._look_at_files()
         self._migrate()
         # A connection must not be shared with the processes that gunicorn forks.
         connections.close_all()
@@ -59,6 +62,13 @@ class Command(BaseCommand):
                 f"Another server is running on the data folder {settings.FL_DATA_DIR}: stop it, or set FL_DATA_DIR to "
                 "another folder."
             ) from error
+
+    @staticmethod
+    def _look_at_files() -> None:
+        try:
+            refuse_unshared_files()
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
 
     @staticmethod
     def _migrate() -> None:
