@@ -46,6 +46,7 @@ STORAGE_DTYPES = {
 }
 """The element type by the class that a pickled storage names; an untyped one counts bytes."""
 _EXTENDED = frozenset(dtype for name, dtype in DTYPES.items() if name.startswith(("bfloat", "float8")))
+_EXPONENTS = {DTYPES["float16"]: np.uint16(0x7C00), DTYPES["bfloat16"]: np.uint16(0x7F80)}
 
 
 def is_floating(dtype: str) -> bool:
@@ -60,9 +61,10 @@ def is_extended(dtype: np.dtype[Any]) -> bool:
 
 def is_finite(array: Array) -> Array:
     """Which values are finite."""
-    if array.dtype == DTYPES["bfloat16"]:
-        # Several times as fast as ml_dtypes' own test: an exponent of ones is an infinity or no number.
-        return np.asarray((array.view("<u2") & 0x7F80) != 0x7F80)
+    exponent = _EXPONENTS.get(array.dtype)
+    if exponent is not None:
+        # Several times as fast as numpy's own test: an exponent of ones is an infinity or no number.
+        return np.asarray((array.view("<u2") & exponent) != exponent)
     return np.asarray(np.isfinite(array))
 
 
