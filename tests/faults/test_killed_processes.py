@@ -1,4 +1,4 @@
-"""Processes killed by SIGKILL in the middle of what they do: PostgreSQL and Redis, two workers, two web processes, beat."""
+"""Processes killed by SIGKILL in the middle of their work: PostgreSQL, Redis, two workers, two web processes, beat."""
 
 from __future__ import annotations
 

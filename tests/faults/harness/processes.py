@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -98,10 +99,8 @@ class Process:
         """SIGKILL for the process and all that it has forked and not put into another group."""
         if self._child is None:
             return
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._child.wait()
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM, seconds: float = 20.0) -> None:
@@ -109,10 +108,8 @@ class Process:
         if self.is_alive:
             assert self._child is not None
             self._child.send_signal(with_signal)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(seconds)
-            except subprocess.TimeoutExpired:
-                pass
         self.kill()
 
     def output(self) -> str:

@@ -1,4 +1,4 @@
-"""The way between two parties, with faults on it: it forwards HTTP requests one by one, each on a connection of its own.
+"""The way between two parties, with faults on it: it forwards HTTP requests one by one, each on its own connection.
 
 Both ends close a connection after one exchange, so a request is its head and as many bytes as the head announces, and
 an answer is all that comes until the end.
