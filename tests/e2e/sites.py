@@ -60,10 +60,12 @@ class Site:
 
 
 @contextmanager
-def embedded(folder: Path, port: int = 0) -> Iterator[tuple[Site, ServerProcess]]:
-    """One process, SQLite."""
+def embedded(
+    folder: Path, port: int = 0, *, environment: dict[str, str] | None = None
+) -> Iterator[tuple[Site, ServerProcess]]:
+    """One process, SQLite; `environment` is set on top of the server's own."""
     data = folder / "var"
-    with ServerProcess(data, "--port", str(port)) as server:
+    with ServerProcess(data, "--port", str(port), environment=environment) as server:
         ledger = Ledger(SqliteDatabase(data / "db.sqlite3"))
         yield Site(server.base_url, server_environment(data), ledger, "SQLite, embedded worker"), server
         if server.process.poll() is None:

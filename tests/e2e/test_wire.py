@@ -20,7 +20,7 @@ def test_every_recorded_step_of_the_conversation_is_answered_as_recorded(embedde
     folder = Path(os.environ.get("WIRE_CHECK_DIR", DEFAULT_FOLDER)).resolve()
     if not (folder / "wire_check.py").exists():
         pytest.skip(f"there is no wire_check.py in {folder}: WIRE_CHECK_DIR names another folder")
-    with embedded(tmp_path) as (site, _server):
+    with embedded(tmp_path, environment={"DJANGO_SETTINGS_MODULE": "tests.e2e.cheap_passwords"}) as (site, _server):
         done = subprocess.run(
             [sys.executable, "wire_check.py", "--base-url", site.url, "--compare", "golden.json"],
             cwd=folder,
