@@ -1,9 +1,12 @@
 """`manage.py serve`, as a process."""
 
+import http.client
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -118,3 +121,49 @@ def test_a_database_that_does_not_answer_is_a_sentence(data_dir: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("CommandError: The database cannot be used")
     assert "Traceback" not in done.stderr
+
+
+def test_an_upload_goes_to_the_disk_and_not_into_memory(data_dir: Path) -> None:
+    size = 128 * 1024 * 1024
+    with ServerProcess(data_dir) as server:
+        user = {"username": "anna", "password": "a-Long-password-1"}
+        made = requests.post(f"{server.base_url}/api/users/", json=user, timeout=30)
+        head, tail = b"".join(form_field("name", b"m") + form_field("description", b"d")), b"\r\n--x--\r\n"
+        head += b"".join(form_field("model_file", b"", ' filename="m.pt"'))[:-2]
+        sizes: list[int] = []
+
+        def body() -> Iterator[bytes]:
+            yield head
+            for _ in range(size >> 20):
+                yield bytes(1 << 20)
+                sizes.append(anonymous_memory(server.pid))
+            yield tail
+
+        # Not by `requests`, which would send an iterator in chunks.
+        connection = http.client.HTTPConnection(server.base_url.removeprefix("http://"), timeout=120)
+        headers = {
+            "Authorization": f"Token {made.json()['token']}",
+            "Content-Type": "multipart/form-data; boundary=x",
+            "Content-Length": str(len(head) + size + len(tail)),
+        }
+        with closing(connection):
+            connection.request("POST", "/api/models/", body(), headers)
+            answer = connection.getresponse()
+            assert answer.status == 400
+            assert b"Invalid model file" in answer.read()
+        assert max(sizes) - sizes[0] < 32 * 1024 * 1024
+    assert list((data_dir / "tmp").iterdir()) == []
+
+
+def form_field(name: str, value: bytes, parameters: str = "") -> list[bytes]:
+    disposition = f'--x\r\nContent-Disposition: form-data; name="{name}";{parameters}\r\n\r\n'
+    return [disposition.encode(), value, b"\r\n"]
+
+
+def anonymous_memory(pid: int) -> int:
+    """Of the processes that a server forked, in bytes."""
+    total = 0
+    for child in psutil.Process(pid).children():
+        status = Path(f"/proc/{child.pid}/status").read_text(encoding="ascii")
+        total += 1024 * int(status.split("RssAnon:")[1].split()[0])
+    return total

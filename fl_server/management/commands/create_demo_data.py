@@ -1,0 +1,73 @@
+"""`manage.py create_demo_data`: something to look at in a new server."""
+
+import io
+import secrets
+from typing import Any
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+
+from fl_server_core.exceptions import DomainError
+from fl_server_core.models import User
+from fl_server_core.models.training import AggregationMethod
+from fl_server_core.services.models import create_global_model
+from fl_server_core.services.trainings import create_training
+from fl_server_core.services.users import register_user
+
+ACTOR = "demo-actor"
+PARTICIPANTS = ("demo-client-1", "demo-client-2", "demo-client-3")
+
+
+class Command(BaseCommand):
+    """Makes an actor, three participants, a small model and a training that waits to be started."""
+
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The password is printed where it is not given."""
+        parser.add_argument("--password", help="of the demo's users; a random one by default")
+
+    def handle(self, *, password: str | None, **_: Any) -> None:
+        """Make all of it or nothing."""
+        if User.objects.filter(username__in=(ACTOR, *PARTICIPANTS)).exists():
+            raise CommandError("The users of the demo exist already.")
+        password = password or secrets.token_urlsafe(12)
+        try:
+            with transaction.atomic():
+                training_id = _create(password)
+        except DomainError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Users {', '.join((ACTOR, *PARTICIPANTS))}, with the password {password}")
+        self.stdout.write(f"Training {training_id}, not started; its actor is {ACTOR}")
+
+
+def _create(password: str) -> str:
+    actor = register_user(username=ACTOR, password=password, actor=True)
+    participants = [register_user(username=name, password=password, client=True) for name in PARTICIPANTS]
+    model = create_global_model(
+        owner=actor,
+        name="Demo: handwritten digits",
+        description="Two layers for images of 8 × 8 pixels in a row, with values from 0 to 1.",
+        model_file=_model_file(),
+        input_shape=[None, 64],
+    )
+    training = create_training(
+        actor=actor,
+        model_id=model.pk,
+        target_num_updates=10,
+        metric_names=["loss", "accuracy"],
+        aggregation_method=AggregationMethod.FED_AVG,
+        participant_ids=[user.pk for user in participants],
+    )
+    return str(training.pk)
+
+
+def _model_file() -> SimpleUploadedFile:
+    # Torch is for this command alone: no process that serves or aggregates has it in its memory.
+    import torch
+
+    module = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
+    buffer = io.BytesIO()
+    torch.save(module, buffer)
+    return SimpleUploadedFile("model.pt", buffer.getvalue())

@@ -1,0 +1,39 @@
+"""`manage.py create_demo_data`."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from fl_server_core.models import GlobalModel, Training, User
+from fl_server_core.models.training import TrainingState
+
+pytestmark = pytest.mark.django_db
+
+
+def test_it_makes_users_a_model_and_a_training_that_can_be_started() -> None:
+    output = StringIO()
+    call_command("create_demo_data", "--password", "a-Long-password-1", stdout=output)
+    training = Training.objects.get()
+    assert training.state == TrainingState.INITIAL
+    assert training.actor.username == "demo-actor"
+    assert training.participants.count() == 3
+    assert GlobalModel.objects.get().input_shape == [None, 64]
+    assert all(user.check_password("a-Long-password-1") for user in User.objects.all())
+    assert str(training.pk) in output.getvalue()
+
+
+def test_every_run_has_a_password_of_its_own_which_it_prints() -> None:
+    output = StringIO()
+    call_command("create_demo_data", stdout=output)
+    printed = output.getvalue().splitlines()[0].rpartition(" ")[2]
+    assert len(printed) >= 16
+    assert User.objects.get(username="demo-actor").check_password(printed)
+    assert not User.objects.filter(is_staff=True).exists()
+
+
+def test_a_second_run_changes_nothing() -> None:
+    call_command("create_demo_data", stdout=StringIO())
+    with pytest.raises(CommandError, match="exist already"):
+        call_command("create_demo_data", stdout=StringIO())
+    assert Training.objects.count() == 1
