@@ -69,7 +69,6 @@ class Experiment:
 @contextmanager
 def experiment(console: Console, learners: Sequence[Learner]) -> Iterator[Experiment]:
     """Start a server in a temporary folder and let a crowd register; all of it is gone afterwards."""
-    logging.basicConfig(level=logging.WARNING)
     torch.set_num_threads(1)
     folder = Path(tempfile.mkdtemp(prefix="fl-experiment-"))
     with ExitStack() as stack:
@@ -88,6 +87,7 @@ def experiment(console: Console, learners: Sequence[Learner]) -> Iterator[Experi
 def run(main: Callable[[Console], None]) -> int:
     """Run an experiment's main function, and show what went wrong in a sentence; answers the exit code."""
     console = Console()
+    logging.basicConfig(level=logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is ended, too
     try:
         main(console)

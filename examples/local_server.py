@@ -36,7 +36,7 @@ class Process:
             self._child = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **environment},
+                env=_environment(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if talks else file,
                 stderr=file,
@@ -113,12 +113,19 @@ class LocalServer:
         subprocess.run(
             [sys.executable, "manage.py", "createsuperuser", "--noinput"],
             cwd=ROOT,
-            env={**os.environ, **self._environment, **login},
+            env=_environment({**self._environment, **login}),
             check=True,
             capture_output=True,
             timeout=60,
         )
         return name, password
+
+
+def _environment(own: dict[str, str]) -> dict[str, str]:
+    """Ours without what is set for another server: this one shares neither database nor files with it."""
+    foreign = ("FL_", "DJANGO_", "CORS_", "CELERY_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return {**kept, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **own}
 
 
 def tail(log: Path, lines: int = 20) -> str:
