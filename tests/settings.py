@@ -37,6 +37,9 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = False
 if FL_TEST_DATABASE == "sqlite":
     # A file: threads see nothing of a database in memory.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+else:
+    # Of this run alone: two runs at the same time would drop each other's database.
+    DATABASES["default"]["TEST"] = {"NAME": f"test_fl_server_{os.getpid()}"}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGGING["handlers"].pop("file", None)
