@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from django.apps import apps
+from django.contrib.contenttypes.models import ContentType
 from django.core.files.storage import default_storage
 from rest_framework.test import APIClient
 
@@ -33,6 +35,9 @@ class People:
 
 @pytest.fixture
 def people(db: None) -> People:
+    # Looked up once a process: the first test that counts statements would count these too.
+    ContentType.objects.get_for_models(*apps.get_models())
+
     def person(name: str, **fields: object) -> Person:
         user = make_user(name, **fields)
         return Person(user, client_of(user))
