@@ -39,8 +39,8 @@ from fl_server_core.signals import deliveries_due
 
 # Beyond the timeout of an attempt, so that who makes it has the time to settle it.
 LEASE_SLACK = timedelta(seconds=5)
-# How long something that was put into the queue may take to come out of it before it is put there again.
-QUEUE_LEASE = timedelta(seconds=60)
+# How many sweeps something that was put into the queue may take to come out of it before it is put there again.
+QUEUE_LEASE_SWEEPS = 6
 POLL_SECONDS = 0.5
 
 
@@ -63,7 +63,8 @@ def claim_delivery(*, delivery_id: int) -> Delivery | None:
 def claim_due_deliveries() -> list[int]:
     """The ids of deliveries that are due and that nobody has put into the queue lately: the caller does so now."""
     now = timezone.now()
-    lost = Q(enqueued_at__isnull=True) | Q(enqueued_at__lte=now - QUEUE_LEASE)
+    queued_since = now - timedelta(seconds=QUEUE_LEASE_SWEEPS * settings.FL_SWEEP_SECONDS)
+    lost = Q(enqueued_at__isnull=True) | Q(enqueued_at__lte=queued_since)
     with transaction.atomic():
         # Two sweeps at once share the work: each takes the rows that the other has not locked.
         skips = connection.features.has_select_for_update_skip_locked
