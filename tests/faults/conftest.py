@@ -13,7 +13,6 @@ from tests.faults.harness.cluster import Cluster, missing_programs
 from tests.faults.harness.laptop import Laptop
 from tests.faults.harness.site import Site
 
-IS_LONG = os.environ.get("FAULTS") == "long"
 PEOPLE = 20
 
 

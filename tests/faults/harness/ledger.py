@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
@@ -80,6 +81,11 @@ class Ledger:
         """The history: kind, round and message, oldest first."""
         query = "SELECT kind, round, message FROM fl_server_core_trainingevent WHERE training_id = %s ORDER BY id"
         return [(str(kind), int(number), str(text)) for kind, number, text in self.database.rows(query, training)]
+
+    def moments(self, training: UUID, kind: str) -> list[datetime]:
+        """When events of a kind happened, oldest first."""
+        query = "SELECT at FROM fl_server_core_trainingevent WHERE training_id = %s AND kind = %s ORDER BY id"
+        return [at for (at,) in self.database.rows(query, training, kind)]
 
     def counted(self, training: UUID) -> dict[int, set[UUID]]:
         """Whose updates counted, round by round."""

@@ -21,12 +21,14 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def wait_until(what: str, condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+def wait_until(
+    what: str, condition: Callable[[], bool], seconds: float = START_SECONDS, *, pause: float = POLL_SECONDS
+) -> None:
     """Return as soon as the condition holds; AssertionError if it does not come to hold in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"After {seconds:g} s still waiting for: {what}"
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
 
 
 def accepts_connections(port: int) -> bool:

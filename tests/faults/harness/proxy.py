@@ -182,7 +182,7 @@ def silence(_proxy: Proxy, _request: Request) -> bytes:
 
 
 class Times:
-    """A fault that the next `number` requests of a kind meet with; `is_over` is set after the last of them."""
+    """A fault that the next `number` requests of a kind meet with; `is_over` is set with the last of them."""
 
     def __init__(self, fault: Fault, number: int, *, only_updates: bool = False) -> None:
         self.is_over = threading.Event()
@@ -195,13 +195,9 @@ class Times:
         with self._lock:
             is_met = self._left > 0 and (request.is_update or not self._only_updates)
             self._left -= is_met
-        if not is_met:
-            return proxy.forward(request)
-        try:
-            return self._fault(proxy, request)
-        finally:
-            if self._left == 0:
+            if is_met and self._left == 0:
                 self.is_over.set()
+        return self._fault(proxy, request) if is_met else proxy.forward(request)
 
 
 class StalledUpload:

@@ -12,8 +12,10 @@ from uuid import UUID
 import requests
 
 from tests.faults.harness import arithmetic
+from tests.faults.harness.mode import ROUNDS
 from tests.faults.harness.participant import Attendance, Behaviour, Participant
 from tests.faults.harness.processes import wait_until
+from tests.faults.harness.proxy import Fault
 from tests.faults.harness.site import Site
 
 ASK_SECONDS = 30.0
@@ -24,7 +26,8 @@ RUNNING = ("O", "S")
 class Run:
     """A training of `rounds` rounds by the site's first `participants` participants.
 
-    behaviours: by a participant's number, where it is not that of a good client.
+    behaviours: by a participant's number, where it is not that of a good client. ways: faults on the server's way to
+    participants from the start, by their numbers.
     """
 
     def __init__(
@@ -32,11 +35,12 @@ class Run:
         site: Site,
         *,
         participants: int = 3,
-        rounds: int = 10,
+        rounds: int = ROUNDS,
         width: int = 8,
         swag: bool = False,
         options: Mapping[str, Any] | None = None,
         behaviours: Mapping[int, Behaviour] | None = None,
+        ways: Mapping[int, Fault] | None = None,
     ) -> None:
         self.site = site
         self.rounds = rounds
@@ -56,12 +60,12 @@ class Run:
             "clients": [str(person.id) for person in self.people],
         }
         self.id = UUID(self.ask("POST", "trainings/", json=wanted).json()["training_id"])
-        self._attend(behaviours or {})
+        self._attend(behaviours or {}, ways or {})
         self.ask("POST", f"trainings/{self.id}/start/")
 
-    def _attend(self, behaviours: Mapping[int, Behaviour]) -> None:
+    def _attend(self, behaviours: Mapping[int, Behaviour], ways: Mapping[int, Fault]) -> None:
         for person in self.site.people:
-            person.inbox.fault = person.outbox.fault = None
+            person.inbox.fault, person.outbox.fault = ways.get(person.number), None
             person.attend(self.id, behaviours.get(person.number))
 
     def ask(self, method: str, path: str, **content: Any) -> requests.Response:

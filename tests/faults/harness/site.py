@@ -92,8 +92,8 @@ class Site(ABC):
 
     def unnamed_files(self) -> set[str]:
         """Stored files that no row names, and uploads that nobody has taken away."""
-        named = self.ledger.file_names()
-        stored = {str(path.relative_to(self.folder / "files")) for path in _files(self.folder / "files")}
+        named, root = self.ledger.file_names(), self.folder / "files"
+        stored = {str(path.relative_to(root)) for path in _files(root / "models")}
         return (stored - named) | {f"tmp/{path.name}" for path in _files(self.folder / "tmp")}
 
     def missing_files(self) -> set[str]:
