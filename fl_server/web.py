@@ -14,6 +14,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from fl_server.celery import app
 from fl_server.embedded import EmbeddedWorker
+from fl_server_api.wsgi import ignore_charset
 from fl_server_core.services.rounds import release_all_claims
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def load(self) -> Any:
         """The WSGI application, loaded once, before the fork."""
-        return get_wsgi_application()
+        return ignore_charset(get_wsgi_application())
 
     def run(self) -> None:
         """Serve; ends by `SystemExit`, with 0 after a clean stop."""

@@ -167,3 +167,9 @@ def anonymous_memory(pid: int) -> int:
         status = Path(f"/proc/{child.pid}/status").read_text(encoding="ascii")
         total += 1024 * int(status.split("RssAnon:")[1].split()[0])
     return total
+
+
+def test_a_charset_that_decodes_no_text_is_no_error_of_the_server(data_dir: Path) -> None:
+    with ServerProcess(data_dir) as server:
+        headers = {"Content-Type": "application/json; charset=zlib"}
+        assert requests.get(f"{server.base_url}/api/users/?a=1", headers=headers, timeout=30).status_code == 401
