@@ -11,9 +11,9 @@ from tests.faults.harness.proxy import Fault, cut, silence
 from tests.faults.harness.run import Run
 from tests.faults.harness.site import Site
 
-LATE_SECONDS = 60.0 if IS_LONG else 4.0
+LATE_SECONDS = 60.0 if IS_LONG else 2.0
 DEADLINE_SECONDS = 4.0
-DEADLINE_ROUNDS = 10 if IS_LONG else 2
+DEADLINE_ROUNDS = 10 if IS_LONG else 1
 ALL_BUT_ONE = {"min_updates": 2, "round_deadline": DEADLINE_SECONDS, "skip_model_tests": True}
 
 

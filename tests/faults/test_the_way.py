@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from tests.faults.harness.mode import IS_LONG, ON_BOTH_WHEN_LONG
 from tests.faults.harness.participant import Behaviour
 from tests.faults.harness.proxy import Times, cut, lose_answer, silence, twice, twice_at_once
 from tests.faults.harness.run import Run
@@ -14,6 +15,7 @@ PATIENCE = 60.0
 SWAG = {"skip_model_tests": True}
 
 
+@ON_BOTH_WHEN_LONG
 def test_the_way_to_each_participant_may_be_cut_in_both_directions_and_restored(site: Site) -> None:
     run = Run(site, options=ONLY_FINAL_TEST)
     for number, person in enumerate(run.people, start=2):
@@ -36,9 +38,10 @@ def test_an_update_whose_answer_is_lost_may_be_repeated_and_counts_once(site: Si
     assert run.refusals() == []
 
 
+@ON_BOTH_WHEN_LONG
 def test_a_notification_whose_acceptance_is_lost_is_sent_again_under_the_same_id(site: Site) -> None:
     run = Run(site, options=ONLY_FINAL_TEST)
-    loss = Times(lose_answer, 3)
+    loss = Times(lose_answer, 3 if IS_LONG else 2)
     run.people[1].inbox.fault = loss
     run.finish().check()
     assert loss.is_over.is_set()
@@ -61,15 +64,17 @@ def test_uploads_of_a_round_may_come_all_at_the_same_moment_and_each_several_tim
     assert run.refusals() == []
 
 
+@ON_BOTH_WHEN_LONG
 def test_a_participant_may_accept_a_connection_and_say_nothing_for_a_while(site: Site) -> None:
     run = Run(site, options=ONLY_FINAL_TEST)
     run.wait_for_round(2)
-    silent = Times(silence, 2)
+    silent = Times(silence, 2 if IS_LONG else 1)
     run.people[2].inbox.fault = silent
     run.finish().check()
     assert silent.is_over.is_set()
 
 
+@ON_BOTH_WHEN_LONG
 def test_moments_and_updates_survive_lost_answers_and_repeats(site: Site) -> None:
     run = Run(site, rounds=4, swag=True, options=SWAG)
     for person in run.people:

@@ -14,7 +14,7 @@ PEOPLE = 20
 DEAD, SILENT = 7, 13
 LIVING = [number for number in range(1, PEOPLE + 1) if number not in (DEAD, SILENT)]
 DEADLINE_SECONDS = 8.0
-ROUNDS = 5 if IS_LONG else 2
+ROUNDS = 5 if IS_LONG else 1
 OPTIONS = {"min_updates": 0.9, "round_deadline": DEADLINE_SECONDS, "skip_model_tests": True}
 
 
