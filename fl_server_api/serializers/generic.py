@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
@@ -34,6 +35,7 @@ class EmptyRequest(StrictSerializer):
     """Nothing at all, or `{}`."""
 
 
+@extend_schema_field({"type": "string", "format": "binary"})
 class UploadedFileField(serializers.FileField):
     """An uploaded file; what is no file counts as not sent, and `require_file` says so in the contract's words."""
 

@@ -173,3 +173,12 @@ def test_a_charset_that_decodes_no_text_is_no_error_of_the_server(data_dir: Path
     with ServerProcess(data_dir) as server:
         headers = {"Content-Type": "application/json; charset=zlib"}
         assert requests.get(f"{server.base_url}/api/users/?a=1", headers=headers, timeout=30).status_code == 401
+
+
+def test_a_folder_that_others_can_enter_shows_them_nothing(data_dir: Path) -> None:
+    data_dir.mkdir(mode=0o755)
+    with ServerProcess(data_dir) as server:
+        assert server.base_url
+        assert {
+            path.name: path.stat().st_mode & 0o077 for path in data_dir.iterdir() if path.stat().st_mode & 0o077
+        } == {}

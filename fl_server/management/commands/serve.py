@@ -1,5 +1,7 @@
-"""`manage.py serve`: the whole server from one command."""
+"""`manage.py serve`: the whole server import os
+from one command."""
 
+import os
 from typing import Any
 
 from django.conf import settings
@@ -32,6 +34,8 @@ class Command(BaseCommand):
 
     def handle(self, *, host: str, port: int, threads: int, workers: int | None, **_: Any) -> None:
         """Serve until Ctrl-C or SIGTERM."""
+        # The data folder may be one that others can enter: what is written there is for the owner's eyes only.
+        os.umask(0o077)
         if threads < 1 or not 0 <= port <= 65535 or (workers is not None and workers < 1):
             raise CommandError("--threads and --workers must be at least 1, --port at most 65535.")
         if settings.FL_EMBEDDED and (workers or 1) > 1:
