@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-sqlite test-services check format bench faults clean
+.PHONY: fuzz vision help setup run demo test test-sqlite test-services check format bench faults clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -46,6 +46,16 @@ check: $(STAMP) ## lint, format, types, import contracts, migrations, system che
 format: $(STAMP) ## let ruff write what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+fuzz: $(STAMP) ## read many mutants of real archives (ARGS="--mutants 100000 --seed 1")
+	$(BIN)/python -m tests.core.archive.fuzz $(ARGS)
+
+vision: pyproject.toml ## the tests that need torchvision, in an environment of their own
+	test -x .venv-vision/bin/python || $(PYTHON) -m venv .venv-vision
+	grep -v '^torch==' constraints.txt > .venv-vision/constraints.txt
+	.venv-vision/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-vision/constraints.txt \
+	  -e '.[dev]' torch==2.14.1 torchvision==0.29.1
+	.venv-vision/bin/python -m pytest tests/ai/inference/test_torchvision.py $(ARGS)
 
 bench: $(STAMP) ## run each benchmark
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS); done

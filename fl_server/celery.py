@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from fl_server.checks import refuse_misconfiguration
+from fl_server.limits import allow_many_files
 from fl_server.shared_files import refuse_unshared_files
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fl_server.settings.development")
@@ -15,6 +16,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fl_server.settings.development"
 app = Celery("fl_server")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["fl_server_ai.notification", "fl_server_ai.trainer"])
+
+
+celeryd_init.connect(allow_many_files)
 
 
 @setup_logging.connect

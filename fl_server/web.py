@@ -14,6 +14,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from fl_server.celery import app
 from fl_server.embedded import EmbeddedWorker
+from fl_server.limits import allow_many_files
 from fl_server_api.wsgi import ignore_charset
 from fl_server_core.services.rounds import release_all_claims
 
@@ -49,6 +50,7 @@ class ServerWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if not settings.FL_EMBEDDED:
             super().run()
             return
+        allow_many_files()
         if not settings.FL_POSTGRES_HOST:
             # A data folder has one server at a time: what an earlier process had claimed is nobody's now.
             release_all_claims()

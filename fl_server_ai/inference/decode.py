@@ -98,10 +98,19 @@ def _numbers(value: object) -> Array:
         raise InvalidInput(
             "Invalid model_input: the list's rows differ in length, or it is nested too deeply."
         ) from error
+    if array.dtype == object and all(type(number) in (int, float) for number in array.flat):
+        array = _float_array(array)  # integers beyond 64 bits
     if array.dtype.kind not in _NATIVE_KINDS:
         raise InvalidInput("Invalid model_input: a list holds numbers and lists of numbers only.")
     with np.errstate(over="ignore"):
         return array.astype(np.float32)
+
+
+def _float_array(array: Array) -> Array:
+    try:
+        return array.astype(np.float64)
+    except OverflowError as error:
+        raise InvalidInput("Invalid model_input: a number is too large for a floating-point number.") from error
 
 
 def _tensor(content: bytes) -> Array:

@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,8 @@ def image_tensor(content: bytes) -> torch.Tensor:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pixels, mode = _pixels(content)
+    except UnidentifiedImageError as error:  # its own words name an object in memory
+        raise ValueError("The image cannot be read: it is in no format that Pillow knows.") from error
     except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ValueError(f"The image cannot be read: {error}") from error
     scaled = pixels.astype(np.float32) / _FULL_SCALE[mode]

@@ -138,3 +138,13 @@ def test_a_tensor_that_was_damaged_on_its_way_is_refused() -> None:
 
 def test_json_of_a_request_goes_through_unchanged() -> None:
     assert array_of(json.loads("[[0.1, 0.2]]")).tolist() == [[np.float32(0.1), np.float32(0.2)]]
+
+
+def test_integers_beyond_64_bits_are_numbers_too() -> None:
+    [array] = decode_input([[10**30, 1.5]]).arrays.values()
+    assert array.tolist() == [[np.float32(1e30), 1.5]]
+
+
+def test_an_integer_that_no_float_holds_is_refused_for_that() -> None:
+    with pytest.raises(InvalidInput, match="too large"):
+        decode_input([10**400])
