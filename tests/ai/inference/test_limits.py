@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import subprocess
@@ -32,9 +33,11 @@ os._exit(0)
 
 def attempt(code: str) -> str:
     """The outcome of one line of Python in a locked process."""
-    done = subprocess.run(
-        [sys.executable, "-c", _LOCKED.format(attempt=code)], capture_output=True, text=True, timeout=60, check=False
-    )
+    # One thread, as in the sandbox: the C library passes setuid on to all threads by signals, and ends the process when
+    # these are refused.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", _LOCKED.format(attempt=code)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
     return done.stdout
 
 
