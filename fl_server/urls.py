@@ -2,8 +2,11 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 urlpatterns = [
+    # Whoever opens the bare address finds out what there is.
+    path("", RedirectView.as_view(pattern_name="swagger-ui")),
     path("api/", include("fl_server_api.urls")),
     path("admin/", admin.site.urls),
     path("api-auth/", include("rest_framework.urls")),

@@ -15,7 +15,10 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import InterfaceError, OperationalError
 
+from fl_server_core.archive import Archive, open_archive
+from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models.files import new_file_name
+from fl_server_core.models.model import Model
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,6 +30,7 @@ else:
     _BytesFile = File  # not generic at run time
 
 logger = logging.getLogger(__name__)
+OPEN_ATTEMPTS = 3
 
 
 class _OwnFile(_BytesFile):
@@ -95,6 +99,39 @@ def local_path(file: FieldFile) -> Iterator[Path]:
             target.write(chunk)
         target.flush()
         yield copy
+
+
+@contextlib.contextmanager
+def open_weights(model: Model) -> Iterator[Archive]:
+    """The archive of a model's weights, as it is now.
+
+    A file that is gone has been replaced since the row was read, by a round that was closed: the row is read again.
+
+    Raises:
+        EntityNotFound: the model itself is gone.
+        ArchiveError: the file cannot be read.
+    """
+    with contextlib.ExitStack() as stack:
+        for _attempt in range(OPEN_ATTEMPTS - 1):
+            try:
+                archive = _open(stack, model)
+                break
+            except FileNotFoundError:
+                _read_again(model)
+        else:
+            archive = _open(stack, model)
+        yield archive
+
+
+def _open(stack: contextlib.ExitStack, model: Model) -> Archive:
+    return stack.enter_context(open_archive(stack.enter_context(local_path(model.weights_file))))
+
+
+def _read_again(model: Model) -> None:
+    try:
+        model.refresh_from_db(fields=["weights_file"])
+    except Model.DoesNotExist:
+        raise EntityNotFound("Model", model.pk) from None
 
 
 @contextlib.contextmanager

@@ -42,6 +42,8 @@ def fail_training(*, training: Training, round: int, reason: str, user_id: UUID 
     move(training, TrainingState.ERROR)
     _stop_clock(training)
     training.save()
+    # What a worker had claimed is open again: who leaves before a resume does not count.
+    training.answers.filter(phase=training.phase, round=round).update(counted=False)
     supersede(training_id=training.id)
     record(training=training, kind=EventKind.FAILED, round=round, user_id=user_id, message=reason)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from fl_server_core.archive import ArchiveError, check_writable, open_archive
+from fl_server_core.archive import ArchiveError, check_compatible, check_writable
 from fl_server_core.exceptions import EntityNotFound, InvalidRequest, NotAllowed
 from fl_server_core.models.answer import Answer
 from fl_server_core.models.delivery import Delivery, NotificationType
@@ -19,7 +19,7 @@ from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import get_model, parse_uuid
 from fl_server_core.selectors.trainings import get_steerable_training
 from fl_server_core.services.deliveries import notify, notify_round, supersede
-from fl_server_core.services.files import local_path
+from fl_server_core.services.files import open_weights
 from fl_server_core.services.history import record
 from fl_server_core.services.rounds import fail_training, finish_training, lock_training, open_phase
 
@@ -261,8 +261,9 @@ def _lock_steerable(training_id: UUID | str, user: User) -> Training:
 
 def _require_trainable(model: GlobalModel) -> None:
     try:
-        with local_path(model.weights_file) as path, open_archive(path) as archive:
+        with open_weights(model) as archive:
             check_writable(archive)
+            check_compatible(archive, archive)  # names that overlap in memory, too large to be compared
     except ArchiveError as error:
         raise InvalidRequest(f"Model {model.pk} cannot be trained. {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.models.user import User
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import global_of, parse_uuid
-from fl_server_core.services.files import NewFiles, digest_of, local_path, uploaded_source
+from fl_server_core.services.files import NewFiles, digest_of, open_weights, uploaded_source
 from fl_server_core.services.metrics import Reported, write_metrics
 from fl_server_core.services.rounds import lock_training
 
@@ -47,6 +48,18 @@ class _Upload:
     digest: str
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What somebody sends in answer to a round."""
+
+    model_id: UUID | str
+    participant: User
+    phase: Phase
+    round: int
+    sample_size: int
+    files: list[UploadedFile[bytes]]
+
+
 def submit_update(
     *,
     model_id: UUID | str,
@@ -63,24 +76,12 @@ def submit_update(
     Raises:
         EntityNotFound, NoTraining, NotAllowed, WrongState, WrongRound, InvalidValue: in this order of checks.
     """
-    digest = digest_of(file)
-    target = _find_target(model_id, participant, digest)
-    if target is None:
-        return
-    base, training = _find_training(target)
-    upload = _Upload(training.id, target.pk, participant, Phase.UPDATE, round, sample_size, digest)
-    if not _admit(upload, training):
-        return
-    _require_samples(sample_size)
-    _check_update(base, file)
-    with NewFiles() as files:
-        name = files.store(file)
-        with transaction.atomic():
-            locked = _lock(upload)
-            if _admit(upload, locked):
-                _write_update(upload, locked, name, metrics)
-            else:
-                files.discard()
+
+    def write(upload: _Upload, training: Training, names: list[str]) -> None:
+        _write_update(upload, training, names[0], metrics)
+
+    request = _Request(model_id, participant, Phase.UPDATE, round, sample_size, [file])
+    _submit(request, _check_update, write)
 
 
 def submit_moments(
@@ -97,24 +98,37 @@ def submit_moments(
     Raises:
         EntityNotFound, NoTraining, NotAllowed, WrongState, WrongRound, InvalidValue: in this order of checks.
     """
-    digest = digest_of(first_moment_file, second_moment_file)
-    target = _find_target(model_id, participant, digest)
+    files = [first_moment_file, second_moment_file]
+    request = _Request(model_id, participant, Phase.SWAG, round, sample_size, files)
+    _submit(request, _check_moments, _write_moments)
+
+
+def _submit(
+    request: _Request,
+    check: Callable[[GlobalModel, list[UploadedFile[bytes]]], None],
+    write: Callable[[_Upload, Training, list[str]], None],
+) -> None:
+    """Admit, check and store, then write under the training's lock, if the answer is still to be taken then."""
+    digest = digest_of(*request.files)
+    target = _find_target(request.model_id, request.participant, digest)
     if target is None:
         return
     base, training = _find_training(target)
-    upload = _Upload(training.id, target.pk, participant, Phase.SWAG, round, sample_size, digest)
+    upload = _Upload(
+        training.id, target.pk, request.participant, request.phase, request.round, request.sample_size, digest
+    )
     if not _admit(upload, training):
         return
-    _require_samples(sample_size)
-    _check_moments(base, first_moment_file, second_moment_file)
-    with NewFiles() as files:
-        names = files.store(first_moment_file), files.store(second_moment_file)
+    _require_samples(request.sample_size)
+    check(base, request.files)
+    with NewFiles() as stored:
+        names = [stored.store(file) for file in request.files]
         with transaction.atomic():
             locked = _lock(upload)
             if _admit(upload, locked):
-                _write_moments(upload, locked, names)
+                write(upload, locked, names)
             else:
-                files.discard()
+                stored.discard()
 
 
 def _find_target(model_id: UUID | str, participant: User, digest: str) -> Model | None:
@@ -190,7 +204,7 @@ def _write_update(upload: _Upload, training: Training, name: str, metrics: Repor
     _answer(upload, training, local_model=update)
 
 
-def _write_moments(upload: _Upload, training: Training, names: tuple[str, str]) -> None:
+def _write_moments(upload: _Upload, training: Training, names: list[str]) -> None:
     _answer(upload, training, first_moment_file=names[0], second_moment_file=names[1])
 
 
@@ -215,24 +229,24 @@ def _require_samples(sample_size: int) -> None:
         raise InvalidValue("sample_size must be at least 1.")
 
 
-def _check_update(base: GlobalModel, file: UploadedFile[bytes]) -> None:
+def _check_update(base: GlobalModel, files: list[UploadedFile[bytes]]) -> None:
     """Has the update the global model's tensors, all finite?"""
     try:
-        with open_archive(uploaded_source(file)) as update:
+        with open_archive(uploaded_source(files[0])) as update:
             update.verify_checksums()
-            with local_path(base.weights_file) as path, open_archive(path) as reference:
+            with open_weights(base) as reference:
                 check_compatible(reference, update)
                 check_finite(update, reference)
     except ArchiveError as error:
         raise InvalidFile(error) from error
 
 
-def _check_moments(base: GlobalModel, first: UploadedFile[bytes], second: UploadedFile[bytes]) -> None:
+def _check_moments(base: GlobalModel, files: list[UploadedFile[bytes]]) -> None:
     if not isinstance(base, SWAGModel):
         raise InvalidRequest(f"Model {base.pk} is no SWAG model.")
-    with local_path(base.weights_file) as path, open_archive(path) as archive:
+    with open_weights(base) as archive:
         expected = archive.parameter_count
-    for file, field, lowest in ((first, "first moment", None), (second, "second moment", 0)):
+    for file, field, lowest in zip(files, ("first moment", "second moment"), (None, 0.0), strict=True):
         try:
             with open_archive(uploaded_source(file)) as archive:
                 archive.verify_checksums()

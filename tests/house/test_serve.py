@@ -182,3 +182,8 @@ def test_a_folder_that_others_can_enter_shows_them_nothing(data_dir: Path) -> No
         assert {
             path.name: path.stat().st_mode & 0o077 for path in data_dir.iterdir() if path.stat().st_mode & 0o077
         } == {}
+
+
+def test_the_bare_address_leads_to_the_api_s_pages(data_dir: Path) -> None:
+    with ServerProcess(data_dir) as server:
+        assert requests.get(f"{server.base_url}/", timeout=30).url.endswith("/api/schema/swagger-ui/")

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 from pytest_django import Settings
@@ -8,13 +9,14 @@ from pytest_django import Settings
 from fl_server_ai.trainer import ModelTrainer
 from fl_server_ai.trainer.averaging import AveragingClosing
 from fl_server_ai.trainer.claims import MAX_ATTEMPTS, Claim, ClaimLost
-from fl_server_core.exceptions import WrongRound
-from fl_server_core.models import EventKind, Training
+from fl_server_core.exceptions import EntityNotFound, WrongRound
+from fl_server_core.models import EventKind, GlobalModel, Training
+from fl_server_core.models.files import new_file_name
 from fl_server_core.models.training_event import TrainingEvent
-from fl_server_core.services.files import NewFiles
+from fl_server_core.services.files import NewFiles, open_weights
 from fl_server_core.services.rounds import lock_training
-from fl_server_core.services.trainings import remove_participants, stop_training
-from tests.ai.trainer.world import World
+from fl_server_core.services.trainings import remove_participants, resume_training, stop_training
+from tests.ai.trainer.world import World, linear, saved
 
 pytestmark = pytest.mark.django_db
 
@@ -120,3 +122,29 @@ def test_the_heartbeat_renews_the_lease_and_notices_a_lost_claim(settings: Setti
     Training.objects.filter(pk=world.training.pk).update(claim=None)
     with pytest.raises(ClaimLost):
         claim.heartbeat()
+
+
+def test_after_an_error_a_claimed_answer_is_open_again_and_leaves_with_its_participant() -> None:
+    world = World().start()
+    full_round(world)
+    Training.objects.filter(pk=world.training.pk).update(claim_attempts=MAX_ATTEMPTS)
+    let_the_lease_run_out(world)
+    world.advance()
+    remove_participants(training_id=world.training.pk, user=world.actor, user_ids=[world.people[2].pk])
+    resume_training(training_id=world.training.pk, user=world.actor)
+    world.advance()
+    assert world.weight == pytest.approx(1.5)
+
+
+def test_a_model_whose_file_was_replaced_since_its_row_was_read_is_read_again() -> None:
+    world = World(1, options={"skip_model_tests": True}).start()
+    outdated = world.model
+    default_storage.delete(str(outdated.weights_file.name))
+    replaced = default_storage.save(new_file_name(None, ""), ContentFile(saved(linear(5.0))))
+    GlobalModel.objects.filter(pk=outdated.pk).update(weights_file=replaced)
+    with open_weights(outdated) as archive:
+        assert float(archive.array("0.weight")[0, 0]) == 5.0
+    world.training.model.delete()
+    default_storage.delete(replaced)
+    with pytest.raises(EntityNotFound), open_weights(outdated):
+        pass

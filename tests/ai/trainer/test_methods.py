@@ -4,7 +4,6 @@ from uuid import UUID
 import pytest
 import torch
 
-from fl_server_ai.trainer.passing import shuffler
 from fl_server_core.exceptions import InvalidFile, InvalidRequest, InvalidValue, WrongState
 from fl_server_core.models import Answer, EventKind, LocalModel, SWAGModel, TrainingEvent
 from fl_server_core.services.trainings import add_participants, remove_participants
@@ -182,12 +181,37 @@ def test_a_silent_participant_s_model_goes_on_as_it_was() -> None:
     assert values == [5.0, 8.0]
 
 
-def test_the_permutation_is_uniform() -> None:
-    seen: dict[tuple[int, ...], int] = {}
-    for _ in range(6000):
-        order = [0, 1, 2]
-        shuffler.shuffle(order)
-        seen[tuple(order)] = seen.get(tuple(order), 0) + 1
-    assert len(seen) == 6
-    chi_square = sum((count - 1000) ** 2 / 1000 for count in seen.values())
-    assert chi_square < 30  # 5 degrees of freedom: above 30 once in 70,000 runs
+def test_the_permutation_is_drawn_anew_in_each_round() -> None:
+    world = World(3, aggregation_method="FedDC", options={"daisy_chain_period": 100}).start()
+    places = {str(person.pk): who for who, person in enumerate(world.people)}
+    for round in range(60):
+        for who in range(3):
+            world.update(who, float(round))
+        world.advance()
+    seen = {
+        tuple(places[target] for _source, target in event.figures["permutation"])
+        for event in TrainingEvent.objects.filter(kind=EventKind.PASSED_ON)
+    }
+    # Of six equally likely orders, at most three in 60 rounds would come once in 10^17 runs.
+    assert len(seen) > 3
+
+
+def test_the_order_of_arrival_makes_no_difference_to_a_single_bit() -> None:
+    updates = [noisy(linear(0.1), seed) for seed in range(3)]
+    first = World(3).start()
+    second = World(like=first).start()
+    for world, order in ((first, (0, 1, 2)), (second, (2, 0, 1))):
+        for who in order:
+            world.update(who, updates[who], size=3 + 4 * who)
+        world.advance()
+    assert torch.equal(flat(first.model.get_torch_model()), flat(second.model.get_torch_model()))
+
+
+def test_moments_are_asked_for_after_an_averaging_and_not_after_a_passing_on() -> None:
+    world = World(1, swag=True, aggregation_method="FedDC", options={"daisy_chain_period": 2}).start()
+    world.update(0, 1.0)
+    world.advance()
+    assert world.state == ("O", "update")
+    world.update(0, 2.0)
+    world.advance()
+    assert world.state == ("S", "swag")

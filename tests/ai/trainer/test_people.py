@@ -1,13 +1,16 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from fl_server_core.exceptions import InvalidRequest, NotAllowed
-from fl_server_core.models import Delivery, DeliveryStatus, Training, User
+from fl_server_core.models import Delivery, DeliveryStatus, EventKind, Training, User
+from fl_server_core.services.rounds import lock_training
 from fl_server_core.services.trainings import (
     add_participants,
     delete_training,
+    drop_participants,
     remove_participants,
     resume_training,
     start_training,
@@ -162,3 +165,16 @@ def test_a_new_round_supersedes_what_was_not_yet_delivered_of_the_old() -> None:
         DeliveryStatus.SUPERSEDED,
         DeliveryStatus.PENDING,
     ]
+
+
+def test_who_rejected_a_notification_is_not_told_that_it_was_removed() -> None:
+    world = World(2).start()
+    with transaction.atomic():
+        training = lock_training(world.training.pk)
+        assert training is not None
+        drop_participants(
+            training=training, leaving=[world.people[0].pk], kind=EventKind.PARTICIPANT_REJECTED, message="Status 410."
+        )
+    assert world.sent("CLIENT_REMOVED") == []
+    assert list(world.now.participants.all()) == [world.people[1]]
+    assert EventKind.PARTICIPANT_REJECTED in world.events()

@@ -35,17 +35,25 @@ def linear(value: float) -> torch.nn.Module:
     return module
 
 
+def _make_people(number: int) -> list[User]:
+    people = (User.objects.create_user(f"p{place}", password="x") for place in range(number))
+    return sorted(people, key=lambda user: user.pk)
+
+
 class World:
     """One actor, some participants with ids in a known order, one training of a linear model."""
 
     def __init__(
-        self, participants: int = 3, *, swag: bool = False, module: torch.nn.Module | None = None, **training: Any
+        self,
+        participants: int = 3,
+        *,
+        swag: bool = False,
+        module: torch.nn.Module | None = None,
+        like: World | None = None,
+        **training: Any,
     ) -> None:
-        self.actor = User.objects.create_user("actor", password="x")
-        self.people = sorted(
-            (User.objects.create_user(f"p{number}", password="x") for number in range(participants)),
-            key=lambda user: user.pk,
-        )
+        self.actor: User = like.actor if like else User.objects.create_user("actor", password="x")
+        self.people: list[User] = like.people if like else _make_people(participants)
         model = create_global_model(
             owner=self.actor,
             name="linear",
