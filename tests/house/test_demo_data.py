@@ -1,12 +1,16 @@
 """`manage.py create_demo_data`."""
 
+import subprocess
+import sys
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from fl_server_core.models import GlobalModel, Training, User
 from fl_server_core.models.training import TrainingState
+from tests.server_process import REPOSITORY, server_environment
 
 pytestmark = pytest.mark.django_db
 
@@ -37,3 +41,16 @@ def test_a_second_run_changes_nothing() -> None:
     with pytest.raises(CommandError, match="exist already"):
         call_command("create_demo_data", stdout=StringIO())
     assert Training.objects.count() == 1
+
+
+def test_an_empty_database_is_a_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "create_demo_data"],
+        cwd=REPOSITORY,
+        env=server_environment(tmp_path / "var"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("CommandError: The database is empty.")

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
+from django.db import connection, transaction
 
 from fl_server_core.exceptions import DomainError
 from fl_server_core.models import User
@@ -30,6 +30,8 @@ class Command(BaseCommand):
 
     def handle(self, *, password: str | None, **_: Any) -> None:
         """Make all of it or nothing."""
+        if User._meta.db_table not in connection.introspection.table_names():
+            raise CommandError("The database is empty. Start the server once, or run `manage.py migrate`.")
         if User.objects.filter(username__in=(ACTOR, *PARTICIPANTS)).exists():
             raise CommandError("The users of the demo exist already.")
         password = password or secrets.token_urlsafe(12)
