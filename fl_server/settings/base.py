@@ -198,6 +198,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any]
 if FL_EMBEDDED:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.05}
 else:
+    CELERY_BROKER_TRANSPORT = "fl_server.broker:Transport"
     # A request that nudges a worker must not hang when Redis is gone: short timeouts, and no retries on publishing.
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "visibility_timeout": 3600,

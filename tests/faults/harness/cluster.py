@@ -111,7 +111,12 @@ class Cluster(Site):
             process.start()
 
     def logs(self) -> str:
-        return "\n".join(f"== {name}\n{process.tail(25)}" for name, process in self.processes.items())
+        # Those that have ended last, where they are read first.
+        processes = sorted(self.processes.values(), key=lambda process: process.is_alive, reverse=True)
+        return "\n".join(
+            f"== {process.name}{'' if process.is_alive else ', which has ended'}\n{process.tail(15)}"
+            for process in processes
+        )
 
     def close(self) -> None:
         self.dismiss()

@@ -172,6 +172,7 @@ class Run:
     def _status(self) -> Any:
         url = f"{self.actor.outbox.url}/api/trainings/{self.id}/status/"
         try:
-            return requests.get(url, headers={"Authorization": f"Token {self.actor.token}"}, timeout=10).json()
+            headers = {"Authorization": f"Token {self.actor.token}", "Connection": "close"}
+            return requests.get(url, headers=headers, timeout=10).json()
         except (requests.RequestException, ValueError) as error:
             return str(error)
