@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -169,6 +170,9 @@ class _Handler(BaseHTTPRequestHandler):
         logger.debug(format, *args)
 
 
+SHORTEST_WAIT = 1.0  # seconds from one fruitless request to the next
+
+
 class Poller:
     """Fetches notifications in a thread of its own, for participants that cannot be reached from outside."""
 
@@ -184,9 +188,14 @@ class Poller:
 
     def _poll(self) -> None:
         while not self._stopping.is_set():
+            asked = time.monotonic()
             try:
-                for message in self._client.notifications(self._wait):
+                messages = self._client.notifications(self._wait)
+                for message in messages:
                     self._take_in(message)
+                # Where many wait already, the server answers at once that there is nothing.
+                if not messages and time.monotonic() - asked < min(self._wait, SHORTEST_WAIT):
+                    self._stopping.wait(SHORTEST_WAIT)
             except (Unreachable, Refused) as error:
                 logger.warning("fetching notifications failed: %s", error)
                 self._stopping.wait(5.0)

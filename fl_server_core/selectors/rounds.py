@@ -40,7 +40,8 @@ def models_given(training: Training, phase: Phase, receivers: list[UUID]) -> dic
     """The id of the model that each of the receivers has to work on in a phase."""
     given: dict[UUID, UUID] = {}
     if phase == Phase.UPDATE and training.daisy_chain_period > 1:
-        given = {user: row.pk for user, row in passed_models(training).items()}
+        passed = LocalModel.objects.non_polymorphic().filter(base_model_id=training.model_id, passed_to__in=receivers)
+        given = dict(passed.values_list("passed_to_id", "pk"))
     return {receiver: given.get(receiver, training.model_id) for receiver in receivers}
 
 

@@ -1,0 +1,81 @@
+"""Hostile models over the API, as their owners would upload them: each gets its answer, and honest ones theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from fl_server_ai.inference.configured import close_sandbox, get_sandbox
+from fl_server_ai.inference.sandbox import sandbox_support
+from tests.ai.inference import hostile
+from tests.ai.inference.sandboxes import children_of, linear, saved
+from tests.ai.inference.test_containment import NamesOsSystem
+from tests.api.conftest import People
+from tests.factories import uploaded
+
+DEADLINE_SECONDS = 5
+
+
+def names_os_system(target: Path) -> bytes:
+    model = linear()
+    vars(model)["extra"] = NamesOsSystem(target)
+    return saved(model)
+
+
+MODELS: dict[str, tuple[Callable[[Path], bytes], str]] = {
+    "loops": (lambda _: hostile.script(hostile.LoopsForEver()), f"did not answer within {DEADLINE_SECONDS} seconds"),
+    "allocates": (lambda _: hostile.script(hostile.AllocatesWithoutEnd()), "allocate memory"),
+    "reads": (lambda _: hostile.script(hostile.ReadsAFile("/etc/passwd")), "Permission denied"),
+    "writes": (lambda target: hostile.script(hostile.WritesAFile(str(target))), "Permission denied"),
+    "writes when loaded": (
+        lambda target: hostile.script(hostile.WritesAFileWhenLoaded(str(target))),
+        "Permission denied",
+    ),
+    "crashes the parser": (lambda _: hostile.crashes_the_parser(), ""),
+    "names os.system": (names_os_system, "posix.system"),
+}
+pytestmark = pytest.mark.skipif(bool(sandbox_support()), reason="; ".join(sandbox_support()))
+
+
+@pytest.fixture
+def _short_deadline(settings: Settings) -> Iterator[None]:
+    close_sandbox()
+    settings.FL_SANDBOX_TIMEOUT_SECONDS = DEADLINE_SECONDS
+    settings.FL_SANDBOX_MEMORY_MB = 1024
+    yield
+    close_sandbox()
+
+
+def upload(people: People, content: bytes) -> str:
+    fields = {"name": "a model", "description": "uploaded", "model_file": uploaded(content, "model.pt")}
+    answer = people.actor.client.post("/api/models/", fields, format="multipart")
+    assert answer.status_code == 201, answer.content
+    return str(answer.json()["model_id"])
+
+
+def ask(people: People, model: str) -> Any:
+    rows = {"model_id": model, "model_input": [[1.0, 1.0, 1.0]]}
+    return people.actor.client.post("/api/inference/", rows, format="json")
+
+
+@pytest.mark.usefixtures("_short_deadline")
+@pytest.mark.parametrize("name", MODELS)
+def test_a_hostile_model_is_told_off_and_the_next_honest_one_is_served(
+    people: People, tmp_path: Path, name: str
+) -> None:
+    make, sentence = MODELS[name]
+    target = tmp_path / "target"
+    honest = upload(people, saved(linear()))
+    assert ask(people, honest).status_code == 200
+    before = children_of(get_sandbox())
+    answer = ask(people, upload(people, make(target)))
+    assert answer.status_code == 400
+    assert sentence in answer.json()["detail"]
+    assert not target.exists()
+    served = ask(people, honest)
+    assert (served.status_code, served.json()["inference"]) == (200, [0])
+    assert len(children_of(get_sandbox())) <= max(1, len(before))
