@@ -18,8 +18,9 @@ from fl_server_core.archive import names
 from fl_server_core.archive.dtypes import DTYPES
 from fl_server_core.archive.errors import ArchiveError, quoted
 from fl_server_core.archive.limits import DEFAULT_LIMITS, Limits
+from fl_server_core.archive.machine import Machine
 from fl_server_core.archive.nodes import Global, List, Table, Tensor, Tuple
-from fl_server_core.archive.pickle import Machine
+from fl_server_core.archive.pickle import read_pickle
 from fl_server_core.archive.scripted import ScriptClass, read_classes
 from fl_server_core.archive.zip import Record, read_bytes, read_records
 
@@ -80,8 +81,7 @@ class Archive:
         self.has_checksums = any(record.checksum for record in self.records.values())
         """False for a file saved with torch.serialization.set_crc32_options(False), which leaves all of them zero."""
         self._check_format()
-        machine = Machine(self._read("data.pkl", limits.pickle_size), limits)
-        root = machine.run()
+        root, machine = read_pickle(self._read("data.pkl", limits.pickle_size), limits)
         self._check_storages(machine)
         self._classes: dict[str, dict[str, ScriptClass]] = {}
         self.kind = self._find_kind(root)
