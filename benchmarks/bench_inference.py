@@ -32,7 +32,10 @@ def model_file() -> bytes:
 
 def new_sandbox() -> Sandbox:
     return Sandbox(
-        processes=1, request=RequestLimits(60, 60), child=ChildLimits(memory_mb=4096, cache_mb=512, threads=1)
+        processes=1,
+        queue=1,
+        request=RequestLimits(60, 60),
+        child=ChildLimits(memory_mb=4096, cache_mb=512, threads=1),
     )
 
 

@@ -15,10 +15,10 @@ from typing import Any
 from examples.client import ParticipantClient, Refused, Unreachable
 
 logger = logging.getLogger(__name__)
-
 ROUNDS = ("UPDATE_ROUND_START", "SWAG_ROUND_START", "MODEL_TEST_ROUND")
 MAX_BODY = 64 * 1024
 REMEMBERED = 10_000
+PAUSE_SECONDS = 1.0  # from one fruitless request to the next
 
 
 @dataclass(frozen=True)
@@ -170,9 +170,6 @@ class _Handler(BaseHTTPRequestHandler):
         logger.debug(format, *args)
 
 
-SHORTEST_WAIT = 1.0  # seconds from one fruitless request to the next
-
-
 class Poller:
     """Fetches notifications in a thread of its own, for participants that cannot be reached from outside."""
 
@@ -194,8 +191,8 @@ class Poller:
                 for message in messages:
                     self._take_in(message)
                 # Where many wait already, the server answers at once that there is nothing.
-                if not messages and time.monotonic() - asked < min(self._wait, SHORTEST_WAIT):
-                    self._stopping.wait(SHORTEST_WAIT)
+                if not messages and time.monotonic() - asked < PAUSE_SECONDS:
+                    self._stopping.wait(PAUSE_SECONDS)
             except (Unreachable, Refused) as error:
                 logger.warning("fetching notifications failed: %s", error)
                 self._stopping.wait(5.0)

@@ -60,6 +60,8 @@ def _from_settings() -> Sandbox:
     processes: int = settings.FL_SANDBOX_PROCESSES
     return Sandbox(
         processes=processes,
+        # A request that waits holds a thread of the server.
+        queue=max(1, settings.FL_WEB_THREADS // 2),
         request=RequestLimits(settings.FL_SANDBOX_TIMEOUT_SECONDS, settings.FL_SANDBOX_CPU_SECONDS),
         child=ChildLimits(
             memory_mb=settings.FL_SANDBOX_MEMORY_MB,

@@ -27,8 +27,8 @@ class InputShapeMismatch(InvalidValue):
 class SandboxBusy(DomainError):
     """Every sandboxed process was busy for as long as a request waits: the same request may succeed later."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"The server ran other models for {seconds:g} seconds. Please try again later.")
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason} Please try again later.")
 
 
 class SandboxFailed(RuntimeError):

@@ -21,6 +21,8 @@ from fl_server_core.models.user import User
 from fl_server_core.selectors.models import global_of
 
 FileFormat = Literal["binary", "torch"]
+# Lists of Python numbers take some thirty times the memory of an array, and are made outside of the sandbox.
+MAX_JSON_NUMBERS = 1_000_000
 MEASURES = ("variance", "std", "predictive_entropy", "expected_entropy", "mutual_info")
 
 
@@ -32,7 +34,18 @@ class Prediction:
     uncertainty: Mapping[str, Array | None]
 
     def to_json(self) -> dict[str, Any]:
-        """Nested lists; null for what is no finite number."""
+        """Nested lists; null for what is no finite number.
+
+        Raises:
+            ModelRunError: the answer has more numbers than MAX_JSON_NUMBERS.
+        """
+        measures = [value for value in self.uncertainty.values() if value is not None]
+        numbers = sum(array.size for array in (self.inference, *measures))
+        if numbers > MAX_JSON_NUMBERS:
+            raise ModelRunError(
+                f"The answer has {numbers} numbers; as JSON at most {MAX_JSON_NUMBERS} are given. "
+                "Ask with return_format binary or torch."
+            )
         return {
             "inference": _lists(self.inference),
             "uncertainty": {name: None if value is None else _lists(value) for name, value in self.uncertainty.items()},

@@ -218,7 +218,9 @@ def resume_training(*, training_id: UUID | str, user: User) -> None:
     """
     with transaction.atomic():
         training = _lock_steerable(training_id, user)
-        if training.state != TrainingState.ERROR or training.phase == Phase.IDLE:
+        if training.state == TrainingState.ERROR and training.phase == Phase.IDLE:
+            raise InvalidRequest(f"Training {training.id} was stopped: only a failed one can be resumed.")
+        if training.state != TrainingState.ERROR:
             raise InvalidRequest(f"Training {training.id} is not in state ERROR: only a failed one can be resumed.")
         _require_participants(training)
         phase, current = Phase(training.phase), rounds.current_round(training)

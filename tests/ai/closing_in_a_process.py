@@ -7,7 +7,6 @@ never imports torch, as a worker that aggregates does not.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import sys
 import threading
@@ -18,17 +17,12 @@ from typing import TYPE_CHECKING
 
 import django
 
+from tests.memory import anonymous_memory
+
 if TYPE_CHECKING:
     from fl_server_core.models import Training
 
 SAMPLE_SECONDS = 0.002
-
-
-def anonymous_memory() -> int:
-    """Bytes of this process that are no pages of files: what it has allocated and touched."""
-    found = re.search(r"^RssAnon:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert found is not None
-    return int(found[1]) * 1024
 
 
 class Watch:

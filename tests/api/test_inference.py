@@ -110,7 +110,7 @@ def test_models_answer_those_who_may_read_them(people: People, model: GlobalMode
 
 def test_a_busy_server_says_to_try_again(people: People, model: GlobalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: Any) -> None:
-        raise SandboxBusy(30)
+        raise SandboxBusy("All is taken.")
 
     monkeypatch.setattr("fl_server_api.views.inference.predict", refuse)
     answer = ask(people.actor.client, model)

@@ -13,7 +13,7 @@ from examples.actor import ActorClient
 from examples.client import LIMITS, ParticipantClient
 from examples.inbox import Agenda, Listener, Notification
 from tests.e2e.sites import Site
-from tests.faults.harness.processes import wait_until
+from tests.waiting import wait_until
 
 Worker = Callable[[Notification], None]
 PATIENCE = 120.0

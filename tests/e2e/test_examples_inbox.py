@@ -3,14 +3,16 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import httpx
 import pytest
 
 from examples.client import ParticipantClient
-from examples.inbox import Agenda, Listener, Notification, Poller
+from examples.inbox import PAUSE_SECONDS, Agenda, Listener, Notification, Poller
 
 
 def message(kind: str = "UPDATE_ROUND_START", number: int = 0, training: str = "t") -> dict[str, Any]:
@@ -149,3 +151,19 @@ def test_fetched_notifications_are_taken_in_and_then_acknowledged() -> None:
         ("/api/notifications/5/ack/", {"accept": True}),
         ("/api/notifications/6/ack/", {"accept": False}),
     ]
+
+
+def test_a_poller_pauses_where_it_is_not_let_wait() -> None:
+    times: list[float] = []
+    thrice = threading.Event()
+
+    def server(_request: httpx.Request) -> httpx.Response:
+        times.append(time.monotonic())
+        if len(times) == 3:
+            thrice.set()
+        return httpx.Response(200, json=[])
+
+    poller = Poller(ParticipantClient("http://server", transport=httpx.MockTransport(server)), lambda _taken: None)
+    assert thrice.wait(20)
+    poller.close()
+    assert min(later - earlier for earlier, later in pairwise(times)) >= PAUSE_SECONDS

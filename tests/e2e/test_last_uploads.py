@@ -15,7 +15,7 @@ import torch
 from examples.actor import ActorClient
 from tests.e2e.sites import Account, Site
 from tests.factories import scripted_linear
-from tests.faults.harness.processes import wait_until
+from tests.waiting import wait_until
 
 TRIALS = 50
 PATIENCE = 60.0

@@ -9,9 +9,9 @@ import pytest
 from tests.faults.harness.counting import injected
 from tests.faults.harness.laptop import Laptop
 from tests.faults.harness.participant import Behaviour
-from tests.faults.harness.processes import wait_until
 from tests.faults.harness.proxy import StalledUpload
 from tests.faults.harness.run import Run
+from tests.waiting import wait_until
 
 WIDE = 1600
 PEOPLE = 5

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
+from dataclasses import dataclass
 
 from fl_server_ai.inference.exceptions import InputShapeMismatch, InvalidInput, ModelRunError, ModelStopped, SandboxBusy
 from fl_server_ai.inference.sandbox.job import Answer, Job
 from fl_server_ai.inference.sandbox.process import Child, ChildLost, RequestLimits, Zygote
 from fl_server_ai.inference.sandbox.zygote import ChildLimits
 
+_TENANTS_REMEMBERED = 1000
+
 
 class Sandbox:
     """Runs jobs in processes that can reach nothing.
 
     A process serves one tenant only: what a model of one tenant leaves behind in its process, no other tenant's request
-    ever meets. When another tenant needs the room, the process that waited longest is replaced by a fresh one.
+    ever meets. When another tenant needs the room, the process that waited longest is replaced by a fresh one. Tenants
+    take turns, and of one tenant at most `queue` requests wait: slow models keep their own tenant waiting, not all.
     """
 
-    def __init__(self, *, processes: int, request: RequestLimits, child: ChildLimits) -> None:
+    def __init__(self, *, processes: int, queue: int, request: RequestLimits, child: ChildLimits) -> None:
         self._zygote = Zygote(child)
-        self._models = _Children(self._zygote, processes, request)
-        self._clean = _Children(self._zygote, 1, request)
+        self._models = _Children(self._zygote, processes, queue, request)
+        self._clean = _Children(self._zygote, 1, sys.maxsize, request)
 
     def run(self, job: Job, *, tenant: str) -> Answer:
         """Have a job done that runs the models of `tenant`.
@@ -29,7 +34,8 @@ class Sandbox:
         Raises:
             ModelRunError: the model failed, took too long or too much, or was refused.
             InvalidInput, InputShapeMismatch: the input is at fault.
-            SandboxBusy: no process became free within the time that a request may take.
+            SandboxBusy: no process became free within twice the time that a request may take, or as many requests of
+                this tenant wait already as may.
             SandboxFailed: processes cannot be started.
         """
         return self._models.run(job, tenant)
@@ -53,16 +59,25 @@ class Sandbox:
         self._zygote.abandon()
 
 
+@dataclass(frozen=True, eq=False)
+class _Ticket:
+    tenant: str
+
+
 class _Children:
     """At most `size` processes; the idle ones by tenant, the one that waited longest first."""
 
-    def __init__(self, zygote: Zygote, size: int, request: RequestLimits) -> None:
+    def __init__(self, zygote: Zygote, size: int, queue: int, request: RequestLimits) -> None:
         self._zygote = zygote
         self._size = size
+        self._queue = queue
         self._request = request
         self._count = 0
         self._idle: OrderedDict[Child, str] = OrderedDict()
-        self._waiting: deque[object] = deque()
+        self._waiting: list[_Ticket] = []
+        # When each tenant had its last turn, by a count of turns; the one that waits longest for another comes first.
+        self._turns: OrderedDict[str, int] = OrderedDict()
+        self._turn = 0
         self._changed = threading.Condition()
 
     def run(self, job: Job, tenant: str) -> Answer:
@@ -108,20 +123,32 @@ class _Children:
 
     def _reserve(self, tenant: str) -> tuple[Child | None, Child | None]:
         """Room for one process: an idle one of this tenant, or else perhaps one that must be ended first."""
-        ticket = object()
+        ticket, patience = _Ticket(tenant), 2 * self._request.seconds
         with self._changed:
-            # First come, first served: threads that had just been served would else be back before any that waits.
+            if sum(other.tenant == tenant for other in self._waiting) >= self._queue:
+                raise SandboxBusy(f"{self._queue} of your requests wait for their turn already.")
             self._waiting.append(ticket)
             try:
-                if not self._changed.wait_for(lambda: self._is_next(ticket), self._request.seconds):
-                    raise SandboxBusy(self._request.seconds)
+                if not self._changed.wait_for(lambda: self._is_next(ticket), patience):
+                    raise SandboxBusy(f"The server ran other models for {patience:g} seconds.")
+                self._note_turn(tenant)
                 return self._pick(tenant)
             finally:
                 self._waiting.remove(ticket)
                 self._changed.notify_all()
 
-    def _is_next(self, ticket: object) -> bool:
-        return self._waiting[0] is ticket and (bool(self._idle) or self._count < self._size)
+    def _is_next(self, ticket: _Ticket) -> bool:
+        if not self._idle and self._count >= self._size:
+            return False
+        # The first of equals is the one that came first.
+        return min(self._waiting, key=lambda waiting: self._turns.get(waiting.tenant, 0)) is ticket
+
+    def _note_turn(self, tenant: str) -> None:
+        self._turn += 1
+        self._turns[tenant] = self._turn
+        self._turns.move_to_end(tenant)
+        if len(self._turns) > _TENANTS_REMEMBERED:
+            self._turns.popitem(last=False)
 
     def _pick(self, tenant: str) -> tuple[Child | None, Child | None]:
         for child, owner in self._idle.items():

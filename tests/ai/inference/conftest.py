@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from fl_server_ai.inference.configured import close_sandbox
 from fl_server_ai.inference.sandbox import Sandbox
+from fl_server_core.models import User
 from tests.ai.inference.sandboxes import new_sandbox
 
 
@@ -13,3 +15,15 @@ def sandbox() -> Iterator[Sandbox]:
     shared = new_sandbox()
     yield shared
     shared.close()
+
+
+@pytest.fixture(scope="module")
+def no_process_is_left() -> Iterator[None]:
+    """For tests that ask the server's own sandbox."""
+    yield
+    close_sandbox()
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    return User.objects.create_user("owner", password="x")

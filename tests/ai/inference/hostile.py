@@ -1,8 +1,12 @@
 """TorchScript models that try what a model should not, as their owners would upload them."""
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+
 import torch
 
-from tests.ai.inference.sandboxes import saved, scripted, scripted_class
+from tests.ai.inference.sandboxes import linear, saved, scripted, scripted_class
 
 
 class LoopsForEver(torch.nn.Module):
@@ -116,6 +120,21 @@ class Honest(torch.nn.Module):
 
 def script(model: torch.nn.Module) -> bytes:
     return saved(scripted(model))
+
+
+class NamesOsSystem:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch {self.path}",)
+
+
+def names_os_system(path: Path) -> bytes:
+    """A pickled module that would make a file when it is loaded."""
+    model = linear()
+    vars(model)["extra"] = NamesOsSystem(path)
+    return saved(model)
 
 
 def crashes_the_parser() -> bytes:

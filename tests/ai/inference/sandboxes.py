@@ -8,18 +8,28 @@ from typing import Any
 
 import numpy as np
 import psutil
+import pytest
 import torch
 
-from fl_server_ai.inference.sandbox import Job, ModelSource, Sandbox
+from fl_server_ai.inference.sandbox import Job, ModelSource, Sandbox, sandbox_support
 from fl_server_ai.inference.sandbox.process import RequestLimits
 from fl_server_ai.inference.sandbox.zygote import ChildLimits
 
+needs_every_wall = pytest.mark.skipif(bool(sandbox_support()), reason="; ".join(sandbox_support()))
+
 
 def new_sandbox(
-    *, processes: int = 1, seconds: float = 20, cpu_seconds: float = 20, memory_mb: int = 4096, cache_mb: int = 64
+    *,
+    processes: int = 1,
+    queue: int = 100,
+    seconds: float = 20,
+    cpu_seconds: float = 20,
+    memory_mb: int = 4096,
+    cache_mb: int = 64,
 ) -> Sandbox:
     return Sandbox(
         processes=processes,
+        queue=queue,
         request=RequestLimits(seconds, cpu_seconds),
         child=ChildLimits(memory_mb, cache_mb, threads=1),
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +12,18 @@ import pytest
 import torch
 
 from fl_server_ai.inference.exceptions import ModelRunError
-from fl_server_ai.inference.sandbox import Sandbox, sandbox_support
+from fl_server_ai.inference.sandbox import Sandbox
 from tests.ai.inference import hostile
-from tests.ai.inference.sandboxes import children_of, linear, loaded, new_sandbox, prediction, saved
-
-needs_every_wall = pytest.mark.skipif(bool(sandbox_support()), reason="; ".join(sandbox_support()))
+from tests.ai.inference.sandboxes import (
+    children_of,
+    linear,
+    loaded,
+    needs_every_wall,
+    new_sandbox,
+    prediction,
+    saved,
+)
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +40,6 @@ def _honest_models_are_served_afterwards(impatient: Sandbox) -> Iterator[None]:
     yield
     answer = impatient.run(prediction(saved(linear())), tenant="honest")
     np.testing.assert_array_equal(answer.arrays["inference"], np.full((2, 2), 4.0))
-
-
-def wait_until(is_true: Callable[[], bool], seconds: float = 20) -> bool:
-    end = time.monotonic() + seconds
-    while not is_true() and time.monotonic() < end:
-        time.sleep(0.05)
-    return is_true()
 
 
 def test_a_model_that_loops_for_ever_is_stopped_by_its_cpu_time(impatient: Sandbox) -> None:
@@ -64,7 +62,7 @@ def test_a_task_that_a_model_leaves_running_is_ended(impatient: Sandbox) -> None
     answer = impatient.run(prediction(hostile.script(hostile.LeavesATaskBehind())), tenant="fork")
     assert answer.arrays["inference"].shape == (2, 3)
     (child,) = children_of(impatient)
-    assert wait_until(lambda: psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    wait_until("its end", lambda: psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
 
 
 def test_a_model_that_allocates_without_end_is_told_so(impatient: Sandbox) -> None:
@@ -109,19 +107,9 @@ def test_a_model_that_crashes_the_parser_takes_nothing_along(impatient: Sandbox)
         impatient.run(prediction(hostile.crashes_the_parser()), tenant="parser")
 
 
-class NamesOsSystem:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
-        return os.system, (f"touch {self.path}",)
-
-
 def test_a_pickle_that_names_os_system_is_not_loaded(impatient: Sandbox, tmp_path: Path) -> None:
-    model = linear()
-    vars(model)["extra"] = NamesOsSystem(tmp_path / "touched")
     with pytest.raises(ModelRunError, match=r"posix\.system"):
-        impatient.run(prediction(saved(model)), tenant="pickle")
+        impatient.run(prediction(hostile.names_os_system(tmp_path / "touched")), tenant="pickle")
     assert not (tmp_path / "touched").exists()
 
 

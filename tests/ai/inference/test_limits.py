@@ -11,8 +11,7 @@ import sys
 import pytest
 
 from fl_server_ai.inference.sandbox import sandbox_support, seccomp
-
-needs_every_wall = pytest.mark.skipif(bool(sandbox_support()), reason="; ".join(sandbox_support()))
+from tests.ai.inference.sandboxes import needs_every_wall
 
 _LOCKED = """
 import ctypes, mmap, os, resource, socket, subprocess, sys, threading, signal

@@ -8,66 +8,24 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from fl_server_ai.inference import about
-from fl_server_ai.inference.about import layer_statistics, mean_model_file
 from fl_server_ai.inference.configured import close_sandbox, get_sandbox
 from fl_server_ai.inference.decode import decode_input
-from fl_server_ai.inference.exceptions import InputShapeMismatch, ModelRunError, ModelStopped
+from fl_server_ai.inference.exceptions import InputShapeMismatch, ModelRunError
 from fl_server_ai.inference.predict import Prediction, predict
-from fl_server_core.models import GlobalModel, LocalModel, MeanModel, Model, SWAGModel, Training, User
+from fl_server_core.models import MeanModel, Model, SWAGModel, User
 from tests.ai.inference import hostile
-from tests.ai.inference.sandboxes import linear, loaded, saved, scripted
+from tests.ai.inference.models import new_local, new_model, train, vector
+from tests.ai.inference.sandboxes import linear, saved, scripted
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_process_is_left")]
 
 ROWS = [[0.1, 0.2, 0.3], [1.0, 2.0, 3.0]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_process_is_left() -> Iterator[None]:
-    yield
-    close_sandbox()
-
-
-@pytest.fixture
-def owner() -> User:
-    return User.objects.create_user("owner", password="x")
-
-
-def vector(*values: float) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(torch.tensor(values), buffer)
-    return buffer.getvalue()
-
-
-def new_model(
-    owner: User, weights: torch.nn.Module | bytes | None, kind: type[GlobalModel] = GlobalModel, **fields: Any
-) -> Any:
-    if weights is not None:
-        fields["weights"] = weights if isinstance(weights, bytes) else saved(weights)
-    return kind.objects.create(owner=owner, name="model", description="", **fields)
-
-
-def new_local(base: GlobalModel, weights: bytes) -> LocalModel:
-    fields: dict[str, Any] = {"owner": base.owner, "base_model": base, "sample_size": 1, "weights": weights}
-    return LocalModel.objects.create(**fields)
-
-
-def train(model: Model, method: str, **uncertainty: Any) -> Training:
-    return Training.objects.create(
-        model=model,
-        actor=model.owner,
-        target_num_updates=1,
-        uncertainty_method=method,
-        options={"uncertainty": uncertainty} if uncertainty else {},
-    )
 
 
 def ask(model: Model, rows: object = ROWS) -> dict[str, Any]:
@@ -217,6 +175,15 @@ def test_non_finite_numbers_are_null_in_json(owner: User) -> None:
     assert answer["inference"] == [[None, 2.0]]
 
 
+def test_a_large_answer_is_given_as_a_file_but_not_as_json() -> None:
+    most = Prediction(np.zeros(600_000, np.float32), {"std": np.zeros(400_000, np.float32), "variance": None})
+    assert len(most.to_json()["inference"]) == 600_000
+    too_many = Prediction(most.inference, {"std": np.zeros(400_001, np.float32), "variance": None})
+    with pytest.raises(ModelRunError, match=r"1000001 numbers; as JSON at most 1000000 .* binary or torch"):
+        too_many.to_json()
+    assert pickle.loads(too_many.to_file("binary"))["uncertainty"]["std"].shape == (400_001,)
+
+
 def test_the_files_of_an_answer_hold_its_tensors(owner: User) -> None:
     model = new_model(owner, uneven())
     train(model, "MC_DROPOUT", N=1)
@@ -260,70 +227,6 @@ def test_a_trusted_class_is_run(owner: User, settings: Any) -> None:
         assert ask(model, [[1.0]])["inference"] == [[2.0]]
     finally:
         close_sandbox()
-
-
-def test_statistics_are_those_of_torchinfo_computed_once(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = new_model(
-        owner,
-        torch.nn.Sequential(torch.nn.Linear(3, 64), torch.nn.ELU(), torch.nn.Linear(64, 2)),
-        input_shape=[None, 3],
-    )
-    stats = layer_statistics(model)
-    assert stats is not None
-    rows = stats["summary_list"]
-    assert [row["class_name"] for row in rows] == ["Sequential", "Linear", "ELU", "Linear"]
-    assert len({row.pop("layer_id") for row in rows}) == 4
-    assert rows[1] == {
-        "class_name": "Linear", "depth": 1, "depth_index": 1, "executed": True, "var_name": "0", "is_leaf_layer": True,
-        "contains_lazy_param": False, "is_recursive": False, "input_size": [1, 3], "output_size": [1, 64],
-        "kernel_size": None, "trainable_params": 256, "num_params": 256, "param_bytes": 1024, "output_bytes": 256,
-        "macs": 256,
-    }  # fmt: skip
-    assert (stats["input_size"], stats["total_params"], stats["total_mult_adds"]) == ([[1, 3]], 386, 386)
-    monkeypatch.setattr(about, "get_sandbox", None)
-    again = layer_statistics(GlobalModel.objects.get(pk=model.pk))
-    assert again is not None
-    assert again["total_params"] == 386
-
-
-def test_a_local_model_has_its_base_models_statistics(owner: User) -> None:
-    base = new_model(owner, linear(), input_shape=[None, 3])
-    local = new_local(base, saved(linear()))
-    assert layer_statistics(local) == layer_statistics(GlobalModel.objects.get(pk=base.pk))
-    assert layer_statistics(local) is not None
-
-
-def test_there_are_no_statistics_without_a_shape_of_a_mean_or_where_the_shape_is_wrong(owner: User) -> None:
-    wrong = new_model(owner, linear(), input_shape=[None, 7])
-    for model in (new_model(owner, linear()), new_model(owner, None, MeanModel, input_shape=[3]), wrong):
-        assert layer_statistics(model) is None
-    assert GlobalModel.objects.get(pk=wrong.pk).stats == {}
-
-
-def test_that_a_model_took_too_long_is_not_kept(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = new_model(owner, linear(), input_shape=[None, 3])
-
-    def stop(_row: Model) -> dict[str, Any]:
-        raise ModelStopped("too slow")
-
-    monkeypatch.setattr(about, "_computed", stop)
-    assert layer_statistics(model) is None
-    assert GlobalModel.objects.get(pk=model.pk).stats is None
-
-
-def test_the_file_of_a_mean_model_averages_its_members(owner: User) -> None:
-    mean = new_model(owner, None, MeanModel)
-    mean.models.set([new_model(owner, scripted(linear(value))) for value in (1.0, 2.0, 6.0)])
-    for _ in range(2):
-        module = loaded(mean_model_file(user=owner, model=mean))
-        assert module(torch.ones(1, 3)).tolist() == [[12.0, 12.0]]
-
-
-def test_a_mean_of_pickled_modules_has_no_file(owner: User) -> None:
-    mean = new_model(owner, None, MeanModel)
-    mean.models.set([new_model(owner, linear()), new_model(owner, scripted(linear()))])
-    with pytest.raises(ModelRunError, match="Only models in TorchScript"):
-        mean_model_file(user=owner, model=mean)
 
 
 def test_the_web_process_does_not_import_torch() -> None:

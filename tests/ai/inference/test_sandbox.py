@@ -6,9 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +14,19 @@ import psutil
 import pytest
 import torch
 
-from fl_server_ai.inference.exceptions import InputShapeMismatch, ModelRunError, SandboxBusy
+from fl_server_ai.inference.exceptions import InputShapeMismatch, ModelRunError
 from fl_server_ai.inference.sandbox import Job, ModelSource, Sandbox
 from tests.ai.inference import hostile
-from tests.ai.inference.sandboxes import children_of, linear, new_sandbox, prediction, saved, scripted, zygote_of
+from tests.ai.inference.sandboxes import (
+    children_of,
+    linear,
+    new_sandbox,
+    prediction,
+    saved,
+    scripted,
+    zygote_of,
+)
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +45,6 @@ def own(mortal: Sandbox) -> Sandbox:
 
 def descendants() -> set[int]:
     return {process.pid for process in psutil.Process().children(recursive=True)}
-
-
-def wait_until(is_true: Callable[[], bool], seconds: float = 30) -> bool:
-    end = time.monotonic() + seconds
-    while not is_true() and time.monotonic() < end:
-        time.sleep(0.02)
-    return is_true()
 
 
 class Counted:
@@ -144,41 +144,11 @@ def test_a_job_without_models_runs_in_a_process_that_never_saw_one(own: Sandbox)
     assert before <= children_of(own)
 
 
-def test_who_finds_every_process_busy_is_told_so() -> None:
-    sandbox = new_sandbox(seconds=1.5, cpu_seconds=60)
-    try:
-        sandbox.run(prediction(saved(linear())), tenant="first")
-        slow = prediction(hostile.script(hostile.LoopsForEver()))
-        with ThreadPoolExecutor(3) as threads:
-            loops = [threads.submit(sandbox.run, slow, tenant="loop") for _ in range(3)]
-        errors = [type(loop.exception()) for loop in loops]
-        assert SandboxBusy in errors
-    finally:
-        sandbox.close()
-
-
-def test_many_threads_are_served_by_few_processes() -> None:
-    sandbox = new_sandbox(processes=2)
-    try:
-        files = [saved(linear(float(value))) for value in range(4)]
-
-        def ask(number: int) -> bool:
-            value = number % 4
-            answer = sandbox.run(prediction(files[value], key=f"m{value}"), tenant=f"tenant {number % 3}")
-            return bool((answer.arrays["inference"] == 4.0 * value).all())
-
-        with ThreadPoolExecutor(8) as threads:
-            assert all(threads.map(ask, range(60)))
-        assert len(children_of(sandbox)) <= 2
-    finally:
-        sandbox.close()
-
-
 def test_a_process_that_was_killed_is_replaced(own: Sandbox) -> None:
     children = zygote_of(own).children()
     for child in children:
         child.send_signal(signal.SIGKILL)
-    assert wait_until(lambda: all(child.status() == psutil.STATUS_ZOMBIE for child in children))
+    wait_until("their end", lambda: all(child.status() == psutil.STATUS_ZOMBIE for child in children))
     own.run(prediction(saved(linear())), tenant="first")
 
 
@@ -186,7 +156,7 @@ def test_a_zygote_that_was_killed_takes_its_processes_along_and_is_replaced(own:
     zygote = zygote_of(own)
     children = zygote.children()
     zygote.kill()
-    assert wait_until(lambda: not any(child.is_running() for child in children))
+    wait_until("their end", lambda: not any(child.is_running() for child in children))
     own.run(prediction(saved(linear())), tenant="first")
 
 
@@ -222,7 +192,7 @@ def test_a_server_that_is_killed_leaves_no_process_idle_or_busy() -> None:
     assert len(children) == 3
     server.kill()
     server.wait()
-    assert wait_until(lambda: not any(child.is_running() for child in children))
+    wait_until("their end", lambda: not any(child.is_running() for child in children))
 
 
 def test_a_child_gets_nothing_of_the_servers_environment_or_descriptors(

@@ -132,6 +132,14 @@ def test_only_a_failed_training_can_be_resumed() -> None:
         resume_training(training_id=world.training.pk, user=world.actor)
 
 
+def test_a_training_that_was_stopped_cannot_be_resumed() -> None:
+    world = World().start()
+    stop_training(training_id=world.training.pk, user=world.actor)
+    assert world.state == ("E", "idle")
+    with pytest.raises(InvalidRequest, match="was stopped: only a failed one"):
+        resume_training(training_id=world.training.pk, user=world.actor)
+
+
 def test_stopping_after_a_closed_round_completes_the_training() -> None:
     world = World(1, options={"skip_model_tests": True}).start()
     world.update(0, 1.0)

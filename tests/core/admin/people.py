@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -154,3 +155,17 @@ def kinds_left(*kinds: type[Model]) -> list[type[Model]]:
 
 def first_digits(key: UUID, number: int = 8) -> str:
     return key.hex[:number]
+
+
+def sent_to(user: User) -> list[str]:
+    return list(Delivery.objects.filter(receiver=user).values_list("notification_type", flat=True))
+
+
+def edit(client: Client, training: Training, **changes: Any) -> Any:
+    """Send the form of a training's page as it stands, but for these changes."""
+    fields = {
+        "target_num_updates": training.target_num_updates,
+        "options": json.dumps(training.options),
+        "metric_names": json.dumps(training.metric_names),
+    }
+    return client.post(page_url(training), {**fields, **changes})

@@ -10,7 +10,7 @@ from torch import nn
 
 from fl_server_core.archive import ArchiveError, ArchiveWriter, copy_tensors, open_archive
 from tests.core.archive.files import bits, load_module, packed, records_of, saved, scripted
-from tests.core.archive.test_models import anonymous_memory
+from tests.memory import anonymous_memory
 
 
 def test_a_template_that_is_not_written_to_is_copied_as_it_is(tmp_path: Path) -> None:

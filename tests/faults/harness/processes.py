@@ -7,28 +7,16 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-START_SECONDS = 90.0
-POLL_SECONDS = 0.05
+from tests.waiting import wait_until
 
 
 def free_port() -> int:
     """A port of loopback that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
-
-
-def wait_until(
-    what: str, condition: Callable[[], bool], seconds: float = START_SECONDS, *, pause: float = POLL_SECONDS
-) -> None:
-    """Return as soon as the condition holds; AssertionError if it does not come to hold in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"After {seconds:g} s still waiting for: {what}"
-        time.sleep(pause)
 
 
 def accepts_connections(port: int) -> bool:

@@ -14,9 +14,9 @@ import requests
 from tests.faults.harness import arithmetic
 from tests.faults.harness.mode import ROUNDS
 from tests.faults.harness.participant import Attendance, Behaviour, Participant
-from tests.faults.harness.processes import wait_until
 from tests.faults.harness.proxy import Fault
 from tests.faults.harness.site import Site
+from tests.waiting import wait_until
 
 ASK_SECONDS = 30.0
 FINISH_SECONDS = 150.0
