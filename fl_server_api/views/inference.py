@@ -40,8 +40,8 @@ class InferenceView(ApiView):
         The model's preprocessing, if any, is applied to the input. The uncertainty method is that of its training:
         with `NONE` the inference is the arg-max over dimension 1, with the others the mean over the samples, beside
         variance, std and, where all outputs lie in 0..1, predictive_entropy, expected_entropy and mutual_info.
-        `return_format` `json` answers with lists (of a million numbers at most), `binary` with a pickled dict of tensors, and `torch` with the same
-        dict as a file for `torch.load(weights_only=True)`.
+        `return_format` `json` answers with lists, of a million numbers at most; `binary` with a pickled dict of
+        tensors, and `torch` with the same dict as a file for `torch.load(weights_only=True)`.
         """
         values, user = checked(InferenceRequest, request.data), caller(request)
         model, wanted = get_readable_model(values["model_id"], user), values["return_format"]
