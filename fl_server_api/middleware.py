@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 
+logger = logging.getLogger(__name__)
+RETRY_SECONDS = 5
+NO_DATABASE = "The server's database does not answer at the moment; try again soon."
+NO_FILES = "The server's file storage fails at the moment; try again soon."
 NOT_FOUND = "not-found"
 """The URL name of the page that answers for paths which are none."""
 
@@ -37,3 +43,30 @@ def is_page(path: str) -> bool:
 
 def _redirect(location: str) -> HttpResponse:
     return HttpResponsePermanentRedirect(location)
+
+
+class UnavailableMiddleware:
+    """Answer 503 where the database or the file storage fails: a participant that hears it tries again."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """The answer to an error of the surroundings; None lets one that is the server's own become a 500."""
+        if isinstance(error, (OperationalError, InterfaceError)):
+            sentence = NO_DATABASE
+        elif isinstance(error, OSError):
+            sentence = NO_FILES
+        else:
+            return None
+        logger.error("%s %s: %s", request.method, request.path, sentence, exc_info=error)
+        answer: HttpResponse
+        if request.path_info.startswith("/api/"):
+            answer = JsonResponse({"detail": sentence}, status=503)
+        else:
+            answer = HttpResponse(sentence, status=503, content_type="text/plain; charset=utf-8")
+        answer.headers["Retry-After"] = str(RETRY_SECONDS)
+        return answer

@@ -66,6 +66,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "fl_server_api.middleware.UnavailableMiddleware",
 ]
 APPEND_SLASH = False
 ROOT_URLCONF = "fl_server.urls"
@@ -141,7 +142,7 @@ STORAGES: dict[str, dict[str, Any]] = {
 }
 if FL_S3_BUCKET:
     STORAGES["default"] = {
-        "BACKEND": "storages.backends.s3.S3Storage",
+        "BACKEND": "fl_server.bucket.BucketStorage",
         "OPTIONS": {
             "bucket_name": FL_S3_BUCKET,
             "endpoint_url": env.text("FL_S3_ENDPOINT_URL") or None,

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Self
 
 from django.conf import settings
+from django.db.models import F
 from django.utils import timezone
 
 from fl_server_core.models.answer import Answer
@@ -66,6 +67,10 @@ class Claim:
         if held != 1:
             raise ClaimLost
         self._renewed = time.monotonic()
+
+    def forgive(self) -> None:
+        """This attempt does not count towards the last one: what it failed at passes."""
+        Training.objects.filter(pk=self.training_id, claim=self.id).update(claim_attempts=F("claim_attempts") - 1)
 
     def is_held_by(self, training: Training | None) -> bool:
         """Is this still the claim on the training, as its locked row has it?"""

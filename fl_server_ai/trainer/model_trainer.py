@@ -80,6 +80,11 @@ class ModelTrainer:
                 self._write(claim, closing, files)
         except ClaimLost:
             logger.info("Training %s, round %s: somebody else has it.", claim.training_id, claim.round)
+        except FileNotFoundError:  # it will not come back
+            raise
+        except OSError:  # a full disk, a storage that is away: when the lease has run out, somebody tries again
+            claim.forgive()
+            raise
 
     def _write(self, claim: Claim, closing: Closing, files: NewFiles) -> None:
         with transaction.atomic():

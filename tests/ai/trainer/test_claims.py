@@ -1,4 +1,5 @@
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.files.base import ContentFile
@@ -97,6 +98,23 @@ def test_a_round_that_no_worker_can_close_puts_the_training_into_error() -> None
     world.advance()
     assert world.state == ("E", "update")
     assert "attempts" in TrainingEvent.objects.get(kind=EventKind.FAILED).message
+
+
+def test_a_full_disk_uses_up_no_attempt(settings: Settings, tmp_path: Path) -> None:
+    world = World(options={"skip_model_tests": True}).start()
+    full_round(world)
+    folder = settings.FILE_UPLOAD_TEMP_DIR
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "file"
+    settings.FILE_UPLOAD_TEMP_DIR.touch()
+    for _attempt in range(MAX_ATTEMPTS + 1):
+        let_the_lease_run_out(world)
+        with pytest.raises(NotADirectoryError):
+            world.advance()
+    settings.FILE_UPLOAD_TEMP_DIR = folder
+    let_the_lease_run_out(world)
+    world.advance()
+    assert world.round == 1
+    assert world.weight == pytest.approx(2.0)
 
 
 def test_a_training_stopped_while_a_worker_computes_stays_stopped() -> None:
