@@ -11,7 +11,8 @@ from rest_framework.exceptions import ParseError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from fl_server_ai.inference.exceptions import SandboxBusy
+from fl_server_ai.inference.exceptions import SandboxBusy, SandboxFailed
+from fl_server_api.middleware import RETRY_SECONDS
 from fl_server_api.parsers import RequestTooLarge
 from fl_server_core.exceptions import (
     DomainError,
@@ -31,6 +32,7 @@ STATUSES: dict[type[Exception], int] = {
     InvalidRequest: status.HTTP_400_BAD_REQUEST,
     InvalidValue: status.HTTP_400_BAD_REQUEST,
     SandboxBusy: status.HTTP_503_SERVICE_UNAVAILABLE,
+    SandboxFailed: status.HTTP_503_SERVICE_UNAVAILABLE,
     DomainError: status.HTTP_400_BAD_REQUEST,
 }
 
@@ -41,7 +43,8 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
         return exception_handler(_refusal_of_body(error), context)
     code = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
     body: Any = error.messages if isinstance(error, InvalidValue) else {"detail": error.message}
-    return Response(body, status=code)
+    is_passing = code == status.HTTP_503_SERVICE_UNAVAILABLE
+    return Response(body, status=code, headers={"Retry-After": str(RETRY_SECONDS)} if is_passing else None)
 
 
 def _refusal_of_body(error: Exception) -> Exception:

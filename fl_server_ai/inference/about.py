@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fl_server_ai.inference.configured import get_sandbox
-from fl_server_ai.inference.exceptions import ModelRunError, ModelStopped, SandboxBusy
+from fl_server_ai.inference.exceptions import ModelNotTrusted, ModelRunError, ModelStopped, SandboxBusy, SandboxFailed
 from fl_server_ai.inference.sandbox import Job
 from fl_server_ai.inference.sandbox.statistics import LAYER_ID, ROW, TOTALS
 from fl_server_ai.inference.sources import model_sources, tenant_of, with_newest_files
@@ -25,7 +25,8 @@ def layer_statistics(model: Model) -> dict[str, Any] | None:
     """The statistics of a model's layers, computed once and kept with the global model; of a local model its base's.
 
     None for a mean, without an input_shape, and where the model cannot be run on an input of that shape. That too is
-    kept (as an empty object), but not that the sandbox had no room or that the model took too long.
+    kept (as an empty object), but not what may be otherwise the next time: the sandbox had no room, the model took too
+    long, or the operator does not trust it.
     """
     base = global_of(model)
     if base.stats is not None:
@@ -34,7 +35,7 @@ def layer_statistics(model: Model) -> dict[str, Any] | None:
         return None
     try:
         stats = with_newest_files(base, _computed)
-    except (ModelStopped, SandboxBusy) as error:
+    except (ModelNotTrusted, ModelStopped, SandboxBusy, SandboxFailed) as error:
         logger.warning("No statistics of %s: %s", base.pk, error)
         return None
     except ModelRunError:

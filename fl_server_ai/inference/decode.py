@@ -76,9 +76,9 @@ def _decode_binary(content: bytes) -> ModelInput:
 
 
 def _from_base64(content: bytes) -> bytes | None:
-    """Strictly: no line breaks, no other alphabet, padded. None where it is no base64."""
+    """Strictly: no other alphabet, padded; it may be broken into lines. None where it is no base64."""
     try:
-        return base64.b64decode(content, validate=True) or None
+        return base64.b64decode(content.translate(None, b"\r\n"), validate=True) or None
     except binascii.Error:
         return None
 

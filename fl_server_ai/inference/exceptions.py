@@ -9,6 +9,10 @@ class ModelRunError(InvalidRequest):
     """The model could not be run, or not on this input; the text is the model's own message where it has one."""
 
 
+class ModelNotTrusted(ModelRunError):
+    """The model names what this server does not import: with other settings it might run."""
+
+
 class ModelStopped(ModelRunError):
     """The model took too long or too much, or crashed: what it would have answered is not known."""
 
@@ -31,5 +35,8 @@ class SandboxBusy(DomainError):
         super().__init__(f"{reason} Please try again later.")
 
 
-class SandboxFailed(RuntimeError):
+class SandboxFailed(DomainError):
     """No sandboxed process could be started: a fault of the server's set-up, told in its log."""
+
+    def __init__(self) -> None:
+        super().__init__("Models cannot be run on this server at the moment: its sandbox does not start. See its log.")

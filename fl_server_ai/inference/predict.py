@@ -13,7 +13,7 @@ from fl_server_ai.inference.decode import ModelInput
 from fl_server_ai.inference.exceptions import ModelRunError
 from fl_server_ai.inference.sandbox import Answer, Job
 from fl_server_ai.inference.sandbox.channel import Array
-from fl_server_ai.inference.sources import model_sources, moments, preprocessing_source, tenant_of, with_newest_files
+from fl_server_ai.inference.sources import model_sources, moments, preprocessing_sources, tenant_of, with_newest_files
 from fl_server_ai.uncertainty import UncertaintyOptions
 from fl_server_core.models.model import MeanModel, Model
 from fl_server_core.models.training import UncertaintyMethod
@@ -89,7 +89,7 @@ def _ask(user: User, model: Model, model_input: ModelInput) -> Prediction:
         method = UncertaintyMethod.ENSEMBLE
     job = Job(
         "predict",
-        models=[*model_sources(model), *preprocessing_source(base)],
+        models=[*model_sources(model), *preprocessing_sources(base)],
         arrays={**model_input.arrays, **(moments(model) if method == UncertaintyMethod.SWAG else {})},
         options={"method": method.value, "input_shape": base.input_shape, **asdict(options)},
     )

@@ -9,7 +9,7 @@ import numpy as np
 from django.conf import settings
 
 from fl_server_ai.inference.exceptions import ModelRunError
-from fl_server_ai.inference.sandbox import ModelSource
+from fl_server_ai.inference.sandbox import PREPROCESSING, ModelSource
 from fl_server_ai.inference.sandbox.channel import Array
 from fl_server_ai.inference.sandbox.policy import check_runnable
 from fl_server_core.archive import ArchiveError, ArchiveKind, copy_tensors, open_archive
@@ -33,19 +33,23 @@ def model_sources(model: Model) -> list[ModelSource]:
         ModelRunError: the model, or a member, has no file.
     """
     if isinstance(model, MeanModel):
-        members = list(model.models.order_by("created_at", "id"))
-        if not members:
-            raise ModelRunError("The mean model has no members.")
-        return [_source(str(number), member.weights_file) for number, member in enumerate(members)]
+        return [_source(str(number), member.weights_file) for number, member in enumerate(_members(model))]
     if isinstance(model, LocalModel):
         base, weights = model.base_model.weights_file, model.weights_file
         return [ModelSource("0", f"{base.name}+{weights.name}", lambda: _module_with_weights(base, weights))]
     return [_source("0", model.weights_file)]
 
 
-def preprocessing_source(model: GlobalModel) -> list[ModelSource]:
-    """The preprocessing of a global model, if it has one."""
-    return [_source("preprocessing", model.preprocessing_file)] if model.has_preprocessing else []
+def preprocessing_sources(model: GlobalModel) -> list[ModelSource]:
+    """The preprocessing of a global model, if it has one. A mean model without one has those of its members."""
+    if model.has_preprocessing:
+        return [_source(PREPROCESSING, model.preprocessing_file)]
+    members = _members(model) if isinstance(model, MeanModel) else []
+    return [
+        _source(f"{PREPROCESSING}{number}", member.preprocessing_file)
+        for number, member in enumerate(members)
+        if member.has_preprocessing
+    ]
 
 
 def moments(model: Model) -> dict[str, Array]:
@@ -72,6 +76,14 @@ def with_newest_files(model: Model, action: Callable[[Model], _Result]) -> _Resu
         return action(model)
     except FileNotFoundError:
         return action(get_model(model.pk))
+
+
+def _members(model: MeanModel) -> list[GlobalModel]:
+    """In the order of their numbers. Raises ModelRunError where there is none."""
+    members = list(model.models.order_by("created_at", "id"))
+    if not members:
+        raise ModelRunError("The mean model has no members.")
+    return members
 
 
 def _source(name: str, file: FieldFile) -> ModelSource:

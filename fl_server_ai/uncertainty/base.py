@@ -39,13 +39,14 @@ class Subject:
     """What is asked: one module, or the members of an ensemble; for SWAG the moments of its parameters.
 
     Modules are on the CPU and in evaluation mode. first_moment, second_moment: E[w] and E[w²], shape (parameters,), in
-    the order of named_parameters().
+    the order of named_parameters(). member_inputs: what each member is asked, where that is not the same for all.
     """
 
     members: Sequence[torch.nn.Module]
     first_moment: torch.Tensor | None = None
     second_moment: torch.Tensor | None = None
     seed: int | None = None
+    member_inputs: Sequence[torch.Tensor] = ()
 
     @property
     def model(self) -> torch.nn.Module:
@@ -119,10 +120,10 @@ def summary(samples: torch.Tensor) -> Prediction:
 
 
 def output_of(model: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-    """The model's output. Raises ValueError where it is no tensor."""
+    """The model's output, whatever it does to its input meanwhile. Raises ValueError where it is no tensor."""
     import torch
 
-    output = model(inputs)
+    output = model(inputs.clone())
     if not isinstance(output, torch.Tensor):
         raise ValueError(f"The model's output is a {type(output).__name__}, not a tensor.")
     return output.detach()

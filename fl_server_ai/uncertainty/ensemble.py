@@ -34,7 +34,8 @@ class Ensemble(UncertaintyBase):
     def samples(cls, inputs: torch.Tensor, subject: Subject, _options: UncertaintyOptions, /) -> torch.Tensor:
         import torch
 
-        outputs = [output_of(member, inputs) for member in subject.members]
+        given = subject.member_inputs or [inputs] * len(subject.members)
+        outputs = [output_of(member, own) for member, own in zip(subject.members, given, strict=True)]
         if len({output.shape for output in outputs}) != 1:
             raise ValueError("The members of the ensemble answer in different shapes.")
         return torch.stack(outputs)

@@ -35,8 +35,11 @@ def expected_entropy(samples: Array) -> Array:
 
 
 def mutual_info(samples: Array) -> Array:
-    """Predictive minus expected entropy in nats, shape (rows, …): the part that lies in the model (BALD, Houlsby)."""
-    return predictive_entropy(samples) - expected_entropy(samples)
+    """Predictive minus expected entropy in nats, shape (rows, …): the part that lies in the model (BALD, Houlsby).
+
+    Never negative but for rounding, which is taken away.
+    """
+    return np.maximum(predictive_entropy(samples) - expected_entropy(samples), 0)
 
 
 def is_probability_like(samples: Array) -> bool:
@@ -55,4 +58,4 @@ def _normalised(samples: Array) -> Array:
 def _entropy(probabilities: Array, axis: int) -> Array:
     positive = probabilities > 0
     logarithm = np.log(probabilities, out=np.zeros(probabilities.shape), where=positive)
-    return np.asarray(-np.sum(probabilities * logarithm, axis=axis))
+    return np.asarray(0.0 - np.sum(probabilities * logarithm, axis=axis))  # not -sum: of zero that is -0.0

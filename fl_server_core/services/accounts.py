@@ -4,6 +4,7 @@ from django.db import transaction
 from django.db.models import Q
 from rest_framework.authtoken.models import Token
 
+from fl_server_core.models.model import LocalModel
 from fl_server_core.models.training import Training
 from fl_server_core.models.training_event import EventKind
 from fl_server_core.models.user import User
@@ -30,6 +31,11 @@ def delete_user(*, user: User) -> None:
                     kind=EventKind.PARTICIPANT_REMOVED,
                     message=f"The account {user.username} was deleted.",
                 )
+        # What the user trained and others were given to train on, is theirs now: they were told its id.
+        for passed in LocalModel.objects.filter(owner=user).select_related("passed_to"):
+            if passed.passed_to is not None:
+                passed.owner = passed.passed_to
+                passed.save(update_fields=["owner"])
         user.delete()
 
 

@@ -9,11 +9,14 @@ from django.db import transaction
 
 from fl_server_core.archive import ArchiveError, open_archive
 from fl_server_core.exceptions import InvalidFile, InvalidRequest, InvalidValue, NotAllowed
-from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
+from fl_server_core.models.answer import Answer
+from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, SWAGModel
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
+from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import get_model, parse_uuid
 from fl_server_core.services.files import NewFiles, uploaded_source
+from fl_server_core.services.rounds import lock_training
 from fl_server_core.services.trainings import discard_training
 
 KINDS: dict[str, type[GlobalModel]] = {"GLOBAL": GlobalModel, "SWAG": SWAGModel}
@@ -88,7 +91,8 @@ def delete_model(*, model_id: UUID | str, user: User) -> None:
     """Remove a model with its training, updates and metrics; participants of a running training are told.
 
     Raises:
-        EntityNotFound, NotAllowed: see api.md; owner, actor of the training and staff may.
+        EntityNotFound, NotAllowed: there is none, or the user is not its owner, its training's actor or staff.
+        InvalidRequest: an update that is being aggregated, or was passed on to a participant.
     """
     model = get_model(model_id)
     base_id = model.base_model_id if isinstance(model, LocalModel) else model.pk
@@ -97,20 +101,25 @@ def delete_model(*, model_id: UUID | str, user: User) -> None:
     if not (model.owner_id == user.pk or is_actor or user.is_staff):
         raise NotAllowed("You are neither the owner of the model nor the actor of the corresponding training.")
     with transaction.atomic():
-        if training is not None and model.pk == training.model_id:
+        if training is not None and isinstance(model, LocalModel):
+            _withdraw(training.pk, model)
+        elif training is not None:
             discard_training(training.pk)
-        _delete(model)
+        model.delete()
 
 
-def _delete(model: Model) -> None:
-    if isinstance(model, LocalModel):
-        # An update that is gone is no answer any more: its participant is awaited again.
-        model_answer = getattr(model, "answer", None)
-        if model_answer is not None:
-            if model_answer.counted:
-                raise InvalidRequest(f"Model {model.pk} is being aggregated. Delete it after the round.")
-            model_answer.delete()
-    model.delete()
+def _withdraw(training_id: UUID, model: LocalModel) -> None:
+    """An update that is gone is no answer to the open round any more: its participant is awaited again."""
+    training = lock_training(training_id)
+    model.refresh_from_db()
+    answer = Answer.objects.filter(local_model=model).first()
+    if training is None:
+        return
+    is_open = answer is not None and (answer.phase, answer.round) == (training.phase, rounds.current_round(training))
+    if model.passed_to_id is not None or (answer is not None and is_open and answer.counted):
+        raise InvalidRequest(f"Model {model.pk} is being aggregated or trained on. Delete it after the round.")
+    if answer is not None and is_open:
+        answer.delete()
 
 
 def set_preprocessing(*, model_id: UUID | str, user: User, file: UploadedFile[bytes]) -> None:

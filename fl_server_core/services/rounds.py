@@ -9,6 +9,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
+from fl_server_core.models.model import LocalModel
 from fl_server_core.models.phase import Phase
 from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.models.training_event import EventKind
@@ -61,6 +62,7 @@ def finish_training(
     _stop_clock(training)
     training.phase = Phase.IDLE
     training.save()
+    end_chains(training)
     supersede(training_id=training.id)
     notify(
         training=training,
@@ -69,6 +71,11 @@ def finish_training(
         body={"global_model_uuid": str(training.model_id)},
     )
     record(training=training, kind=kind, round=round, user_id=user_id)
+
+
+def end_chains(training: Training) -> None:
+    """Nobody works on a passed-on model any more, in this training or a later one of the same model."""
+    LocalModel.objects.filter(base_model_id=training.model_id).update(passed_to=None)
 
 
 def release_all_claims() -> None:

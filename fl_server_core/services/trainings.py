@@ -21,7 +21,7 @@ from fl_server_core.selectors.trainings import get_steerable_training
 from fl_server_core.services.deliveries import notify, notify_round, supersede
 from fl_server_core.services.files import open_weights
 from fl_server_core.services.history import record
-from fl_server_core.services.rounds import fail_training, finish_training, lock_training, open_phase
+from fl_server_core.services.rounds import end_chains, fail_training, finish_training, lock_training, open_phase
 
 MODEL_KINDS: dict[str, tuple[type[GlobalModel], str]] = {
     UncertaintyMethod.SWAG: (SWAGModel, "a model of type SWAG"),
@@ -125,6 +125,7 @@ def discard_training(training_id: UUID | None) -> None:
             receiver_ids=rounds.participant_ids(training),
             kind=NotificationType.CLIENT_REMOVED,
         )
+    end_chains(training)
     # By hand, since the collector would hold the outdated rows: a delivery outlives its training.
     Delivery.objects.filter(training=training).update(training=None)
     training.delete()

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-import numpy as np
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
@@ -261,7 +260,7 @@ def _check_vector(archive: Archive, expected: int, lowest: float | None) -> None
     vector = archive.array(next(iter(archive.tensors)))
     if vector.shape != (expected,):
         raise ArchiveError(f"it has shape {vector.shape}; the model's parameters make a vector of {expected}")
-    if not np.issubdtype(vector.dtype, np.floating):
+    if not str(vector.dtype).startswith(("float", "bfloat")):
         raise ArchiveError(f"it has dtype {vector.dtype}; floating-point numbers are wanted")
     check_finite(archive)
     if lowest is not None and vector.size and float(vector.min()) < lowest:

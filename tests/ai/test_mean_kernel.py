@@ -203,6 +203,21 @@ class TestVectors:
         expected = np.array([float(value) for value in exact(vectors, [5, 1, 2])])
         np.testing.assert_array_equal(result, expected.astype(np.float32))
 
+    @pytest.mark.parametrize(
+        ("dtypes", "expected"),
+        [
+            ((np.float16, np.float32), np.float32),
+            ((np.float16, np.float16), np.float32),
+            ((ml_dtypes.bfloat16, ml_dtypes.bfloat16), np.float32),
+            ((np.float32, np.float64), np.float64),
+        ],
+    )
+    def test_the_mean_has_room_for_all_of_them(self, dtypes: tuple[Any, Any], expected: Any) -> None:
+        result = weighted_mean_vectors([np.full(2, 100, dtypes[0]), np.full(2, 60000, dtypes[1])], [1, 3])
+        assert result.dtype == expected
+        # The nearest bfloat16 to 60000 is 59904.
+        assert result.tolist() == pytest.approx([25 + 0.75 * float(np.array(60000, dtypes[1]))] * 2)
+
     def test_one_vector_at_a_time_is_asked_for(self) -> None:
         alive = []
 

@@ -6,7 +6,9 @@ import pickle
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
+from fl_server_ai.inference.configured import close_sandbox
 from fl_server_ai.inference.exceptions import SandboxBusy
 from fl_server_core.models import GlobalModel, Training
 from tests.api.conftest import People
@@ -115,3 +117,17 @@ def test_a_busy_server_says_to_try_again(people: People, model: GlobalModel, mon
     monkeypatch.setattr("fl_server_api.views.inference.predict", refuse)
     answer = ask(people.actor.client, model)
     assert (answer.status_code, list(answer.json())) == (503, ["detail"])
+
+
+def test_a_sandbox_that_does_not_start_is_told_in_one_sentence(
+    people: People, model: GlobalModel, settings: Settings
+) -> None:
+    close_sandbox()
+    settings.FL_TRUSTED_GLOBALS = ["json.nowhere.Model"]
+    try:
+        answer = ask(people.actor.client, model, model_input=[[1.0, 2.0, 3.0]])
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert "sandbox does not start" in answer.json()["detail"]
+        assert people.actor.client.get(f"/api/models/{model.pk}/metadata/").json()["stats"] is None
+    finally:
+        close_sandbox()

@@ -60,6 +60,14 @@ def test_a_data_folder_that_cannot_be_written_is_refused(settings: Settings) -> 
     assert ids() == ["fl_server.E002"]
 
 
+@pytest.mark.parametrize("names", [["nowhere.Model"], ["nowhere:Model.Inner"], ["nowhere.*"], ["Model"]])
+def test_trust_in_what_is_not_installed_is_refused(settings: Settings, names: list[str]) -> None:
+    settings.FL_TRUSTED_GLOBALS = ["numpy.ndarray", "getattr(numpy, 'ndarray')"]
+    assert ids() == []
+    settings.FL_TRUSTED_GLOBALS = names
+    assert ids() == ["fl_server.E005"]
+
+
 def test_each_malformed_variable_is_an_error(settings: Settings) -> None:
     settings.FL_ENVIRONMENT_PROBLEMS = ["A is wrong.", "B is wrong."]
     assert ids() == ["fl_server.E003", "fl_server.E003"]

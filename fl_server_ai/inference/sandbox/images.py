@@ -33,7 +33,7 @@ def image_tensor(content: bytes) -> torch.Tensor:
             pixels, mode = _pixels(content)
     except UnidentifiedImageError as error:  # its own words name an object in memory
         raise ValueError("The image cannot be read: it is in no format that Pillow knows.") from error
-    except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, EOFError, ImportError, Image.DecompressionBombError) as error:
         raise ValueError(f"The image cannot be read: {error}") from error
     scaled = pixels.astype(np.float32) / _FULL_SCALE[mode]
     return torch.from_numpy(np.ascontiguousarray(scaled.reshape(*scaled.shape[:2], -1).transpose(2, 0, 1)))

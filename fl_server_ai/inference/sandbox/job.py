@@ -9,6 +9,8 @@ from typing import Any
 from fl_server_ai.inference.sandbox.channel import Array, Blob
 
 MAX_ANSWER = 256 << 20
+PREPROCESSING = "preprocessing"
+"""The name of what makes the models' input of what is given."""
 
 
 @dataclass(frozen=True)

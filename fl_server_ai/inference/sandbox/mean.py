@@ -24,7 +24,7 @@ def mean_module_file(members: Sequence[torch.nn.Module]) -> bytes:
     for number, member in enumerate(members):
         setattr(members_only, f"member{number}", member)
     mean = torch.jit.script(members_only)
-    outputs = ", ".join(f"self.member{number}(input)" for number in range(len(members)))
+    outputs = ", ".join(f"self.member{number}(input.clone())" for number in range(len(members)))
     # From text, since the sandbox cannot open the file of a class to read its source. Members of the same types as
     # before, and the mean has its forward already: types are shared.
     if "forward" not in mean._c._method_names():

@@ -13,6 +13,8 @@ from fl_server_ai.inference.sandbox.process import Child, ChildLost, RequestLimi
 from fl_server_ai.inference.sandbox.zygote import ChildLimits
 
 _TENANTS_REMEMBERED = 1000
+ROOM_SECONDS = 0.5
+"""Within this, many short jobs of one tenant find room; of long ones, the rest is refused."""
 
 
 class Sandbox:
@@ -125,7 +127,7 @@ class _Children:
         """Room for one process: an idle one of this tenant, or else perhaps one that must be ended first."""
         ticket, patience = _Ticket(tenant), 2 * self._request.seconds
         with self._changed:
-            if sum(other.tenant == tenant for other in self._waiting) >= self._queue:
+            if not self._changed.wait_for(lambda: self._has_room(tenant), ROOM_SECONDS):
                 raise SandboxBusy(f"{self._queue} of your requests wait for their turn already.")
             self._waiting.append(ticket)
             try:
@@ -136,6 +138,9 @@ class _Children:
             finally:
                 self._waiting.remove(ticket)
                 self._changed.notify_all()
+
+    def _has_room(self, tenant: str) -> bool:
+        return sum(other.tenant == tenant for other in self._waiting) < self._queue
 
     def _is_next(self, ticket: _Ticket) -> bool:
         if not self._idle and self._count >= self._size:

@@ -59,7 +59,7 @@ class Zygote:
                 except OSError as error:
                     self._stop()
                     cause = error
-            raise SandboxFailed("The sandbox's zygote does not start; its own words stand above.") from cause
+            raise SandboxFailed from cause
 
     def end(self, pid: int) -> int:
         """Kill a process and return its wait status: its own, if it was dead already."""

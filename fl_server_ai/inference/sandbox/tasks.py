@@ -12,6 +12,7 @@ import numpy as np
 from fl_server_ai.inference.exceptions import InputShapeMismatch, InvalidInput
 from fl_server_ai.inference.sandbox import images, mean, statistics
 from fl_server_ai.inference.sandbox.channel import Array
+from fl_server_ai.inference.sandbox.job import PREPROCESSING
 from fl_server_ai.uncertainty.base import Subject, UncertaintyOptions
 from fl_server_ai.uncertainty.methods import UNCERTAINTY_CLASSES
 
@@ -30,13 +31,22 @@ INFERENCE, UNCERTAINTY = "inference", "uncertainty."
 def predict(models: Models, arrays: Arrays, options: Options) -> Result:
     """Ask a model, or the members of an ensemble.
 
-    models: `preprocessing` if there is one, and the members in order. arrays: `input`, or `image` as bytes;
-    `first_moment` and `second_moment`. options: method, N, softmax, scale, input_shape, seed.
+    models: the members, named 0, 1, … in order; `preprocessing` if all have the same one, else `preprocessing0`, … of
+    those that have one. arrays: `input`, or `image` as bytes; `first_moment` and `second_moment`. options: method, N,
+    softmax, scale, input_shape, seed.
     Answers with the arrays `inference` and `uncertainty.<measure>`; `measures` names them, also those that are None.
     """
-    inputs = _input(models.get("preprocessing"), arrays, options["input_shape"])
+    given, shape = _input(arrays), options["input_shape"]
+    members = {name: model for name, model in models.items() if not name.startswith(PREPROCESSING)}
+    inputs = _preprocessed(models.get(PREPROCESSING), given)
+    member_inputs = []
+    if len(models) > len(members) and PREPROCESSING not in models:
+        member_inputs = [_preprocessed(models.get(PREPROCESSING + name), given) for name in members]
+    for asked in member_inputs or [inputs]:
+        check_shape(tuple(asked.shape), shape)
     subject = Subject(
-        members=[model for name, model in models.items() if name != "preprocessing"],
+        members=list(members.values()),
+        member_inputs=member_inputs,
         first_moment=_moment(arrays, "first_moment"),
         second_moment=_moment(arrays, "second_moment"),
         seed=options.get("seed"),
@@ -86,22 +96,26 @@ TASKS: dict[str, Callable[[Any, Arrays, Options], Result]] = {
 }
 
 
-def _input(preprocessing: torch.nn.Module | None, arrays: Arrays, input_shape: list[int | None] | None) -> torch.Tensor:
+def _input(arrays: Arrays) -> torch.Tensor:
     import torch
 
-    if "image" in arrays:
-        try:
-            inputs = images.image_tensor(arrays["image"].tobytes())
-        except ValueError as error:
-            raise InvalidInput(str(error)) from error
-    else:
-        inputs = torch.from_numpy(arrays["input"])
-    if preprocessing is not None:
-        with torch.no_grad():
-            inputs = preprocessing(inputs)
-        if not isinstance(inputs, torch.Tensor):
-            raise ValueError(f"The preprocessing makes a {type(inputs).__name__} of the input, not a tensor.")
-    check_shape(tuple(inputs.shape), input_shape)
+    if "image" not in arrays:
+        return torch.from_numpy(arrays["input"])
+    try:
+        return images.image_tensor(arrays["image"].tobytes())
+    except ValueError as error:
+        raise InvalidInput(str(error)) from error
+
+
+def _preprocessed(preprocessing: torch.nn.Module | None, given: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    if preprocessing is None:
+        return given
+    with torch.no_grad():
+        inputs = preprocessing(given.clone())
+    if not isinstance(inputs, torch.Tensor):
+        raise ValueError(f"The preprocessing makes a {type(inputs).__name__} of the input, not a tensor.")
     return inputs
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from fl_server_ai.inference.sandbox.loading import load_module
-from fl_server_ai.inference.sandbox.policy import has_torchvision
+from fl_server_ai.inference.sandbox.policy import has_torchvision, trusted_modules
 from fl_server_ai.inference.sandbox.tasks import TASKS, Arrays
 from fl_server_ai.uncertainty.methods import UNCERTAINTY_CLASSES
 
@@ -25,17 +25,14 @@ if TYPE_CHECKING:
 
 
 def import_trusted(names: Collection[str]) -> None:
-    """The modules of trusted names, `module.Class` or `module:Class.Inner`, and all of trusted packages, `package.*`.
+    """The modules of trusted names, and all of trusted packages.
 
     Raises:
         ImportError: the operator trusts what is not there.
     """
-    for name in names:
-        if "(" in name:  # a use of getattr, on something that is imported anyway
-            continue
-        owner, _, last = name.rpartition(":" if ":" in name else ".")
+    for owner in trusted_modules(names):
         module = importlib.import_module(owner)
-        if last == "*" and hasattr(module, "__path__"):
+        if f"{owner}.*" in names and hasattr(module, "__path__"):
             for found in pkgutil.walk_packages(module.__path__, f"{owner}."):
                 importlib.import_module(found.name)
 
@@ -45,6 +42,7 @@ def run_every_task() -> None:
     import torch
 
     Image.init()
+    importlib.import_module("PIL.ImageCms")  # conversions from LAB import it when they are asked for
     _remember_source(torch.nn.Module)
     if has_torchvision():
         importlib.import_module("torchvision.transforms.v2")

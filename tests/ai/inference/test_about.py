@@ -9,8 +9,9 @@ import torch
 
 from fl_server_ai.inference import about
 from fl_server_ai.inference.about import layer_statistics, mean_model_file
-from fl_server_ai.inference.exceptions import ModelRunError, ModelStopped
+from fl_server_ai.inference.exceptions import ModelNotTrusted, ModelRunError, ModelStopped, SandboxBusy, SandboxFailed
 from fl_server_core.models import GlobalModel, MeanModel, Model, User
+from tests.ai.inference import hostile
 from tests.ai.inference.models import new_local, new_model
 from tests.ai.inference.sandboxes import linear, loaded, saved, scripted
 
@@ -64,6 +65,42 @@ def test_that_a_model_took_too_long_is_not_kept(owner: User, monkeypatch: pytest
     monkeypatch.setattr(about, "_computed", stop)
     assert layer_statistics(model) is None
     assert GlobalModel.objects.get(pk=model.pk).stats is None
+
+
+@pytest.mark.parametrize(
+    "reason", [SandboxFailed(), SandboxBusy("There is no room."), ModelNotTrusted("names a class")]
+)
+def test_what_may_be_otherwise_the_next_time_is_not_kept(
+    owner: User, monkeypatch: pytest.MonkeyPatch, reason: Exception
+) -> None:
+    model = new_model(owner, linear(), input_shape=[None, 3])
+
+    def refuse(_row: Model) -> dict[str, Any]:
+        raise reason
+
+    with monkeypatch.context() as patch:
+        patch.setattr(about, "_computed", refuse)
+        assert layer_statistics(model) is None
+    assert layer_statistics(model) is not None
+
+
+def test_a_class_that_is_not_trusted_leaves_the_question_open(owner: User) -> None:
+    model = new_model(owner, hostile.Honest(), input_shape=[None, 1])
+    assert layer_statistics(model) is None
+    assert GlobalModel.objects.get(pk=model.pk).stats is None
+
+
+class Doubles(torch.nn.Module):
+    """Twice its input, for which it overwrites it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mul_(2)
+
+
+def test_the_members_of_a_mean_file_do_not_see_what_others_do_to_their_input(owner: User) -> None:
+    mean = new_model(owner, None, MeanModel)
+    mean.models.set([new_model(owner, scripted(Doubles())) for _ in range(3)])
+    assert loaded(mean_model_file(user=owner, model=mean))(torch.ones(1, 2)).tolist() == [[2.0, 2.0]]
 
 
 def test_the_file_of_a_mean_model_averages_its_members(owner: User) -> None:

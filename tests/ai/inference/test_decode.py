@@ -96,7 +96,15 @@ def test_a_view_of_a_tensor_is_read_in_its_own_order() -> None:
     assert array_of(torch_file(torch.arange(6).reshape(2, 3).T)).tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
-@pytest.mark.parametrize("encode", [lambda b: base64.b64encode(b).decode(), base64.b64encode])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda content: base64.b64encode(content).decode(),
+        base64.b64encode,
+        base64.encodebytes,
+        lambda content: base64.encodebytes(content).decode().replace("\n", "\r\n"),
+    ],
+)
 def test_base64_of_a_tensor_and_of_an_image(encode: Any) -> None:
     assert array_of(encode(torch_file(torch.ones(2)))).tolist() == [1.0, 1.0]
     assert decode_input(encode(png())).arrays["image"].tobytes() == png()
@@ -106,7 +114,7 @@ def test_an_image_is_handed_on_undecoded() -> None:
     assert decode_input(png()).arrays["image"].tobytes() == png()
 
 
-@pytest.mark.parametrize("text", ["no base64!", "AAA", base64.b64encode(png()).decode()[:40] + "\n" * 2 + "AAAA=", ""])
+@pytest.mark.parametrize("text", ["no base64!", "AAA", base64.b64encode(png()).decode()[:40] + "\n" * 2 + "AAA", ""])
 def test_text_that_is_not_strictly_base64_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="neither base64 nor a list"):
         decode_input(text)

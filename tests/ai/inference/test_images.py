@@ -76,6 +76,11 @@ def test_the_sandbox_decodes_and_asks_the_model(sandbox: Sandbox) -> None:
     np.testing.assert_allclose(sandbox.run(job, tenant="image").arrays["inference"], [[16.0, 16.0]])
 
 
+def test_the_sandbox_converts_what_needs_a_library_of_its_own(sandbox: Sandbox) -> None:
+    job = prediction(saved(torch.nn.Flatten()), image=file_of(Image.new("LAB", (2, 2)), "TIFF"))
+    assert sandbox.run(job, tenant="image").arrays["inference"].shape == (3, 4)
+
+
 @pytest.mark.parametrize("content", [b"garbage", file_of(Image.new("L", (64, 64), 7))[:60], b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_image_is_the_inputs_fault(sandbox: Sandbox, content: bytes) -> None:
     with pytest.raises(InvalidInput, match="image cannot be read"):

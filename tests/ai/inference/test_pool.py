@@ -72,6 +72,18 @@ def test_of_one_tenant_no_more_requests_wait_than_may() -> None:
         sandbox.close()
 
 
+def test_short_requests_of_one_tenant_find_room_one_after_the_other() -> None:
+    sandbox = new_sandbox(queue=1)
+    try:
+        quick = prediction(saved(linear()))
+        sandbox.run(quick, tenant="quick")
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(lambda _number: sandbox.run(quick, tenant="quick"), range(16)))
+        assert len(answers) == 16
+    finally:
+        sandbox.close()
+
+
 def test_many_threads_are_served_by_few_processes() -> None:
     sandbox = new_sandbox(processes=2)
     try:

@@ -145,6 +145,32 @@ def test_a_mean_model_is_an_ensemble_of_its_members_without_a_training(owner: Us
     assert answer["uncertainty"]["variance"] == [[112.0, 112.0]]
 
 
+def scaling(factor: float) -> torch.nn.Module:
+    layer = torch.nn.Linear(3, 3, bias=False)
+    layer.weight = torch.nn.Parameter(factor * torch.eye(3))
+    return layer
+
+
+def test_the_members_of_a_mean_are_asked_through_their_own_preprocessing(owner: User) -> None:
+    mean = new_model(owner, None, MeanModel)
+    members = [
+        new_model(owner, linear(1.0), preprocessing=saved(scaling(2.0))),
+        new_model(owner, linear(1.0), preprocessing=saved(scaling(4.0))),
+        new_model(owner, linear(1.0)),
+    ]
+    mean.models.set(members)
+    # 3 · 2 + 1, 3 · 4 + 1 and 3 + 1.
+    assert ask(mean, [[1.0, 1.0, 1.0]])["inference"] == [[8.0, 8.0]]
+    for member in members:
+        assert ask(member, [[1.0, 1.0, 1.0]])["inference"] == [0]
+
+
+def test_a_preprocessing_of_the_mean_itself_is_that_of_all_members(owner: User) -> None:
+    mean = new_model(owner, None, MeanModel, preprocessing=saved(scaling(10.0)))
+    mean.models.set([new_model(owner, linear(1.0), preprocessing=saved(scaling(2.0)))])
+    assert ask(mean, [[1.0, 1.0, 1.0]])["inference"] == [[31.0, 31.0]]
+
+
 def test_a_mean_model_of_members_that_were_all_deleted_says_so(owner: User) -> None:
     with pytest.raises(ModelRunError, match="has no members"):
         ask(new_model(owner, None, MeanModel))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from typing import Any
+from uuid import UUID
 
 import torch
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from fl_server_ai.trainer import ModelTrainer
-from fl_server_core.models import Delivery, GlobalModel, LocalModel, Training, TrainingEvent, User
+from fl_server_core.models import Delivery, GlobalModel, LocalModel, Model, Training, TrainingEvent, User
 from fl_server_core.services.metrics import report_metrics
 from fl_server_core.services.models import create_global_model
 from fl_server_core.services.trainings import create_training, start_training
@@ -33,6 +35,20 @@ def linear(value: float) -> torch.nn.Module:
         for parameter in module.parameters():
             parameter.fill_(value)
     return module
+
+
+def flat(module: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([tensor.flatten() for tensor in module.state_dict().values()])
+
+
+def noisy(module: torch.nn.Module, seed: int) -> torch.nn.Module:
+    """The module after a "training" that an observer can repeat."""
+    generator = torch.Generator().manual_seed(seed)
+    trained = copy.deepcopy(module)
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.mul_(0.9).add_(torch.randn(parameter.shape, generator=generator))
+    return trained
 
 
 def _make_people(number: int) -> list[User]:
@@ -109,9 +125,13 @@ class World:
         ModelTrainer(self.training).advance()
         return self
 
-    def given(self, person: User) -> object:
+    def given(self, person: User) -> UUID:
         passed = LocalModel.objects.filter(base_model_id=self.training.model_id, passed_to=person).first()
         return self.training.model_id if passed is None else passed.pk
+
+    def handed_out(self, who: int) -> torch.nn.Module:
+        """The model that a participant is to train on in the open round."""
+        return Model.objects.get(pk=self.given(self.people[who])).get_torch_model()
 
     @property
     def model(self) -> GlobalModel:

@@ -15,11 +15,11 @@ from tests.ai.inference.sandboxes import scripted
 N = 4000
 
 
-def dropout_of_ones() -> nn.Module:
+def dropout_of_ones(inplace: bool = False) -> nn.Module:
     """Sums five inputs after dropout with p = 1/2: 2 · Binomial(5, 1/2) for ones."""
     total = nn.Linear(5, 1, bias=False)
     nn.init.ones_(total.weight)
-    return nn.Sequential(nn.Dropout(0.5), total).eval()
+    return nn.Sequential(nn.Dropout(0.5, inplace), total).eval()
 
 
 class Unknown(nn.Module):
@@ -33,6 +33,41 @@ class Unknown(nn.Module):
         return torch.as_tensor(self.inner(x))
 
 
+class NetWithDropout(nn.Module):
+    """Its name says dropout; inside there is a normalisation, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(5)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(self.dropout(self.norm(x)))
+
+
+class DropsByFunction(nn.Module):
+    """Dropout without a layer of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(5)
+
+    def drop(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(x, 0.5, self.training)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.drop(torch.as_tensor(self.norm(x)))
+
+
+class NormalisesByFunction(nn.Module):
+    """The same flag for dropout and for the statistics of a batch: nothing can be switched alone."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean, spread = torch.zeros(x.shape[1]), torch.ones(x.shape[1])
+        normal = nn.functional.batch_norm(x, mean, spread, training=self.training)
+        return nn.functional.dropout(normal, 0.5, self.training)
+
+
 class OneMaskForAll(nn.Module):
     """A dropout whose mask is the same for every row of a batch: N rows of one pass would be one sample."""
 
@@ -44,10 +79,11 @@ class OneMaskForAll(nn.Module):
         return torch.mul(x, self.dropout(torch.ones_like(x[:1])))
 
 
+@pytest.mark.parametrize("inplace", [False, True])
 @pytest.mark.parametrize("wrap", [lambda model: model, Unknown, scripted], ids=["batched", "loop", "scripted"])
-def test_samples_are_those_of_independent_dropout(wrap: type[Unknown]) -> None:
+def test_samples_are_those_of_independent_dropout(wrap: type[Unknown], inplace: bool) -> None:
     torch.manual_seed(11)
-    subject = Subject([wrap(dropout_of_ones())])
+    subject = Subject([wrap(dropout_of_ones(inplace))])
     _, said = MCDropout.predict(torch.ones(2, 5), subject, UncertaintyOptions(N=N))
     samples = MCDropout.samples(torch.ones(2, 5), subject, UncertaintyOptions(N=N)).squeeze(-1)
     assert samples.shape == (N, 2)
@@ -119,6 +155,39 @@ def test_only_dropout_is_active_and_only_meanwhile(wrap: type[Unknown]) -> None:
     MCDropout.predict(torch.rand(4, 5), Subject([model]), UncertaintyOptions())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, scripted], ids=["pickled", "scripted"])
+@pytest.mark.parametrize("module", [NetWithDropout, DropsByFunction])
+def test_normalisation_beside_dropout_stays_as_it_is(module: type[nn.Module], wrap: type[Unknown]) -> None:
+    torch.manual_seed(3)
+    model = wrap(module()).eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    mean, said = MCDropout.predict(torch.ones(1, 5), Subject([model]), UncertaintyOptions(N=N))
+    # An untrained normalisation passes on what it gets: 2 · Bernoulli(1/2) of ones.
+    assert mean.flatten().tolist() == pytest.approx([1.0] * 5, abs=6 / N**0.5)
+    assert said["variance"] is not None
+    assert said["variance"].flatten().tolist() == pytest.approx([1.0] * 5, abs=0.02)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not any(inside.training for inside in model.modules())
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, scripted], ids=["pickled", "scripted"])
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_transformers_drop_too(batch_first: bool, wrap: type[Unknown]) -> None:
+    layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.5, batch_first=batch_first)
+    # A stack never uses nested tensors here: torch warns where it might have.
+    stack = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    for module in (layer, stack):
+        _, said = MCDropout.predict(torch.rand(2, 3, 4), Subject([wrap(module).eval()]), UncertaintyOptions(N=200))
+        assert said["variance"] is not None
+        assert float(said["variance"].min()) > 1e-3
+
+
+def test_a_flag_that_means_normalisation_as_well_is_left_alone() -> None:
+    assert not has_dropout(NormalisesByFunction())
+    assert not has_dropout(scripted(NormalisesByFunction()))
+    assert has_dropout(DropsByFunction())
 
 
 def test_dropout_inside_recurrent_and_attention_layers_is_found() -> None:

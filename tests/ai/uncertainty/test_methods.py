@@ -91,6 +91,28 @@ def test_an_ensemble_answers_with_mean_and_unbiased_variance_of_its_members() ->
     assert set(said) == {"variance", "std"}
 
 
+class Doubles(torch.nn.Module):
+    """Twice its input, for which it overwrites it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mul_(2)
+
+
+def test_a_member_that_overwrites_its_input_overwrites_nobody_elses() -> None:
+    given = torch.ones(1, 2)
+    inference, said = Ensemble.predict(given, Subject([Doubles(), Doubles()]), UncertaintyOptions())
+    assert inference.tolist() == [[2.0, 2.0]]
+    assert said["variance"] is not None
+    assert said["variance"].tolist() == [[0.0, 0.0]]
+    assert given.tolist() == [[1.0, 1.0]]
+
+
+def test_members_may_have_inputs_of_their_own() -> None:
+    subject = Subject([Doubles(), Doubles()], member_inputs=[torch.ones(1, 2), torch.full((1, 2), 3.0)])
+    inference, _ = Ensemble.predict(torch.zeros(1, 2), subject, UncertaintyOptions())
+    assert inference.tolist() == [[4.0, 4.0]]
+
+
 def test_softmax_comes_first_and_makes_the_entropies_possible() -> None:
     options = UncertaintyOptions(softmax=True)
     inference, said = Ensemble.predict(torch.zeros(1, 1), Subject([constant(0.0), constant(5.0)]), options)
