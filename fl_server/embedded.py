@@ -6,7 +6,6 @@ import time
 
 from celery import Celery
 from django.conf import settings
-from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +35,8 @@ class EmbeddedWorker:
         self._clock_thread.start()
 
     def is_alive(self) -> bool:
-        """False once the worker has ended, asked to or not."""
-        return self._worker_thread.is_alive()
+        """False once the worker or its clock has ended, asked to or not."""
+        return self._worker_thread.is_alive() and self._clock_thread.is_alive()
 
     def stop(self, timeout: float) -> bool:
         """Let running tasks end, drop the waiting ones (the next sweep finds their work); True if all ended in time."""
@@ -74,7 +73,7 @@ class EmbeddedWorker:
         while True:
             try:
                 self._app.send_task(SWEEP_TASK, expires=max(interval, 1))
-            except OperationalError:
+            except Exception:
                 logger.exception("A sweep could not be asked for; the next one makes up for it.")
             if self._stopping.wait(interval):
                 return

@@ -51,6 +51,10 @@ class InvalidValue(DomainError):
         return [self.message]
 
 
+def _where(current: int) -> str:
+    return f"The current round is {current}."
+
+
 class InvalidFile(InvalidValue):
     """An uploaded file cannot be used."""
 
@@ -59,10 +63,16 @@ class InvalidFile(InvalidValue):
 
 
 class WrongState(InvalidValue):
-    """The training is in a state in which it takes no such answer."""
+    """The training is in a state in which it takes no such answer. `current`: its round, where it is running."""
 
-    def __init__(self, training_id: object, state: str) -> None:
+    def __init__(self, training_id: object, state: str, current: int | None = None) -> None:
         super().__init__(f"Training with ID {training_id} is in state {state}")
+        self.current = current
+
+    @property
+    def messages(self) -> list[str]:
+        """A straggler is also told where the training is by now."""
+        return [self.message] if self.current is None else [self.message, _where(self.current)]
 
 
 class WrongRound(InvalidValue):
@@ -76,7 +86,7 @@ class WrongRound(InvalidValue):
     @property
     def messages(self) -> list[str]:
         """A straggler is also told where the training is by now."""
-        return [self.message, f"The current round is {self.current}."] if self.is_late else [self.message]
+        return [self.message, _where(self.current)] if self.is_late else [self.message]
 
 
 class IllegalTransition(InvalidRequest):

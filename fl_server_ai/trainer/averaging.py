@@ -19,7 +19,7 @@ class AveragingClosing(Closing):
         models = [chain.model for chain in self.chains() if chain.model is not None]
         self.sample_sizes = [model.sample_size for model in models]
         aggregation = get_aggregation_class(self.training)()
-        with opened([template, *models]) as (first, *sources), scratch_path() as path:
+        with opened([template, *models], self.claim.heartbeat) as (first, *sources), scratch_path() as path:
             with ArchiveWriter(first, path) as writer:
                 aggregation.aggregate_archives(sources, self.sample_sizes, writer, heartbeat=self.claim.heartbeat)
             self.name = files.store_path(path)

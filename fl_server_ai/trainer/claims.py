@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Self
 
 from django.conf import settings
+from django.db import DatabaseError, connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -17,7 +22,10 @@ from fl_server_core.models.training import Training
 from fl_server_core.models.training_event import EventKind
 from fl_server_core.services.history import record
 
+logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 5
+HANGING_LEASES = 10
+"""A worker that shows no progress for so many leases hangs: it lets the round go."""
 
 
 class ClaimLost(Exception):
@@ -33,8 +41,8 @@ class Claim:
         self.phase = Phase(training.phase)
         self.round = round
         self.answers = answers
-        self.started = time.monotonic()
-        self._renewed = self.started
+        self.started = self._progress = time.monotonic()
+        self._lost = threading.Event()
 
     @classmethod
     def take(cls, training: Training, round: int) -> Self:
@@ -54,19 +62,48 @@ class Claim:
             record(training=training, kind=EventKind.TAKEN_OVER, round=round, attempt=training.claim_attempts)
         return claim
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renew the lease meanwhile, in a thread of its own: reading one file may take longer than a lease."""
+        done = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=(done,), name=f"lease-{self.training_id}", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            done.set()
+            keeper.join()
+
     def heartbeat(self) -> None:
-        """Renew the lease when a third of it is over.
+        """Show that there is progress.
 
         Raises:
             ClaimLost: somebody else has the round, or the training has ended.
         """
-        if time.monotonic() - self._renewed < settings.FL_LEASE_SECONDS / 3:
-            return
-        until = timezone.now() + timedelta(seconds=settings.FL_LEASE_SECONDS)
-        held = Training.objects.filter(pk=self.training_id, claim=self.id).update(lease_until=until)
-        if held != 1:
+        self._progress = time.monotonic()
+        if self._lost.is_set():
             raise ClaimLost
-        self._renewed = time.monotonic()
+
+    def _keep(self, done: threading.Event) -> None:
+        try:
+            while not done.wait(settings.FL_LEASE_SECONDS / 3):
+                if time.monotonic() - self._progress > HANGING_LEASES * settings.FL_LEASE_SECONDS:
+                    logger.error("Training %s, round %s: no progress, the lease ends.", self.training_id, self.round)
+                    return
+                self._renew()
+        finally:
+            connection.close()
+
+    def _renew(self) -> None:
+        until = timezone.now() + timedelta(seconds=settings.FL_LEASE_SECONDS)
+        try:
+            held = Training.objects.filter(pk=self.training_id, claim=self.id).update(lease_until=until)
+        except DatabaseError:
+            logger.warning("A lease could not be renewed; trying again.", exc_info=True)
+            connection.close()
+        else:
+            if not held:
+                self._lost.set()
 
     def forgive(self) -> None:
         """This attempt does not count towards the last one: what it failed at passes."""

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import UUID
 
 from fl_server_ai.trainer.claims import Claim
@@ -64,14 +63,15 @@ class Closing(ABC):
 
 
 @contextmanager
-def opened(models: list[GlobalModel | LocalModel]) -> Iterator[list[Archive]]:
-    """The models' archives, open at once."""
+def opened(models: list[GlobalModel | LocalModel], heartbeat: Callable[[], None]) -> Iterator[list[Archive]]:
+    """The models' archives, open at once. The heartbeat is called for each."""
     with ExitStack() as stack:
-        yield [stack.enter_context(open_archive(_path(stack, model))) for model in models]
-
-
-def _path(stack: ExitStack, model: GlobalModel | LocalModel) -> Path:
-    return stack.enter_context(local_path(model.weights_file))
+        archives = []
+        for model in models:
+            path = stack.enter_context(local_path(model.weights_file))
+            archives.append(stack.enter_context(open_archive(path)))
+            heartbeat()
+        yield archives
 
 
 def open_next(training: Training, round: int, *, after: Phase, is_averaged: bool = True) -> None:

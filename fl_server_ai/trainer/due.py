@@ -39,7 +39,10 @@ def what_is_due(training: Training) -> Due | None:
     now = timezone.now()
     current = rounds.current_round(training)
     if training.locked:
-        return None if _has_lease(training, now) else Due(current, 0, 0)
+        if _has_lease(training, now):
+            return None
+        is_empty = not training.answers.filter(phase=training.phase, round=current, counted=True).exists()
+        return Due(current, 0, 0, failure="The accounts of all who had answered were deleted." if is_empty else "")
     participants = rounds.participant_ids(training)
     answered = rounds.answered_ids(training, Phase(training.phase), current)
     missing = [person for person in participants if person not in answered]

@@ -76,7 +76,8 @@ class ModelTrainer:
         try:
             with NewFiles() as files:
                 closing = closing_of(claim)
-                closing.compute(files)
+                with claim.kept():
+                    closing.compute(files)
                 self._write(claim, closing, files)
         except ClaimLost:
             logger.info("Training %s, round %s: somebody else has it.", claim.training_id, claim.round)

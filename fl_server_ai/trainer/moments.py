@@ -33,6 +33,7 @@ class MomentsClosing(Closing):
         mean = weighted_mean_vectors((self._vector(answer, field) for answer in self.claim.answers), sizes)
         with scratch_path() as path:
             write_vector(path, mean)
+            self.claim.heartbeat()
             return files.store_path(path)
 
     def _vector(self, answer: Answer, field: str) -> np.ndarray:

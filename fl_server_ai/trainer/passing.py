@@ -35,7 +35,7 @@ class PassingClosing(Closing):
                 self.claim.heartbeat()
 
     def _rewrite(self, template: GlobalModel, model: LocalModel, files: NewFiles) -> str:
-        with opened([template, model]) as (first, values), scratch_path() as path:
+        with opened([template, model], self.claim.heartbeat) as (first, values), scratch_path() as path:
             copy_tensors(first, values, path)
             return files.store_path(path)
 

@@ -17,6 +17,7 @@ from fl_server_api.serializers.generic import (
 from fl_server_api.serializers.metric import MetricPairs
 from fl_server_core.exceptions import InvalidValue
 from fl_server_core.models import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
+from fl_server_core.selectors.models import complete
 
 MAX_DIMENSIONS = 64
 KINDS = ("GLOBAL", "SWAG", "MEAN")
@@ -141,7 +142,7 @@ def represent_model(model: Model) -> dict[str, Any]:
 
 def represent_models(models: Iterable[Model]) -> list[dict[str, Any]]:
     """Models as JSON, in constantly many statements."""
-    rows = list(models)
+    rows = complete(models)
     members = Prefetch("models", queryset=GlobalModel.objects.non_polymorphic().only("pk"))
     prefetch_related_objects([row for row in rows if isinstance(row, MeanModel)], members)
     return [represent_model(row) for row in rows]

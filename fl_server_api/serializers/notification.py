@@ -19,10 +19,16 @@ class WaitRequest(serializers.Serializer[Any]):
         return min(value, LONGEST_WAIT)
 
 
+class _SaidField(serializers.BooleanField):
+    """Never taken for no where it is missing, as a box that is not ticked would be: an empty body counts as a form."""
+
+    default_empty_html = serializers.empty
+
+
 class AcknowledgeRequest(StrictSerializer):
     """Has the notification been taken in, or is it rejected?"""
 
-    accept = serializers.BooleanField()
+    accept = _SaidField()
 
 
 class NotificationSerializer(serializers.ModelSerializer[Delivery]):

@@ -9,7 +9,7 @@ from fl_server_core.models.training import TrainingState
 
 
 class NotifiedSerializer(serializers.Serializer[Any]):
-    """What a participant was told of the open phase, and whether it arrived."""
+    """What a participant was or is to be told, and whether it arrived."""
 
     id = serializers.UUIDField()
     notification_type = serializers.CharField()
@@ -23,11 +23,14 @@ class NotifiedSerializer(serializers.Serializer[Any]):
 
 
 class ParticipantStatusSerializer(serializers.Serializer[Any]):
+    """notification: of the open round. waits_behind: an earlier one, not delivered yet, that goes first."""
+
     id = serializers.UUIDField()
     username = serializers.CharField()
     awaited = serializers.BooleanField()
     answered_at = serializers.DateTimeField(allow_null=True)
     notification = NotifiedSerializer(allow_null=True)
+    waits_behind = NotifiedSerializer(allow_null=True)
 
 
 class StatusSerializer(serializers.Serializer[Any]):

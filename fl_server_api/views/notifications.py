@@ -7,7 +7,7 @@ from rest_framework.response import Response
 from fl_server_api.openapi import READ, WRITE, answers, sentence
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.notification import AcknowledgeRequest, NotificationSerializer, WaitRequest
-from fl_server_api.views.base import ApiView, caller
+from fl_server_api.views.base import ApiView, JSONView, caller
 from fl_server_core.services.notifications import acknowledge, wait_for_notifications
 
 TAKEN_IN = OpenApiExample("Taken in", request_only=True, value={"accept": True})
@@ -26,7 +26,7 @@ class NotificationsView(ApiView):
         return Response(NotificationSerializer(found, many=True).data)
 
 
-class NotificationAckView(ApiView):
+class NotificationAckView(JSONView):
     @extend_schema(
         request=AcknowledgeRequest,
         responses=answers({200: sentence("Notification acknowledged!")}, *WRITE),

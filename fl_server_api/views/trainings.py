@@ -23,13 +23,8 @@ from fl_server_core.selectors.trainings import (
     models_of_training,
     trainings_of_actor,
 )
-from fl_server_core.services.trainings import (
-    add_participants,
-    create_training,
-    delete_training,
-    remove_participants,
-    start_training,
-)
+from fl_server_core.services.participants import add_participants, remove_participants
+from fl_server_core.services.trainings import create_training, delete_training, start_training
 
 ID = "2f9b3a5e-8d0c-4f36-9a55-0b1f7d3d3c11"
 NEW_TRAINING = OpenApiExample(

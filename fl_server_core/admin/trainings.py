@@ -25,6 +25,7 @@ from fl_server_core.options import TrainerOptions
 from fl_server_core.selectors.models import parse_uuid
 from fl_server_core.services import outbox_retry
 from fl_server_core.services import trainings as services
+from fl_server_core.services.participants import add_participants, remove_participants
 
 EDITABLE = ("target_num_updates", "options", "metric_names")
 MEMBERSHIP = ("add_participants", "remove_participants")
@@ -168,7 +169,7 @@ class TrainingAdmin(SafeAdmin[Training]):
         values = {name: form.cleaned_data[name] for name in EDITABLE if name in form.changed_data}
         if values:
             Training.objects.filter(pk=obj.pk).update(**values, last_update=timezone.now())
-        steps: tuple[Callable[..., None], ...] = (services.add_participants, services.remove_participants)
+        steps: tuple[Callable[..., None], ...] = (add_participants, remove_participants)
         for field, step in zip(MEMBERSHIP, steps, strict=True):
             people = [person.pk for person in form.cleaned_data.get(field, ())]
             if people:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -142,19 +143,28 @@ class LocalModel(Model):
     )
 
 
-def clone_model(model: GlobalModel) -> GlobalModel:
-    """A saved copy of a global model with files, name and round of its own, but without metrics."""
+def copy_files(model: Model) -> dict[str, str]:
+    """Copies of a model's files: their names, by the field that names the original."""
+    copies = {}
+    for field in type(model)._meta.concrete_fields:
+        if isinstance(field, models.FileField) and (source := getattr(model, field.attname)):
+            with source.storage.open(source.name, "rb") as file:
+                copies[field.attname] = source.storage.save(new_file_name(model, ""), file)
+    return copies
+
+
+def clone_model(model: GlobalModel, copies: Mapping[str, str] | None = None) -> GlobalModel:
+    """A saved copy of a global model with files, name and round of its own, but without metrics.
+
+    copies: the names of the files, if `copy_files` has made them already.
+    """
     fields = {
         field.attname: getattr(model, field.attname)
         for field in type(model)._meta.concrete_fields
         if not isinstance(field, (models.FileField, models.AutoField, models.OneToOneField))
         and field.name not in ("id", "created_at", "polymorphic_ctype")
     }
-    copy = type(model)(**fields)
-    for field in type(model)._meta.concrete_fields:
-        if isinstance(field, models.FileField) and (source := getattr(model, field.attname)):
-            with source.storage.open(source.name, "rb") as file:
-                setattr(copy, field.attname, source.storage.save(new_file_name(copy, ""), file))
+    copy = type(model)(**fields, **(copy_files(model) if copies is None else copies))
     copy.save()
     if isinstance(model, MeanModel) and isinstance(copy, MeanModel):
         copy.models.set(model.models.all())

@@ -8,7 +8,6 @@ from fl_server_core.models.training import Training
 
 class EventKind(models.TextChoices):
     STARTED = "started", "started"
-    ROUND_OPENED = "round_opened", "round opened"
     AGGREGATED = "aggregated", "aggregated"
     PASSED_ON = "passed_on", "passed on"
     MOMENTS_AVERAGED = "moments_averaged", "moments averaged"
@@ -16,6 +15,7 @@ class EventKind(models.TextChoices):
     PARTICIPANT_ADDED = "participant_added", "participant added"
     PARTICIPANT_REMOVED = "participant_removed", "participant removed"
     PARTICIPANT_REJECTED = "participant_rejected", "participant rejected a notification"
+    UPDATE_DELETED = "update_deleted", "an update was deleted"
     DELIVERY_FAILED = "delivery_failed", "delivery failed"
     TAKEN_OVER = "taken_over", "taken over from a worker that went silent"
     FAILED = "failed", "failed"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -24,10 +25,20 @@ def parse_uuid(value: UUID | str) -> UUID | None:
 def get_model(model_id: UUID | str, entity: str = "Model") -> Model:
     """Raises EntityNotFound, in the name of `entity`, for an unknown or malformed id."""
     identifier = parse_uuid(model_id)
-    found = None if identifier is None else Model.objects.filter(pk=identifier).first()
+    found = None if identifier is None else find_model(identifier)
     if found is None:
         raise EntityNotFound(entity, model_id)
     return found
+
+
+def find_model(model_id: UUID) -> Model | None:
+    """The model; None where there is none."""
+    return next(iter(complete(Model.objects.filter(pk=model_id))), None)
+
+
+def complete(models: Iterable[Model]) -> list[Model]:
+    """Without those that were deleted between the two statements that read a model: of these, a bare Model is left."""
+    return [model for model in models if type(model) is not Model]
 
 
 def get_readable_model(model_id: UUID | str, user: User, entity: str = "Model") -> Model:
@@ -66,7 +77,14 @@ def metrics_of_model(model: Model) -> QuerySet[Metric]:
 
 
 def global_of(model: Model) -> GlobalModel:
-    """The model itself, or the global model that this local one is an update of."""
-    found = model.base_model if isinstance(model, LocalModel) else model
+    """The model itself, or the global model that this local one is an update of.
+
+    Raises:
+        EntityNotFound: the global model has just been deleted.
+    """
+    try:
+        found = model.base_model if isinstance(model, LocalModel) else model
+    except GlobalModel.DoesNotExist:
+        raise EntityNotFound("Model", model.pk) from None
     assert isinstance(found, GlobalModel)  # noqa: S101  a plain Model is never created
     return found

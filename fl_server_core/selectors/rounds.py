@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models.answer import Answer
 from fl_server_core.models.model import LocalModel, Model
 from fl_server_core.models.phase import Phase
@@ -15,8 +16,16 @@ def participant_ids(training: Training) -> list[UUID]:
 
 
 def current_round(training: Training) -> int:
-    """The round of the training's model, as it is in the database now."""
-    current: int = Model.objects.non_polymorphic().values_list("round", flat=True).get(pk=training.model_id)
+    """The round of the training's model, as it is in the database now.
+
+    Raises:
+        EntityNotFound: model and training have just been deleted.
+    """
+    current: int | None = (
+        Model.objects.non_polymorphic().filter(pk=training.model_id).values_list("round", flat=True).first()
+    )
+    if current is None:
+        raise EntityNotFound("Training", training.id)
     return current
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from fl_server_core.models.answer import Answer
-from fl_server_core.models.delivery import Delivery
-from fl_server_core.models.training import Training
+from fl_server_core.models.delivery import Delivery, DeliveryStatus
+from fl_server_core.models.phase import Phase
+from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.models.training_event import EventKind, TrainingEvent
 from fl_server_core.selectors import rounds
 
@@ -18,10 +18,12 @@ def training_status(training: Training) -> dict[str, Any]:
     A constant number of statements, whatever the number of participants.
     """
     current = rounds.current_round(training)
-    told = _newest_deliveries(training)
+    told = _newest_deliveries(training, current)
+    blocking = _blocking_deliveries(training)
     answers = {answer.participant_id: answer for answer in training.answers.filter(phase=training.phase, round=current)}
     people = training.participants.order_by("id").values_list("id", "username")
-    failure = training.events.filter(kind=EventKind.FAILED).last() if training.state == "E" else None
+    has_failed = training.state == TrainingState.ERROR and training.phase != Phase.IDLE  # and was not stopped
+    failure = training.events.filter(kind=EventKind.FAILED).last() if has_failed else None
     return {
         "training": training.id,
         "state": training.state,
@@ -36,7 +38,14 @@ def training_status(training: Training) -> dict[str, Any]:
         "attempts": training.claim_attempts,
         "failure": failure.message if failure else None,
         "participants": [
-            _participant_status(training, person, name, told.get(person), answers.get(person))
+            {
+                "id": person,
+                "username": name,
+                "awaited": training.is_running and not training.locked and person not in answers,
+                "answered_at": answers[person].answered_at if person in answers else None,
+                "notification": _about(told.get(person)),
+                "waits_behind": _about(_before(blocking.get(person), told.get(person))),
+            }
             for person, name in people
         ],
     }
@@ -47,33 +56,33 @@ def training_history(training: Training) -> list[TrainingEvent]:
     return list(training.events.select_related("user"))
 
 
-def _newest_deliveries(training: Training) -> dict[UUID, Delivery]:
-    """Each receiver's newest notification of the open phase."""
-    sent = Delivery.objects.filter(training=training, phase=training.phase).order_by("id")
-    if training.phase_since is not None:
-        sent = sent.filter(created_at__gte=training.phase_since)
+def _newest_deliveries(training: Training, round: int) -> dict[UUID, Delivery]:
+    """Each receiver's newest notification of the open round's phase."""
+    sent = Delivery.objects.filter(training=training, phase=training.phase, round=round).order_by("id")
     return {delivery.receiver_id: delivery for delivery in sent}
 
 
-def _participant_status(
-    training: Training, person: UUID, name: str, delivery: Delivery | None, answer: Answer | None
-) -> dict[str, Any]:
+def _blocking_deliveries(training: Training) -> dict[UUID, Delivery]:
+    """Each receiver's oldest notification that is still to be delivered: those after it wait for it."""
+    pending = Delivery.objects.filter(training=training, status=DeliveryStatus.PENDING).order_by("-id")
+    return {delivery.receiver_id: delivery for delivery in pending}
+
+
+def _before(blocking: Delivery | None, newest: Delivery | None) -> Delivery | None:
+    return blocking if blocking and newest and blocking.pk < newest.pk else None
+
+
+def _about(delivery: Delivery | None) -> dict[str, Any] | None:
+    if delivery is None:
+        return None
     return {
-        "id": person,
-        "username": name,
-        "awaited": training.is_running and not training.locked and answer is None,
-        "answered_at": answer.answered_at if answer else None,
-        "notification": None
-        if delivery is None
-        else {
-            "id": delivery.uuid,
-            "notification_type": delivery.notification_type,
-            "status": delivery.status,
-            "created_at": delivery.created_at,
-            "attempts": delivery.attempts,
-            "last_attempt_at": delivery.last_attempt_at,
-            "next_attempt_at": delivery.next_attempt_at if delivery.status == "pending" else None,
-            "settled_at": delivery.settled_at,
-            "last_error": delivery.last_error,
-        },
+        "id": delivery.uuid,
+        "notification_type": delivery.notification_type,
+        "status": delivery.status,
+        "created_at": delivery.created_at,
+        "attempts": delivery.attempts,
+        "last_attempt_at": delivery.last_attempt_at,
+        "next_attempt_at": delivery.next_attempt_at if delivery.status == DeliveryStatus.PENDING else None,
+        "settled_at": delivery.settled_at,
+        "last_error": delivery.last_error,
     }

@@ -8,8 +8,9 @@ from fl_server_core.models.model import LocalModel
 from fl_server_core.models.training import Training
 from fl_server_core.models.training_event import EventKind
 from fl_server_core.models.user import User
+from fl_server_core.services.participants import drop_participants
 from fl_server_core.services.rounds import lock_training
-from fl_server_core.services.trainings import discard_training, drop_participants
+from fl_server_core.services.trainings import discard_training
 
 
 def delete_user(*, user: User) -> None:
@@ -18,19 +19,23 @@ def delete_user(*, user: User) -> None:
     The participants of these are told where they are running; from other trainings the user is taken out, as by
     removing it, so that no round waits for it.
     """
-    own = Q(actor=user) | Q(model__owner=user)
+    taking_part = Training.participants.through.objects.filter(user=user).values("training")
+    concerned = Training.objects.filter(Q(actor=user) | Q(model__owner=user) | Q(pk__in=taking_part))
     with transaction.atomic():
-        for training_id in list(Training.objects.filter(own).order_by("id").values_list("id", flat=True)):
-            discard_training(training_id)
-        for training_id in list(Training.objects.filter(participants=user).order_by("id").values_list("id", flat=True)):
+        # In one order, whatever the user is in them: two accounts may be deleted at the same time.
+        for training_id in sorted(concerned.values_list("id", flat=True)):
             training = lock_training(training_id)
-            if training is not None:
-                drop_participants(
-                    training=training,
-                    leaving=[user.pk],
-                    kind=EventKind.PARTICIPANT_REMOVED,
-                    message=f"The account {user.username} was deleted.",
-                )
+            if training is None:
+                continue
+            if user.pk in (training.actor_id, training.model.owner_id):
+                discard_training(training_id)
+                continue
+            drop_participants(
+                training=training,
+                leaving=[user.pk],
+                kind=EventKind.PARTICIPANT_REMOVED,
+                message=f"The account {user.username} was deleted.",
+            )
         # What the user trained and others were given to train on, is theirs now: they were told its id.
         for passed in LocalModel.objects.filter(owner=user).select_related("passed_to"):
             if passed.passed_to is not None:

@@ -11,11 +11,15 @@ from fl_server_core.archive import ArchiveError, open_archive
 from fl_server_core.exceptions import InvalidFile, InvalidRequest, InvalidValue, NotAllowed
 from fl_server_core.models.answer import Answer
 from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, SWAGModel
+from fl_server_core.models.phase import Phase
 from fl_server_core.models.training import Training
+from fl_server_core.models.training_event import EventKind
 from fl_server_core.models.user import User
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import get_model, parse_uuid
+from fl_server_core.services.deliveries import notify_round
 from fl_server_core.services.files import NewFiles, uploaded_source
+from fl_server_core.services.history import record
 from fl_server_core.services.rounds import lock_training
 from fl_server_core.services.trainings import discard_training
 
@@ -109,7 +113,7 @@ def delete_model(*, model_id: UUID | str, user: User) -> None:
 
 
 def _withdraw(training_id: UUID, model: LocalModel) -> None:
-    """An update that is gone is no answer to the open round any more: its participant is awaited again."""
+    """An update that is gone is no answer to the open round any more: its participant is awaited, and told so."""
     training = lock_training(training_id)
     model.refresh_from_db()
     answer = Answer.objects.filter(local_model=model).first()
@@ -118,8 +122,14 @@ def _withdraw(training_id: UUID, model: LocalModel) -> None:
     is_open = answer is not None and (answer.phase, answer.round) == (training.phase, rounds.current_round(training))
     if model.passed_to_id is not None or (answer is not None and is_open and answer.counted):
         raise InvalidRequest(f"Model {model.pk} is being aggregated or trained on. Delete it after the round.")
-    if answer is not None and is_open:
-        answer.delete()
+    if answer is None or not is_open:
+        return
+    participant, current = answer.participant_id, answer.round
+    answer.delete()
+    record(training=training, kind=EventKind.UPDATE_DELETED, round=current, user_id=participant)
+    if training.is_running and participant in rounds.participant_ids(training):
+        given = rounds.models_given(training, Phase.UPDATE, [participant])
+        notify_round(training=training, phase=Phase.UPDATE, round=current, model_ids=given)
 
 
 def set_preprocessing(*, model_id: UUID | str, user: User, file: UploadedFile[bytes]) -> None:

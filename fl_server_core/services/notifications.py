@@ -33,8 +33,8 @@ from fl_server_core.selectors.deliveries import (
 )
 from fl_server_core.selectors.models import parse_uuid
 from fl_server_core.services.history import record
+from fl_server_core.services.participants import drop_participants
 from fl_server_core.services.rounds import fail_training, lock_training
-from fl_server_core.services.trainings import drop_participants
 from fl_server_core.signals import deliveries_due
 
 # Beyond the timeout of an attempt, so that who makes it has the time to settle it.

@@ -8,13 +8,17 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.model import LocalModel
 from fl_server_core.models.phase import Phase
 from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.models.training_event import EventKind
+from fl_server_core.models.user import User
 from fl_server_core.options import TrainerOptions
 from fl_server_core.selectors import rounds
+from fl_server_core.selectors.models import parse_uuid
+from fl_server_core.selectors.trainings import get_steerable_training
 from fl_server_core.services.deliveries import notify, notify_round, supersede
 from fl_server_core.services.history import record
 from fl_server_core.transitions import move
@@ -23,6 +27,20 @@ from fl_server_core.transitions import move
 def lock_training(training_id: UUID) -> Training | None:
     """The training, its row locked until the transaction ends; None if it is gone."""
     return Training.objects.select_for_update().filter(pk=training_id).first()
+
+
+def lock_steerable(training_id: UUID | str, user: User) -> Training:
+    """The training, its row locked until the transaction ends.
+
+    Raises:
+        EntityNotFound, NotAllowed: no such training, or the user is neither its actor nor staff.
+    """
+    get_steerable_training(training_id, user)
+    identifier = parse_uuid(training_id)
+    training = None if identifier is None else lock_training(identifier)
+    if training is None:
+        raise EntityNotFound("Training", training_id)
+    return training
 
 
 def open_phase(*, training: Training, phase: Phase, round: int, receivers: Iterable[UUID] | None = None) -> None:
@@ -43,8 +61,12 @@ def fail_training(*, training: Training, round: int, reason: str, user_id: UUID 
     move(training, TrainingState.ERROR)
     _stop_clock(training)
     training.save()
-    # What a worker had claimed is open again: who leaves before a resume does not count.
-    training.answers.filter(phase=training.phase, round=round).update(counted=False)
+    # What a worker had claimed is open again: who has left, or leaves before a resume, does not count.
+    answers = training.answers.filter(phase=training.phase, round=round)
+    leavers = answers.exclude(participant__in=training.participants.all())
+    LocalModel.objects.filter(answer__in=leavers).delete()
+    leavers.delete()
+    answers.update(counted=False)
     supersede(training_id=training.id)
     record(training=training, kind=EventKind.FAILED, round=round, user_id=user_id, message=reason)
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,9 +8,8 @@ from django.db import transaction
 
 from fl_server_core.archive import ArchiveError, check_compatible, check_writable
 from fl_server_core.exceptions import EntityNotFound, InvalidRequest, NotAllowed
-from fl_server_core.models.answer import Answer
 from fl_server_core.models.delivery import Delivery, NotificationType
-from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel, clone_model
+from fl_server_core.models.model import GlobalModel, MeanModel, Model, SWAGModel, clone_model, copy_files
 from fl_server_core.models.phase import Phase
 from fl_server_core.models.training import Training, TrainingState, UncertaintyMethod
 from fl_server_core.models.training_event import EventKind
@@ -18,10 +17,11 @@ from fl_server_core.models.user import User
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import get_model, parse_uuid
 from fl_server_core.selectors.trainings import get_steerable_training
-from fl_server_core.services.deliveries import notify, notify_round, supersede
-from fl_server_core.services.files import open_weights
+from fl_server_core.services.deliveries import notify, supersede
+from fl_server_core.services.files import NewFiles, open_weights
 from fl_server_core.services.history import record
-from fl_server_core.services.rounds import end_chains, fail_training, finish_training, lock_training, open_phase
+from fl_server_core.services.participants import find_users, newcomers_of, tell_of_training
+from fl_server_core.services.rounds import end_chains, finish_training, lock_steerable, lock_training, open_phase
 
 MODEL_KINDS: dict[str, tuple[type[GlobalModel], str]] = {
     UncertaintyMethod.SWAG: (SWAGModel, "a model of type SWAG"),
@@ -56,23 +56,33 @@ def create_training(
         raise InvalidRequest(f"The uncertainty method {uncertainty_method} needs {wanted}.")
     if not isinstance(model, MeanModel):
         _require_trainable(model)
-    participants = _find_users(participant_ids)
-    with transaction.atomic():
-        # The row is locked so that two requests for one model do not both find it without a training.
-        Model.objects.non_polymorphic().select_for_update().get(pk=model.pk)
-        if Training.objects.filter(model=model).exists():
-            model = clone_model(model)
-        training = Training.objects.create(
-            model=model,
-            actor=actor,
-            target_num_updates=target_num_updates,
-            metric_names=list(metric_names),
-            aggregation_method=aggregation_method,
-            uncertainty_method=uncertainty_method,
-            options=options or {},
-        )
-        training.participants.set(participants)
+    participants = find_users(participant_ids)
+    with NewFiles() as files:
+        # Copied before the transaction, during which SQLite lets nobody else write.
+        copies = copy_files(model) if Training.objects.filter(model=model).exists() else None
+        files.names += (copies or {}).values()
+        with transaction.atomic():
+            training = Training.objects.create(
+                model=_untrained(model, copies, files),
+                actor=actor,
+                target_num_updates=target_num_updates,
+                metric_names=list(metric_names),
+                aggregation_method=aggregation_method,
+                uncertainty_method=uncertainty_method,
+                options=options or {},
+            )
+            training.participants.set(participants)
     return training
+
+
+def _untrained(model: GlobalModel, copies: Mapping[str, str] | None, files: NewFiles) -> GlobalModel:
+    """The model, locked so that two requests do not both find it without a training; if it has one, its copy."""
+    if Model.objects.non_polymorphic().select_for_update().filter(pk=model.pk).first() is None:
+        raise EntityNotFound("Model", model.pk)
+    if Training.objects.filter(model=model).exists():
+        return clone_model(model, copies)
+    files.discard()  # its training has just been deleted
+    return model
 
 
 def start_training(*, training_id: UUID | str, user: User) -> None:
@@ -83,7 +93,7 @@ def start_training(*, training_id: UUID | str, user: User) -> None:
         InvalidRequest: it has been started, has no participants, or its model cannot be trained.
     """
     with transaction.atomic():
-        training = _lock_steerable(training_id, user)
+        training = lock_steerable(training_id, user)
         if training.state != TrainingState.INITIAL:
             raise InvalidRequest(f"Training {training.id} is not in state INITIAL!")
         _require_participants(training)
@@ -91,12 +101,7 @@ def start_training(*, training_id: UUID | str, user: User) -> None:
         if isinstance(model, MeanModel):
             raise InvalidRequest(f"Model {model.pk} is a mean of other models. Train these instead.")
         training.first_round = model.round
-        notify(
-            training=training,
-            receiver_ids=rounds.participant_ids(training),
-            kind=NotificationType.TRAINING_START,
-            body={"global_model_uuid": str(model.pk)},
-        )
+        tell_of_training(training, rounds.participant_ids(training))
         open_phase(training=training, phase=Phase.UPDATE, round=model.round)
         training.save()
         record(training=training, kind=EventKind.STARTED, round=model.round, user_id=user.pk)
@@ -131,86 +136,6 @@ def discard_training(training_id: UUID | None) -> None:
     training.delete()
 
 
-def add_participants(*, training_id: UUID | str, user: User, user_ids: Sequence[UUID | str]) -> None:
-    """Register participants; those who join a running training are told of it and of the open round.
-
-    Raises:
-        EntityNotFound, NotAllowed, InvalidRequest: as everywhere; unknown users or one user twice.
-    """
-    users = _find_users(user_ids)
-    with transaction.atomic():
-        training = _lock_steerable(training_id, user)
-        known = set(rounds.participant_ids(training))
-        joining = [person for person in users if person.pk not in known]
-        newcomers = [person.pk for person in joining]
-        training.participants.add(*joining)
-        current = rounds.current_round(training)
-        for newcomer in newcomers:
-            record(training=training, kind=EventKind.PARTICIPANT_ADDED, round=current, user_id=newcomer)
-        if training.is_running:
-            _welcome(training, current, newcomers)
-        training.save(update_fields=["last_update"])
-
-
-def _welcome(training: Training, round: int, newcomers: list[UUID]) -> None:
-    notify(
-        training=training,
-        receiver_ids=newcomers,
-        kind=NotificationType.TRAINING_START,
-        body={"global_model_uuid": str(training.model_id)},
-    )
-    if not training.locked:  # a claimed round takes no more answers: they are told of the next
-        phase = Phase(training.phase)
-        models = rounds.models_given(training, phase, newcomers)
-        notify_round(training=training, phase=phase, round=round, model_ids=models)
-
-
-def remove_participants(*, training_id: UUID | str, user: User, user_ids: Sequence[UUID | str]) -> None:
-    """Take participants out of a training and tell them.
-
-    Raises:
-        EntityNotFound, NotAllowed, InvalidRequest: as everywhere; unknown users or one user twice.
-    """
-    users = _find_users(user_ids)
-    with transaction.atomic():
-        training = _lock_steerable(training_id, user)
-        leaving = [leaver.pk for leaver in users]
-        drop_participants(training=training, leaving=leaving, kind=EventKind.PARTICIPANT_REMOVED)
-
-
-def drop_participants(*, training: Training, leaving: Sequence[UUID], kind: EventKind, message: str = "") -> None:
-    """Take participants out of a locked training. Answers to a round that is not yet claimed go with them.
-
-    Who was removed is told; who rejected a notification is not. Without participants, a running training fails.
-    """
-    present = set(rounds.participant_ids(training))
-    leavers = [leaver for leaver in leaving if leaver in present]
-    if not leavers:
-        return
-    current = rounds.current_round(training)
-    _drop_answers(training, leavers)
-    supersede(training_id=training.id, receiver_ids=leavers)
-    if training.is_running and kind == EventKind.PARTICIPANT_REMOVED:
-        notify(training=training, receiver_ids=leavers, kind=NotificationType.CLIENT_REMOVED)
-    for leaver in leavers:
-        record(training=training, kind=kind, round=current, user_id=leaver, message=message)
-    training.participants.remove(*User.objects.filter(pk__in=leavers))
-    if training.is_running and len(leavers) == len(present) and not training.locked:
-        fail_training(training=training, round=current, reason="No participant is left.")
-    training.save(update_fields=["last_update"])
-
-
-def _drop_answers(training: Training, leavers: list[UUID]) -> None:
-    """Remove the updates and passed-on models of those who leave, except those that a claimed round counts."""
-    open_answers = Answer.objects.filter(training=training, participant__in=leavers, counted=False)
-    updates = LocalModel.objects.filter(base_model_id=training.model_id, answer__in=open_answers)
-    current = rounds.current_round(training)
-    updates.filter(round=current).delete()
-    open_answers.filter(round=current).delete()
-    if not training.locked:
-        LocalModel.objects.filter(base_model_id=training.model_id, passed_to__in=leavers).delete()
-
-
 def resume_training(*, training_id: UUID | str, user: User) -> None:
     """Take a failed training back to the phase and round in which it failed; who has not answered is told again.
 
@@ -218,7 +143,7 @@ def resume_training(*, training_id: UUID | str, user: User) -> None:
         EntityNotFound, NotAllowed, InvalidRequest: as everywhere; not in state E, or nobody to go on with.
     """
     with transaction.atomic():
-        training = _lock_steerable(training_id, user)
+        training = lock_steerable(training_id, user)
         if training.state == TrainingState.ERROR and training.phase == Phase.IDLE:
             raise InvalidRequest(f"Training {training.id} was stopped: only a failed one can be resumed.")
         if training.state != TrainingState.ERROR:
@@ -226,7 +151,9 @@ def resume_training(*, training_id: UUID | str, user: User) -> None:
         _require_participants(training)
         phase, current = Phase(training.phase), rounds.current_round(training)
         answered = rounds.answered_ids(training, phase, current)
-        missing = [person for person in rounds.participant_ids(training) if person not in answered]
+        participants = rounds.participant_ids(training)
+        missing = [person for person in participants if person not in answered]
+        tell_of_training(training, newcomers_of(training, participants))
         open_phase(training=training, phase=phase, round=current, receivers=missing)
         training.save()
         record(training=training, kind=EventKind.RESUMED, round=current, user_id=user.pk)
@@ -239,7 +166,7 @@ def stop_training(*, training_id: UUID | str, user: User) -> None:
         EntityNotFound, NotAllowed, InvalidRequest: as everywhere; the training is not running.
     """
     with transaction.atomic():
-        training = _lock_steerable(training_id, user)
+        training = lock_steerable(training_id, user)
         if not training.is_running:
             raise InvalidRequest(f"Training {training.id} is not running.")
         current = rounds.current_round(training)
@@ -251,15 +178,6 @@ def stop_training(*, training_id: UUID | str, user: User) -> None:
             kind=EventKind.STOPPED,
             user_id=user.pk,
         )
-
-
-def _lock_steerable(training_id: UUID | str, user: User) -> Training:
-    get_steerable_training(training_id, user)
-    identifier = parse_uuid(training_id)
-    training = None if identifier is None else lock_training(identifier)
-    if training is None:
-        raise EntityNotFound("Training", training_id)
-    return training
 
 
 def _require_trainable(model: GlobalModel) -> None:
@@ -274,11 +192,3 @@ def _require_trainable(model: GlobalModel) -> None:
 def _require_participants(training: Training) -> None:
     if not training.participants.exists():
         raise InvalidRequest("At least one participant must be registered!")
-
-
-def _find_users(user_ids: Sequence[UUID | str]) -> list[User]:
-    wanted = [parse_uuid(identifier) for identifier in user_ids]
-    found = list(User.objects.filter(pk__in=[identifier for identifier in wanted if identifier]))
-    if len(found) != len(wanted):
-        raise InvalidRequest("Not all provided users were found!")
-    return found

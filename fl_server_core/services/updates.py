@@ -21,12 +21,13 @@ from fl_server_core.exceptions import (
     WrongState,
 )
 from fl_server_core.models.answer import Answer
+from fl_server_core.models.delivery import Delivery
 from fl_server_core.models.model import GlobalModel, LocalModel, Model, SWAGModel
 from fl_server_core.models.phase import Phase
 from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.models.user import User
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.models import global_of, parse_uuid
+from fl_server_core.selectors.models import find_model, global_of, parse_uuid
 from fl_server_core.services.files import NewFiles, digest_of, open_weights, uploaded_source
 from fl_server_core.services.metrics import Reported, write_metrics
 from fl_server_core.services.rounds import lock_training
@@ -109,7 +110,7 @@ def _submit(
 ) -> None:
     """Admit, check and store, then write under the training's lock, if the answer is still to be taken then."""
     digest = digest_of(*request.files)
-    target = _find_target(request.model_id, request.participant, digest)
+    target = _find_target(request, digest)
     if target is None:
         return
     base, training = _find_training(target)
@@ -130,15 +131,30 @@ def _submit(
                 stored.discard()
 
 
-def _find_target(model_id: UUID | str, participant: User, digest: str) -> Model | None:
+def _find_target(request: _Request, digest: str) -> Model | None:
     """The model uploaded to; None if it is gone and these bytes were taken for it while it was there (FedDC)."""
-    identifier = parse_uuid(model_id)
-    found = None if identifier is None else Model.objects.filter(pk=identifier).first()
-    if found is None:
-        taken = Answer.objects.filter(participant=participant, target=identifier, digest=digest, counted=True)
-        if identifier is None or not taken.exists():
-            raise EntityNotFound("GlobalModel", model_id)
-    return found
+    identifier = parse_uuid(request.model_id)
+    found = None if identifier is None else find_model(identifier)
+    if found is not None:
+        return found
+    taken = Answer.objects.filter(participant=request.participant, target=identifier, digest=digest, counted=True)
+    if identifier is not None and taken.exists():
+        return None
+    _refuse_straggler(request, identifier)
+    raise EntityNotFound("GlobalModel", request.model_id)
+
+
+def _refuse_straggler(request: _Request, identifier: UUID | None) -> None:
+    """Was the model given to the participant in a round that is over? Then it hears what the round is now."""
+    given = Delivery.objects.filter(
+        receiver=request.participant, phase=Phase.UPDATE, body__global_model_uuid=str(identifier)
+    )
+    delivery = given.select_related("training").exclude(training=None).last()
+    if delivery is None or delivery.training is None:
+        return
+    current = rounds.current_round(delivery.training)
+    if request.round < current:
+        raise WrongRound(delivery.training.id, request.round, current)
 
 
 def _find_training(target: Model) -> tuple[GlobalModel, Training]:
@@ -163,9 +179,10 @@ def _admit(upload: _Upload, training: Training) -> bool:
     earlier = _earlier_answer(upload, training)
     if earlier is not None and earlier.counted and earlier.digest == upload.digest:
         return False
-    if training.state != OPEN_STATES[upload.phase]:
-        raise WrongState(training.id, training.state)
     current = rounds.current_round(training)
+    if training.state != OPEN_STATES[upload.phase]:
+        is_over = training.is_running and upload.round <= current
+        raise WrongState(training.id, training.state, current if is_over else None)
     if upload.round != current or not _takes_answers(training, upload.phase, current):
         raise WrongRound(training.id, upload.round, current)
     given = rounds.models_given(training, upload.phase, [upload.participant.pk])[upload.participant.pk]

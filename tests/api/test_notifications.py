@@ -63,6 +63,18 @@ def test_an_acknowledgement_says_whether_it_accepts_and_nothing_else(
     assert acknowledge(people.participant.client, identifier, body).status_code == 400
 
 
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "application/json"])
+def test_an_acknowledgement_without_a_word_is_refused_and_one_without_its_type_is_read(
+    people: People, running: Training, content_type: str
+) -> None:
+    url = f"/api/notifications/{Delivery.objects.get(notification_type='UPDATE_ROUND_START').uuid}/ack/"
+    client = people.participant.client
+    for body in ("", "accept="):
+        assert client.generic("POST", url, body, content_type=content_type).status_code == 400
+    assert running.participants.count() == 1
+    assert client.generic("POST", url, '{"accept": true}', content_type=content_type).status_code == 200
+
+
 @pytest.mark.parametrize("wait", ["soon", "-1", "nan", "inf", "1e3", "9" * 30, "\0"])
 def test_a_wait_that_is_no_number_of_seconds_is_refused(people: People, wait: str) -> None:
     answer = people.actor.client.get("/api/notifications/", {"wait": wait})

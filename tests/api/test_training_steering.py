@@ -8,7 +8,8 @@ from django.test.utils import CaptureQueriesContext
 
 from fl_server_core.models import Delivery, GlobalModel, Training
 from fl_server_core.models.training import TrainingState
-from fl_server_core.services.trainings import add_participants, start_training
+from fl_server_core.services.participants import add_participants
+from fl_server_core.services.trainings import start_training
 from tests.api.conftest import People
 from tests.factories import make_training, make_user
 

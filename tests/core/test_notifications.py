@@ -15,7 +15,8 @@ from fl_server_core.services.notifications import (
     leave_unanswered,
     reject_delivery,
 )
-from fl_server_core.services.trainings import add_participants, remove_participants, resume_training, stop_training
+from fl_server_core.services.participants import add_participants, remove_participants
+from fl_server_core.services.trainings import resume_training, stop_training
 from tests.ai.notification.world import NOWHERE, World, make_due
 
 pytestmark = pytest.mark.django_db
@@ -87,6 +88,17 @@ def test_a_rejection_of_a_round_start_that_was_superseded_meanwhile_has_no_conse
     reject_delivery(delivery=sent, reason="Status 500.")
     assert world.takes_part()
     assert world.delivery("UPDATE_ROUND_START").status == "superseded"
+
+
+@pytest.mark.parametrize("later", [{"round": 1}, {"phase": "test"}], ids=["another round", "another phase"])
+def test_a_rejection_of_a_round_start_other_than_the_open_one_has_no_consequences(later: dict[str, object]) -> None:
+    world = told_world()
+    start = claim(world.delivery("UPDATE_ROUND_START"))
+    Delivery.objects.filter(pk=start.pk).update(**later)
+    reject_delivery(delivery=start, reason="Declined.")
+    assert world.training.participants.count() == 1
+    start.refresh_from_db()
+    assert start.status == "rejected"
 
 
 def test_silence_at_a_round_start_that_was_superseded_meanwhile_has_no_consequences() -> None:

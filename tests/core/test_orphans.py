@@ -3,11 +3,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import torch
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db.models.fields.files import FieldFile
 
-from fl_server_core.models import Model
+from fl_server_core.models import Answer, Model, SWAGModel
 from fl_server_core.models.files import new_file_name
 from fl_server_core.services.orphans import remove_orphans
 from tests.ai.trainer.world import World
@@ -30,6 +32,31 @@ def test_a_file_that_no_row_names_is_removed_once_it_is_old() -> None:
     remove_orphans(older_than=timedelta(hours=1))
     assert not default_storage.exists(orphan)
     assert all(default_storage.exists(name) for name in named)
+
+
+def test_the_files_of_moments_are_named_too() -> None:
+    world = World(1, swag=True).start()
+    world.update(0, 1.0)
+    world.advance()
+    world.moments(0, torch.ones(8), torch.ones(8))
+    uploaded = [str(file) for answer in Answer.objects.filter(phase="swag") for file in moments_of(answer)]
+    assert len(uploaded) == 2
+    keep_though_old(uploaded)
+    world.advance()
+    model = world.model
+    assert isinstance(model, SWAGModel)
+    keep_though_old([str(model.swag_first_moment_file), str(model.swag_second_moment_file)])
+
+
+def moments_of(answer: Answer) -> tuple[FieldFile, FieldFile]:
+    return answer.first_moment_file, answer.second_moment_file
+
+
+def keep_though_old(names: list[str]) -> None:
+    for name in names:
+        make_older(Path(default_storage.path(name)))
+    remove_orphans(older_than=timedelta(hours=1))
+    assert all(default_storage.exists(name) for name in names)
 
 
 def test_a_young_file_may_still_get_its_row() -> None:

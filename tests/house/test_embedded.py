@@ -76,6 +76,31 @@ def test_tasks_run_in_this_process(tasks: Tasks, worker: EmbeddedWorker) -> None
     assert tasks.ended.wait(PATIENCE)
 
 
+def test_the_clock_survives_what_goes_wrong_when_it_asks(
+    tasks: Tasks, worker: EmbeddedWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = threading.Event()
+
+    def fail(*_: object, **__: object) -> None:
+        failed.set()
+        raise RuntimeError("nobody expects this")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks.app, "send_task", fail)
+        assert failed.wait(PATIENCE)
+    while tasks.sweeps.acquire(blocking=False):
+        pass
+    assert tasks.sweeps.acquire(timeout=PATIENCE)
+    assert worker.is_alive()
+
+
+def test_a_worker_without_its_clock_is_not_alive(tasks: Tasks, worker: EmbeddedWorker) -> None:
+    worker._stopping.set()
+    worker._clock_thread.join(PATIENCE)
+    assert worker._worker_thread.is_alive()
+    assert not worker.is_alive()
+
+
 def test_a_stop_lets_the_running_task_end(tasks: Tasks, worker: EmbeddedWorker) -> None:
     tasks.long_task.delay()
     assert tasks.begun.wait(PATIENCE)

@@ -6,7 +6,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -186,3 +188,19 @@ def test_a_folder_that_others_can_enter_shows_them_nothing(data_dir: Path) -> No
 def test_the_bare_address_leads_to_the_api_s_pages(data_dir: Path) -> None:
     with ServerProcess(data_dir) as server:
         assert requests.get(f"{server.base_url}/", timeout=30).url.endswith("/api/schema/swagger-ui/")
+
+
+def test_the_threads_that_may_wait_are_half_of_those_that_there_are(data_dir: Path) -> None:
+    account = {"username": "poller", "password": "a-good-password"}
+    with ServerProcess(data_dir, "--threads", "2") as server:
+        url = f"{server.base_url}/api"
+        registered = requests.post(f"{url}/users/", json={**account, "message_endpoint": ""}, timeout=30)
+        assert registered.status_code == 201, registered.text
+        login = (account["username"], account["password"])
+        poll = partial(requests.get, f"{url}/notifications/?wait=20", auth=login, timeout=60)
+        with ThreadPoolExecutor(3) as threads:
+            waiting = [threads.submit(poll) for _ in range(3)]
+            wait_until("all but one to be answered", lambda: sum(one.done() for one in waiting) == 2, 15)
+            assert requests.get(f"{url}/users/myself/", auth=login, timeout=30).status_code == 200
+            assert sum(one.done() for one in waiting) == 2
+            server.stop()

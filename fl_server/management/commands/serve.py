@@ -1,5 +1,4 @@
-"""`manage.py serve`: the whole server import os
-from one command."""
+"""`manage.py serve`: the whole server from one command."""
 
 import os
 from typing import Any
@@ -34,6 +33,8 @@ class Command(BaseCommand):
 
     def handle(self, *, host: str, port: int, threads: int, workers: int | None, **_: Any) -> None:
         """Serve until Ctrl-C or SIGTERM."""
+        # Others reckon with it: how many requests may wait, for notifications or for the sandbox.
+        settings.FL_WEB_THREADS = threads
         # The data folder may be one that others can enter: what is written there is for the owner's eyes only.
         os.umask(0o077)
         if threads < 1 or not 0 <= port <= 65535 or (workers is not None and workers < 1):

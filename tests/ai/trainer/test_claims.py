@@ -1,23 +1,31 @@
-from datetime import timedelta
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 from pytest_django import Settings
 
-from fl_server_ai.trainer import ModelTrainer
+from fl_server_ai.trainer import ModelTrainer, closing
 from fl_server_ai.trainer.averaging import AveragingClosing
 from fl_server_ai.trainer.claims import MAX_ATTEMPTS, Claim, ClaimLost
+from fl_server_ai.trainer.due import trainings_to_look_at
 from fl_server_core.exceptions import EntityNotFound, WrongRound
 from fl_server_core.models import EventKind, GlobalModel, Training
 from fl_server_core.models.files import new_file_name
 from fl_server_core.models.training_event import TrainingEvent
-from fl_server_core.services.files import NewFiles, open_weights
+from fl_server_core.services.files import NewFiles, local_path, open_weights
+from fl_server_core.services.participants import remove_participants
 from fl_server_core.services.rounds import lock_training
-from fl_server_core.services.trainings import remove_participants, resume_training, stop_training
+from fl_server_core.services.trainings import resume_training, stop_training
 from tests.ai.trainer.world import World, linear, saved
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -126,20 +134,67 @@ def test_a_training_stopped_while_a_worker_computes_stays_stopped() -> None:
     assert (world.round, *world.state) == (0, "E", "idle")
 
 
-def test_the_heartbeat_renews_the_lease_and_notices_a_lost_claim(settings: Settings) -> None:
+def lease_of(world: World) -> datetime:
+    lease = world.now.lease_until
+    assert lease is not None
+    return lease
+
+
+def claimed_in_a_transaction(world: World) -> Claim:
+    with transaction.atomic():
+        return full_round(world)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_lease_is_renewed_while_the_worker_is_busy_with_something_long(settings: Settings) -> None:
+    settings.FL_LEASE_SECONDS = 0.3
     world = World().start()
-    claim = full_round(world)
-    settings.FL_LEASE_SECONDS = 0.0  # a third of no time is over at once
-    let_the_lease_run_out(world)
-    before = world.now.lease_until
-    claim.heartbeat()
-    after = world.now.lease_until
-    assert before is not None
-    assert after is not None
-    assert after > before
-    Training.objects.filter(pk=world.training.pk).update(claim=None)
-    with pytest.raises(ClaimLost):
+    claim = claimed_in_a_transaction(world)
+    first = lease_of(world)
+    with claim.kept():
+        wait_until("a renewed lease", lambda: lease_of(world) > first + timedelta(seconds=1))
         claim.heartbeat()
+        Training.objects.filter(pk=world.training.pk).update(claim=None)
+        wait_until("the loss to be noticed", claim._lost.is_set)
+        with pytest.raises(ClaimLost):
+            claim.heartbeat()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_without_progress_lets_the_lease_run_out(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fl_server_ai.trainer.claims.HANGING_LEASES", 0)
+    settings.FL_LEASE_SECONDS = 0.3
+    world = World().start()
+    claim = claimed_in_a_transaction(world)
+    with claim.kept():
+        wait_until("the end of the lease", lambda: lease_of(world) < timezone.now())
+        world.advance()
+    assert world.round == 1
+    assert not claim.is_held_by(world.now)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_files_that_come_slowly_cost_no_claim(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.FL_LEASE_SECONDS = 0.3
+    world = World(options={"skip_model_tests": True}).start()
+    for who in range(3):
+        world.update(who, float(who + 1))
+    seen: list[bool] = []
+
+    @contextmanager
+    def slowly(file: FieldFile) -> Iterator[Path]:
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            seen.append(trainings_to_look_at().exists())
+            time.sleep(0.05)
+        with local_path(file) as path:
+            yield path
+
+    monkeypatch.setattr(closing, "local_path", slowly)
+    world.advance()
+    assert world.round == 1
+    assert len(seen) > 10
+    assert not any(seen)
 
 
 def test_after_an_error_a_claimed_answer_is_open_again_and_leaves_with_its_participant() -> None:

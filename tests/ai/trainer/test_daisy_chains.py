@@ -6,18 +6,12 @@ from uuid import UUID
 import pytest
 import torch
 
-from fl_server_core.exceptions import InvalidRequest, InvalidValue
+from fl_server_core.exceptions import EntityNotFound, InvalidRequest, InvalidValue, WrongRound
 from fl_server_core.models import Delivery, EventKind, LocalModel, TrainingEvent
 from fl_server_core.services.accounts import delete_user
 from fl_server_core.services.models import delete_model
-from fl_server_core.services.trainings import (
-    add_participants,
-    create_training,
-    delete_training,
-    remove_participants,
-    start_training,
-    stop_training,
-)
+from fl_server_core.services.participants import add_participants, remove_participants
+from fl_server_core.services.trainings import create_training, delete_training, start_training, stop_training
 from tests.ai.trainer.test_people import pass_the_deadline
 from tests.ai.trainer.world import World, flat, linear, noisy
 
@@ -86,6 +80,26 @@ def test_a_retry_of_an_update_to_a_passed_model_that_is_gone_is_taken_for_done()
     assert not LocalModel.objects.filter(pk=str(given)).exists()
     world.update(0, 2.0, model_id=given, round=1)
     assert world.round == 2
+
+
+def test_a_straggler_whose_passed_model_is_gone_hears_of_the_present_round() -> None:
+    options = {"daisy_chain_period": 2, "round_deadline": 60, "min_updates": 1}
+    world = World(2, aggregation_method="FedDC", options=options).start()
+    for who in range(2):
+        world.update(who, 1.0)
+    world.advance()
+    given = world.given(world.people[1])
+    world.update(0, 2.0)
+    pass_the_deadline(world)
+    assert world.round == 2
+    with pytest.raises(WrongRound) as refusal:
+        world.update(1, 3.0, model_id=given, round=1)
+    assert refusal.value.messages == [
+        f"Training with ID {world.training.pk} is not currently in round 1",
+        "The current round is 2.",
+    ]
+    with pytest.raises(EntityNotFound):  # it was not given to this one
+        world.update(0, 3.0, model_id=given, round=1)
 
 
 def test_who_joins_between_two_averagings_starts_from_the_global_model() -> None:

@@ -3,6 +3,7 @@ import torch
 
 from fl_server_core.exceptions import InvalidFile, InvalidRequest, WrongState
 from fl_server_core.models import Answer, SWAGModel
+from tests.ai.trainer.test_people import pass_the_deadline
 from tests.ai.trainer.world import World, flat, linear, noisy
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +49,21 @@ def test_an_update_in_a_swag_round_is_refused() -> None:
     world.advance()
     with pytest.raises(WrongState, match="state S"):
         world.update(0, 2.0)
+
+
+def test_who_comes_late_to_a_round_whose_state_is_over_hears_of_the_present_round() -> None:
+    options = {"round_deadline": 60, "min_updates": 1}
+    world = World(2, swag=True, options=options).start()
+    world.update(0, 1.0)
+    pass_the_deadline(world)
+    with pytest.raises(WrongState) as update:
+        world.update(1, 2.0, round=0)
+    assert update.value.messages == [f"Training with ID {world.training.pk} is in state S", "The current round is 1."]
+    world.moments(0, torch.ones(8), torch.ones(8))
+    pass_the_deadline(world)
+    with pytest.raises(WrongState) as moments:
+        world.moments(1, torch.ones(8), torch.ones(8))
+    assert moments.value.messages == [f"Training with ID {world.training.pk} is in state O", "The current round is 1."]
 
 
 @pytest.mark.parametrize(

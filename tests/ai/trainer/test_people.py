@@ -1,21 +1,16 @@
 from datetime import timedelta
 
 import pytest
+import torch
 from django.db import transaction
 from django.utils import timezone
 
 from fl_server_core.exceptions import InvalidRequest, NotAllowed
 from fl_server_core.models import Delivery, DeliveryStatus, EventKind, Training, User
+from fl_server_core.selectors.status import training_status
+from fl_server_core.services.participants import add_participants, drop_participants, remove_participants
 from fl_server_core.services.rounds import lock_training
-from fl_server_core.services.trainings import (
-    add_participants,
-    delete_training,
-    drop_participants,
-    remove_participants,
-    resume_training,
-    start_training,
-    stop_training,
-)
+from fl_server_core.services.trainings import delete_training, resume_training, start_training, stop_training
 from tests.ai.trainer.world import World
 
 pytestmark = pytest.mark.django_db
@@ -89,6 +84,26 @@ def test_at_the_deadline_too_few_updates_are_an_error() -> None:
     world.update(0, 1.0)
     pass_the_deadline(world)
     assert world.state == ("E", "update")
+
+
+def test_a_fraction_of_the_participants_is_rounded_up() -> None:
+    world = World(3, options={"round_deadline": 60, "min_updates": 0.5}).start()
+    world.update(0, 1.0)
+    pass_the_deadline(world)
+    assert world.state == ("E", "update")
+    assert "1 of 3 participants had answered; 2 are needed" in training_status(world.now)["failure"]
+
+
+def test_every_phase_has_the_deadline_from_its_own_start() -> None:
+    world = World(1, swag=True, options={"round_deadline": 60}).start()
+    for phase in ("update", "swag", "test"):
+        now = world.now
+        assert (now.phase, now.deadline) == (phase, now.phase_since + timedelta(seconds=60))  # type: ignore[operator]
+        if phase == "update":
+            world.update(0, 1.0)
+        elif phase == "swag":
+            world.moments(0, torch.ones(8), torch.ones(8))
+        world.advance()
 
 
 def test_a_deadline_alone_needs_everybody() -> None:

@@ -1,0 +1,54 @@
+"""Rows that are deleted while a request reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from fl_server_core.models import GlobalModel, LocalModel, Training
+from tests.api.conftest import People
+from tests.factories import make_model, make_update, scripted_linear, uploaded
+
+
+def leave_a_bare_row(model: Any) -> None:
+    """A model is read in two statements. Between them, its row in the table of its kind was deleted."""
+    with connection.cursor() as cursor:
+        identifier = model.pk.hex if connection.vendor == "sqlite" else model.pk
+        cursor.execute(f"DELETE FROM {type(model)._meta.db_table} WHERE model_ptr_id = %s", [identifier])
+
+
+@pytest.fixture
+def vanished(people: People, running: Training) -> LocalModel:
+    base = GlobalModel.objects.get(pk=running.model_id)
+    update = make_update(base, people.participant.user)
+    leave_a_bare_row(update)
+    return update
+
+
+def test_a_list_is_that_of_the_others(people: People, running: Training, vanished: LocalModel) -> None:
+    answer = people.participant.client.get("/api/models/")
+    assert (answer.status_code, [row["id"] for row in answer.json()]) == (200, [str(running.model_id)])
+
+
+@pytest.mark.parametrize("path", ["", "metadata/", "metrics/"])
+def test_it_is_not_found(people: People, vanished: LocalModel, path: str) -> None:
+    answer = people.participant.client.get(f"/api/models/{vanished.pk}/{path}")
+    assert (answer.status_code, answer.json()) == (400, {"detail": f"Model {vanished.pk} not found."})
+
+
+def test_an_upload_to_it_is_for_no_model(people: People, vanished: LocalModel) -> None:
+    fields = {"round": 0, "sample_size": 1, "model_file": uploaded(scripted_linear())}
+    answer = people.participant.client.post(f"/api/models/{vanished.pk}/", fields, format="multipart")
+    assert (answer.status_code, answer.json()) == (400, {"detail": f"GlobalModel {vanished.pk} not found."})
+
+
+def test_an_inference_of_it_finds_nothing(people: People) -> None:
+    model = make_model(people.actor.user)
+    leave_a_bare_row(model)
+    answer = people.actor.client.post(
+        "/api/inference/", {"model_id": str(model.pk), "model_input": [[1.0, 2.0, 3.0]]}, format="json"
+    )
+    assert answer.status_code == 400
+    assert "not found" in answer.content.decode()
