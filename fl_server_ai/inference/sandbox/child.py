@@ -22,6 +22,7 @@ from fl_server_ai.inference.sandbox.zygote import ChildLimits
 MODEL, INPUT, SHAPE = "model", "input", "shape"
 _KINDS: dict[type[Exception], str] = {InputShapeMismatch: SHAPE, InvalidInput: INPUT}
 _LONGEST_MESSAGE = 500
+_NO_MEMORY = ("std::bad_alloc", "can't allocate memory")
 _ERROR_LINE = re.compile(r"(?:[\w.]*(?:Error|Exception)): (.+)")
 
 
@@ -98,5 +99,7 @@ def _sentence(error: Exception) -> str:
         return f"The model needs the package {error.name}, which this server does not have."
     errors = _ERROR_LINE.findall(text)
     line = errors[-1] if errors else text.partition("\n")[0]
+    if isinstance(error, MemoryError) or any(words in line for words in _NO_MEMORY):
+        return "The model could not allocate memory: it asked for more than the operator allows (FL_SANDBOX_MEMORY_MB)."
     line = "".join(character for character in line if character.isprintable())[:_LONGEST_MESSAGE].strip()
     return line or type(error).__name__

@@ -38,6 +38,16 @@ class AllocatesWithoutEnd(torch.nn.Module):
         return torch.stack(kept)
 
 
+class GrowsAList(torch.nn.Module):
+    """Memory that is not a tensor's: C++ says `std::bad_alloc`."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        kept = [0]
+        while len(kept) > 0:
+            kept = kept + kept
+        return x
+
+
 class ReadsAFile(torch.nn.Module):
     def __init__(self, path: str) -> None:
         super().__init__()

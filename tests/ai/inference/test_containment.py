@@ -65,9 +65,10 @@ def test_a_task_that_a_model_leaves_running_is_ended(impatient: Sandbox) -> None
     wait_until("its end", lambda: psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
 
 
-def test_a_model_that_allocates_without_end_is_told_so(impatient: Sandbox) -> None:
-    with pytest.raises(ModelRunError, match="can't allocate memory"):
-        impatient.run(prediction(hostile.script(hostile.AllocatesWithoutEnd())), tenant="memory")
+@pytest.mark.parametrize("model", [hostile.AllocatesWithoutEnd(), hostile.GrowsAList()])
+def test_a_model_that_allocates_without_end_is_told_so(impatient: Sandbox, model: torch.nn.Module) -> None:
+    with pytest.raises(ModelRunError, match=r"could not allocate memory: .*FL_SANDBOX_MEMORY_MB"):
+        impatient.run(prediction(hostile.script(model)), tenant="memory")
 
 
 @needs_every_wall

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+import torch
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
@@ -195,6 +196,23 @@ def test_files_that_come_slowly_cost_no_claim(settings: Settings, monkeypatch: p
     assert world.round == 1
     assert len(seen) > 10
     assert not any(seen)
+
+
+@pytest.mark.parametrize("method", ["averaging", "passing", "moments"])
+def test_every_way_to_close_a_round_shows_progress_with_each_file(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    daisy = {"aggregation_method": "FedDC", "options": {"daisy_chain_period": 2}} if method == "passing" else {}
+    world = World(3, swag=method == "moments", **daisy).start()  # type: ignore[arg-type]
+    for who in range(3):
+        world.update(who, 1.0)
+    if method == "moments":
+        world.advance()
+        for who in range(3):
+            world.moments(who, torch.ones(8), torch.ones(8))
+    beats: list[Claim] = []
+    monkeypatch.setattr(Claim, "heartbeat", lambda claim: beats.append(claim))
+    world.advance()
+    assert len(beats) >= 3
+    assert world.round == 1
 
 
 def test_after_an_error_a_claimed_answer_is_open_again_and_leaves_with_its_participant() -> None:
