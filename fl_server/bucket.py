@@ -8,16 +8,20 @@ from datetime import datetime
 from typing import Any
 
 from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.base import File
+from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError, S3UploadFailedError
 from storages.backends.s3 import S3Storage
 
 NOT_FOUND = 404
 MEMORY_BYTES = 64 * 1024
 """A larger file is held on the disk."""
 CLIENT = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 3, "mode": "standard"})
+TRANSFERS = TransferConfig(num_download_attempts=2)
 """A request's thread waits for it: botocore's own patience is five tries of a minute each."""
+_UNREACHABLE = (BotoCoreError, Boto3Error, RetriesExceededError, S3DownloadFailedError, S3UploadFailedError)
 
 
 class BucketStorage(S3Storage):  # type: ignore[misc]  # it has no types
@@ -28,13 +32,22 @@ class BucketStorage(S3Storage):  # type: ignore[misc]  # it has no types
     """
 
     def get_default_settings(self) -> dict[str, Any]:
-        return {**super().get_default_settings(), "max_memory_size": MEMORY_BYTES, "client_config": CLIENT}
+        return {
+            **super().get_default_settings(),
+            "max_memory_size": MEMORY_BYTES,
+            "client_config": CLIENT,
+            "transfer_config": TRANSFERS,
+        }
 
     def _open(self, name: str, mode: str = "rb") -> File[bytes]:
         with _failing_as_a_folder(name):
             file: File[bytes] = super()._open(name, mode)
-            if "r" in mode:
-                file.open(mode)
+            try:
+                if "r" in mode:
+                    file.open(mode)
+            except BaseException:
+                file.close()
+                raise
         return file
 
     def _save(self, name: str, content: File[Any]) -> str:
@@ -72,5 +85,5 @@ def _failing_as_a_folder(name: str) -> Iterator[None]:
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == NOT_FOUND:
             raise FileNotFoundError(f"There is no {name} in the bucket.") from error
         raise OSError(f"The bucket refused {name}: {error}") from error
-    except (BotoCoreError, Boto3Error) as error:
+    except _UNREACHABLE as error:
         raise OSError(f"The bucket could not be reached for {name}: {error}") from error

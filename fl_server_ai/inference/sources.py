@@ -94,10 +94,9 @@ def _source(name: str, file: FieldFile) -> ModelSource:
 
 def _reader(file: FieldFile) -> Callable[[], bytes]:
     def read() -> bytes:
-        with file.storage.open(str(file.name), "rb") as handle:
-            content = bytes(handle.read())
-        check_runnable(content, settings.FL_TRUSTED_GLOBALS)
-        return content
+        with local_path(file) as path:
+            check_runnable(path, settings.FL_TRUSTED_GLOBALS)  # before it is in memory
+            return path.read_bytes()
 
     return read
 

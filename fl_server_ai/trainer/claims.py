@@ -12,8 +12,7 @@ from datetime import timedelta
 from typing import Self
 
 from django.conf import settings
-from django.db import DatabaseError, connection
-from django.db.models import F
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 
 from fl_server_core.models.answer import Answer
@@ -21,9 +20,13 @@ from fl_server_core.models.phase import Phase
 from fl_server_core.models.training import Training
 from fl_server_core.models.training_event import EventKind
 from fl_server_core.services.history import record
+from fl_server_core.services.rounds import lock_training
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 5
+FORGIVEN_FOR = timedelta(hours=24)
+LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+"""What a storage that is full or away does not say."""
 HANGING_LEASES = 10
 """A worker that shows no progress for so many leases hangs: it lets the round go."""
 
@@ -58,7 +61,7 @@ class Claim:
         training.lease_until = timezone.now() + timedelta(seconds=settings.FL_LEASE_SECONDS)
         training.claim_attempts += 1
         training.save()
-        if is_takeover:
+        if is_takeover and not training.problem:  # else it is known why the last one let it lie
             record(training=training, kind=EventKind.TAKEN_OVER, round=round, attempt=training.claim_attempts)
         return claim
 
@@ -98,16 +101,25 @@ class Claim:
         until = timezone.now() + timedelta(seconds=settings.FL_LEASE_SECONDS)
         try:
             held = Training.objects.filter(pk=self.training_id, claim=self.id).update(lease_until=until)
-        except DatabaseError:
+        except (DatabaseError, InterfaceError):
             logger.warning("A lease could not be renewed; trying again.", exc_info=True)
             connection.close()
         else:
             if not held:
                 self._lost.set()
 
-    def forgive(self) -> None:
-        """This attempt does not count towards the last one: what it failed at passes."""
-        Training.objects.filter(pk=self.training_id, claim=self.id).update(claim_attempts=F("claim_attempts") - 1)
+    def report(self, error: Exception) -> None:
+        """Write down why the round could not be closed. What may pass by itself is not counted, for a day."""
+        words = error.strerror or "see the workers' logs" if isinstance(error, OSError) else ""
+        problem = f"The file storage fails: {words}." if words else f"{type(error).__name__}; see the workers' logs."
+        with transaction.atomic():
+            training = lock_training(self.training_id)
+            if training is None or not self.is_held_by(training):
+                return
+            training.problem, training.problem_since = problem[:256], training.problem_since or timezone.now()
+            if _may_pass(error) and timezone.now() - training.problem_since < FORGIVEN_FOR:
+                training.claim_attempts -= 1
+            training.save(update_fields=["problem", "problem_since", "claim_attempts"])
 
     def is_held_by(self, training: Training | None) -> bool:
         """Is this still the claim on the training, as its locked row has it?"""
@@ -116,3 +128,7 @@ class Claim:
     @property
     def seconds(self) -> float:
         return round(time.monotonic() - self.started, 3)
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, OSError) and not isinstance(error, LASTING)

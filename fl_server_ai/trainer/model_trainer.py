@@ -81,10 +81,8 @@ class ModelTrainer:
                 self._write(claim, closing, files)
         except ClaimLost:
             logger.info("Training %s, round %s: somebody else has it.", claim.training_id, claim.round)
-        except FileNotFoundError:  # it will not come back
-            raise
-        except OSError:  # a full disk, a storage that is away: when the lease has run out, somebody tries again
-            claim.forgive()
+        except Exception as error:
+            claim.report(error)  # when the lease has run out, somebody tries again
             raise
 
     def _write(self, claim: Claim, closing: Closing, files: NewFiles) -> None:

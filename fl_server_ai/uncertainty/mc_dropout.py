@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import dis
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise, takewhile
+from types import FunctionType
 from typing import TYPE_CHECKING
 
 from fl_server_ai.uncertainty import batching
@@ -20,6 +23,8 @@ _SWITCHING_DROPOUT = frozenset(
         *("TransformerDecoder", "TransformerDecoderLayer"),
     ]
 )
+_DROPOUT = re.compile(r"Dropout(\dd)?$")
+_DROPPING = frozenset(["scaled_dot_product_attention"])
 _NORMALISING = frozenset(["batch_norm", "instance_norm"])
 
 
@@ -48,10 +53,11 @@ def has_dropout(module: torch.nn.Module) -> bool:
     and none that normalises by the flag as well.
     """
     name = class_name(module)
-    if "Dropout" in name or name in _SWITCHING_DROPOUT:
+    if name in _SWITCHING_DROPOUT:
         return True
-    names = _names_in_own_code(module)
-    return "training" in names and any("dropout" in one for one in names) and names.isdisjoint(_NORMALISING)
+    called, asks = _own_code(module)
+    drops = any("dropout" in function for function in called) or not called.isdisjoint(_DROPPING)
+    return (_DROPOUT.search(name) is not None or (asks and drops)) and called.isdisjoint(_NORMALISING)
 
 
 def class_name(module: torch.nn.Module) -> str:
@@ -59,19 +65,31 @@ def class_name(module: torch.nn.Module) -> str:
     return str(getattr(module, "original_name", type(module).__name__))
 
 
-def _names_in_own_code(module: torch.nn.Module) -> set[str]:
-    """The names that the methods of a module use, if its class is not torch's; without those of modules inside."""
+def _own_code(module: torch.nn.Module) -> tuple[set[str], bool]:
+    """The functions that the methods of a class of somebody's own call, and whether they ask for the training flag."""
     import torch
 
     if isinstance(module, torch.jit.ScriptModule):
         methods = (module._c._get_method(name) for name in module._c._method_names())
-        names = {name for method in methods for name in re.findall(r"\w+", str(method.code))}
-    elif type(module).__module__.startswith("torch."):
-        return set()
-    else:
-        codes = (getattr(member, "__code__", None) for member in vars(type(module)).values())
-        names = {name for code in codes if code is not None for name in code.co_names}
-    return names - {name for name, _inside in module.named_children()}
+        text = "\n".join(str(method.code) for method in methods)
+        # Calls are printed with their paths: torch.dropout, __torch__.torch.nn.functional.dropout.
+        called = set(re.findall(r"\btorch(?:\.\w+)*\.(\w+)", text))
+        return called, re.search(r"\btraining\b", text) is not None
+    called, asks = set(), False
+    for before, step in _instructions(type(module)):
+        asks = asks or step.argval == "training"
+        of_a_module = before.opname in ("LOAD_GLOBAL", "LOAD_DEREF") or before.argval == "functional"
+        if step.opname == "LOAD_GLOBAL" or (of_a_module and step.opname in ("LOAD_ATTR", "LOAD_METHOD")):
+            called.add(str(step.argval))
+    return called, asks
+
+
+def _instructions(of: type) -> Iterator[tuple[dis.Instruction, dis.Instruction]]:
+    """Each instruction of the methods, with the one before it, up to the first base class that is torch's."""
+    for one in takewhile(lambda base: not base.__module__.startswith("torch."), of.__mro__):
+        for member in vars(one).values():
+            if isinstance(member, FunctionType):
+                yield from pairwise(dis.get_instructions(member))
 
 
 @contextmanager

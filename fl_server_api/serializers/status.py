@@ -34,7 +34,10 @@ class ParticipantStatusSerializer(serializers.Serializer[Any]):
 
 
 class StatusSerializer(serializers.Serializer[Any]):
-    """What a training waits for, and for whom."""
+    """What a training waits for, and for whom.
+
+    problem: why the round could not be closed when it was tried last. failure: why the training is in error.
+    """
 
     training = serializers.UUIDField()
     state = serializers.ChoiceField(TrainingState.choices)
@@ -47,6 +50,8 @@ class StatusSerializer(serializers.Serializer[Any]):
     locked = serializers.BooleanField()
     lease_until = serializers.DateTimeField(allow_null=True)
     attempts = serializers.IntegerField()
+    problem = serializers.CharField(allow_null=True)
+    problem_since = serializers.DateTimeField(allow_null=True)
     failure = serializers.CharField(allow_null=True)
     participants = ParticipantStatusSerializer(many=True)
 

@@ -126,12 +126,12 @@ class TrainingAdmin(SafeAdmin[Training]):
     readonly_fields = (
         "id", "model_link", "actor_link", "aggregation_method", "uncertainty_method", "created", "state", "phase",
         "since", "round", "rounds_closed", "answers", "due", "changed", "locked", "claim", "lease",
-        "claim_attempts", "participants_panel", "history_panel", "deliveries_panel",
+        "claim_attempts", "problem", "failing_since", "participants_panel", "history_panel", "deliveries_panel",
     )  # fmt: skip
     WHAT = ("id", "model_link", "actor_link", ("aggregation_method", "uncertainty_method"), "created")
     WHERE = (
         ("state", "phase", "since"), ("round", "rounds_closed", "answers"), ("due", "changed"),
-        ("locked", "lease", "claim_attempts"), "claim",
+        ("locked", "lease", "claim_attempts"), ("problem", "failing_since"), "claim",
     )  # fmt: skip
 
     created = time_of("created_at", "created")
@@ -139,6 +139,7 @@ class TrainingAdmin(SafeAdmin[Training]):
     since = time_of("phase_since", "since")
     due = time_of("deadline", "deadline")
     lease = time_of("lease_until", "lease until")
+    failing_since = time_of("problem_since", "problem since")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Training]:
         answers = Answer.objects.filter(phase=OuterRef("phase"), round=OuterRef("model__round"))

@@ -69,6 +69,10 @@ class Training(models.Model):
     claim_attempts = models.PositiveSmallIntegerField(
         default=0, help_text="How often the open round was claimed and not closed."
     )
+    problem = models.CharField(
+        max_length=256, blank=True, help_text="Why the open round could not be closed when it was tried last."
+    )
+    problem_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["created_at", "id"]

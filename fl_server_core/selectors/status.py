@@ -36,6 +36,8 @@ def training_status(training: Training) -> dict[str, Any]:
         "locked": training.locked,
         "lease_until": training.lease_until,
         "attempts": training.claim_attempts,
+        "problem": training.problem or None,
+        "problem_since": training.problem_since,
         "failure": failure.message if failure else None,
         "participants": [
             {

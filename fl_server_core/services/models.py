@@ -8,7 +8,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
 from fl_server_core.archive import ArchiveError, open_archive
-from fl_server_core.exceptions import InvalidFile, InvalidRequest, InvalidValue, NotAllowed
+from fl_server_core.exceptions import EntityNotFound, InvalidFile, InvalidRequest, InvalidValue, NotAllowed
 from fl_server_core.models.answer import Answer
 from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, SWAGModel
 from fl_server_core.models.phase import Phase
@@ -115,19 +115,22 @@ def delete_model(*, model_id: UUID | str, user: User) -> None:
 def _withdraw(training_id: UUID, model: LocalModel) -> None:
     """An update that is gone is no answer to the open round any more: its participant is awaited, and told so."""
     training = lock_training(training_id)
-    model.refresh_from_db()
-    answer = Answer.objects.filter(local_model=model).first()
     if training is None:
         return
-    is_open = answer is not None and (answer.phase, answer.round) == (training.phase, rounds.current_round(training))
-    if model.passed_to_id is not None or (answer is not None and is_open and answer.counted):
+    found = LocalModel.objects.filter(pk=model.pk).first()  # as it is by now
+    if found is None:
+        raise EntityNotFound("Model", model.pk)
+    answer, current = Answer.objects.filter(local_model=found).first(), rounds.current_round(training)
+    is_counted = answer is not None and answer.round == current and answer.counted and training.locked
+    if is_counted or found.passed_to_id is not None:
         raise InvalidRequest(f"Model {model.pk} is being aggregated or trained on. Delete it after the round.")
-    if answer is None or not is_open:
+    if answer is None or answer.round != current:
         return
-    participant, current = answer.participant_id, answer.round
+    participant = answer.participant_id
     answer.delete()
     record(training=training, kind=EventKind.UPDATE_DELETED, round=current, user_id=participant)
-    if training.is_running and participant in rounds.participant_ids(training):
+    is_asked_for = training.is_running and training.phase == Phase.UPDATE  # else the round is still to be started
+    if is_asked_for and participant in rounds.participant_ids(training):
         given = rounds.models_given(training, Phase.UPDATE, [participant])
         notify_round(training=training, phase=Phase.UPDATE, round=current, model_ids=given)
 

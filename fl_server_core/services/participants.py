@@ -9,7 +9,7 @@ from django.db import transaction
 
 from fl_server_core.exceptions import InvalidRequest
 from fl_server_core.models.answer import Answer
-from fl_server_core.models.delivery import Delivery, NotificationType
+from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.model import LocalModel
 from fl_server_core.models.phase import Phase
 from fl_server_core.models.training import Training
@@ -100,11 +100,11 @@ def tell_of_training(training: Training, receivers: list[UUID]) -> None:
 
 
 def newcomers_of(training: Training, participants: list[UUID]) -> list[UUID]:
-    """Those who joined while the training stood still, and have heard nothing of it."""
-    comings = [NotificationType.TRAINING_START, NotificationType.CLIENT_REMOVED]
-    told = Delivery.objects.filter(training=training, notification_type__in=comings).order_by("id")
-    newest = dict(told.values_list("receiver_id", "notification_type"))
-    return [person for person in participants if newest.get(person) != NotificationType.TRAINING_START]
+    """Those who joined since the training failed, and have heard nothing of it."""
+    failure = training.events.filter(kind=EventKind.FAILED).last()
+    joined = training.events.filter(kind=EventKind.PARTICIPANT_ADDED, pk__gt=failure.pk if failure else 0)
+    added = set(joined.values_list("user_id", flat=True))
+    return [person for person in participants if person in added]
 
 
 def _welcome(training: Training, round: int, newcomers: list[UUID]) -> None:

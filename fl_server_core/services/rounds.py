@@ -112,6 +112,8 @@ def release_claim(training: Training) -> None:
     training.locked = False
     training.claim = None
     training.lease_until = None
+    training.problem = ""
+    training.problem_since = None
 
 
 def _stop_clock(training: Training) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import get_model, parse_uuid
 from fl_server_core.selectors.trainings import get_steerable_training
 from fl_server_core.services.deliveries import notify, supersede
-from fl_server_core.services.files import NewFiles, open_weights
+from fl_server_core.services.files import OPEN_ATTEMPTS, NewFiles, open_weights
 from fl_server_core.services.history import record
 from fl_server_core.services.participants import find_users, newcomers_of, tell_of_training
 from fl_server_core.services.rounds import end_chains, finish_training, lock_steerable, lock_training, open_phase
@@ -59,8 +60,10 @@ def create_training(
     participants = find_users(participant_ids)
     with NewFiles() as files:
         # Copied before the transaction, during which SQLite lets nobody else write.
-        copies = copy_files(model) if Training.objects.filter(model=model).exists() else None
-        files.names += (copies or {}).values()
+        copies = None
+        if Training.objects.filter(model=model).exists():
+            model, copies = _copied(_read_again(model))
+            files.names += copies.values()
         with transaction.atomic():
             training = Training.objects.create(
                 model=_untrained(model, copies, files),
@@ -73,6 +76,21 @@ def create_training(
             )
             training.participants.set(participants)
     return training
+
+
+def _copied(model: GlobalModel) -> tuple[GlobalModel, dict[str, str]]:
+    """The model's row, and copies of its files; as they are by now, if a round that closes replaces them meanwhile."""
+    for _attempt in range(OPEN_ATTEMPTS - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return model, copy_files(model)
+        model = _read_again(model)
+    return model, copy_files(model)
+
+
+def _read_again(model: GlobalModel) -> GlobalModel:
+    found = get_model(model.pk)
+    assert isinstance(found, GlobalModel)  # noqa: S101  a model's kind never changes
+    return found
 
 
 def _untrained(model: GlobalModel, copies: Mapping[str, str] | None, files: NewFiles) -> GlobalModel:

@@ -181,14 +181,19 @@ def _admit(upload: _Upload, training: Training) -> bool:
         return False
     current = rounds.current_round(training)
     if training.state != OPEN_STATES[upload.phase]:
-        is_over = training.is_running and upload.round <= current
-        raise WrongState(training.id, training.state, current if is_over else None)
+        raise WrongState(training.id, training.state, current if _is_over(upload, training, current) else None)
     if upload.round != current or not _takes_answers(training, upload.phase, current):
         raise WrongRound(training.id, upload.round, current)
     given = rounds.models_given(training, upload.phase, [upload.participant.pk])[upload.participant.pk]
     if upload.target_id != given:
         raise InvalidValue(f"In round {current} you were given model {given}. Upload to that model.")
     return True
+
+
+def _is_over(upload: _Upload, training: Training, current: int) -> bool:
+    """Was the round that the upload is for closed while the training went on?"""
+    closed = training.answers.filter(phase=upload.phase, round=upload.round, counted=True)
+    return training.is_running and (upload.round < current or closed.exists())
 
 
 def _takes_answers(training: Training, phase: Phase, current: int) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
 
 from fl_server_core.models import GlobalModel, LocalModel, Training
+from fl_server_core.services.rounds import lock_training
 from tests.api.conftest import People
 from tests.factories import make_model, make_update, scripted_linear, uploaded
 
@@ -42,6 +44,20 @@ def test_an_upload_to_it_is_for_no_model(people: People, vanished: LocalModel) -
     fields = {"round": 0, "sample_size": 1, "model_file": uploaded(scripted_linear())}
     answer = people.participant.client.post(f"/api/models/{vanished.pk}/", fields, format="multipart")
     assert (answer.status_code, answer.json()) == (400, {"detail": f"GlobalModel {vanished.pk} not found."})
+
+
+def test_an_update_that_a_closing_round_removes_while_it_is_deleted_is_not_found(
+    people: People, running: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = make_update(GlobalModel.objects.get(pk=running.model_id), people.participant.user)
+
+    def wait_for_the_lock(training_id: UUID) -> Training | None:
+        LocalModel.objects.all().delete()
+        return lock_training(training_id)
+
+    monkeypatch.setattr("fl_server_core.services.models.lock_training", wait_for_the_lock)
+    answer = people.participant.client.delete(f"/api/models/{update.pk}/")
+    assert (answer.status_code, answer.json()) == (400, {"detail": f"Model {update.pk} not found."})
 
 
 def test_an_inference_of_it_finds_nothing(people: People) -> None:

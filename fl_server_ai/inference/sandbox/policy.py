@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Collection
+from pathlib import Path
 
 from fl_server_ai.inference.exceptions import ModelNotTrusted, ModelRunError
 from fl_server_core.archive import ArchiveError, ArchiveKind, foreign_globals, open_archive
@@ -20,7 +21,7 @@ def trusted_modules(names: Collection[str]) -> list[str]:
     return [name.rpartition(":" if ":" in name else ".")[0] for name in names if "(" not in name]
 
 
-def check_runnable(content: bytes | memoryview, trusted: Collection[str]) -> ArchiveKind:
+def check_runnable(source: Path | bytes | memoryview, trusted: Collection[str]) -> ArchiveKind:
     """The kind of an archive that holds a module and whose pickle imports nothing but torch's own and `trusted` names.
 
     Raises:
@@ -28,7 +29,7 @@ def check_runnable(content: bytes | memoryview, trusted: Collection[str]) -> Arc
         ModelRunError: it is no such archive.
     """
     try:
-        with open_archive(content) as archive:
+        with open_archive(source) as archive:
             if not archive.is_model:
                 raise ModelRunError("The file holds tensors, but no model that could be run.")
             kind = archive.kind

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -13,8 +15,8 @@ from fl_server_ai.inference.sandbox.process import Child, ChildLost, RequestLimi
 from fl_server_ai.inference.sandbox.zygote import ChildLimits
 
 _TENANTS_REMEMBERED = 1000
-ROOM_SECONDS = 0.5
-"""Within this, many short jobs of one tenant find room; of long ones, the rest is refused."""
+SHORT_SECONDS = 0.25
+"""More than `queue` requests of a tenant wait where all of them will have had their turn within this."""
 
 
 class Sandbox:
@@ -22,7 +24,8 @@ class Sandbox:
 
     A process serves one tenant only: what a model of one tenant leaves behind in its process, no other tenant's request
     ever meets. When another tenant needs the room, the process that waited longest is replaced by a fresh one. Tenants
-    take turns, and of one tenant at most `queue` requests wait: slow models keep their own tenant waiting, not all.
+    take turns, and of one tenant at most `queue` requests wait, more only if they are short: slow models keep their own
+    tenant waiting, not all.
     """
 
     def __init__(self, *, processes: int, queue: int, request: RequestLimits, child: ChildLimits) -> None:
@@ -63,7 +66,31 @@ class Sandbox:
 
 @dataclass(frozen=True, eq=False)
 class _Ticket:
+    """A request that waits. It is an extra one where as many of its tenant wait already as may."""
+
     tenant: str
+    is_extra: bool
+
+
+@dataclass(eq=False)
+class _Tenant:
+    """When a tenant had its last turn, by a count of turns, and how long a request of it takes, as far as is known."""
+
+    turn: int = 0
+    seconds: float = math.inf
+    since: float | None = None
+
+    def begin(self, turn: int) -> None:
+        self.turn, self.since = turn, time.monotonic()
+
+    def end(self) -> None:
+        if self.since is not None:
+            self.seconds, self.since = time.monotonic() - self.since, None
+
+    @property
+    def pace(self) -> float:
+        """Seconds a request: of the last one, or of the one that runs, once that takes longer."""
+        return self.seconds if self.since is None else max(self.seconds, time.monotonic() - self.since)
 
 
 class _Children:
@@ -77,8 +104,8 @@ class _Children:
         self._count = 0
         self._idle: OrderedDict[Child, str] = OrderedDict()
         self._waiting: list[_Ticket] = []
-        # When each tenant had its last turn, by a count of turns; the one that waits longest for another comes first.
-        self._turns: OrderedDict[str, int] = OrderedDict()
+        # The one whose last turn was longest ago comes first.
+        self._tenants: OrderedDict[str, _Tenant] = OrderedDict()
         self._turn = 0
         self._changed = threading.Condition()
 
@@ -95,6 +122,7 @@ class _Children:
         except ChildLost as error:
             raise ModelStopped(str(error)) from None
         finally:
+            self._note_end(tenant)
             # Whatever else happened in the middle of a request: nobody knows what the process would say next.
             if is_usable:
                 self._give_back(child, tenant)
@@ -125,35 +153,56 @@ class _Children:
 
     def _reserve(self, tenant: str) -> tuple[Child | None, Child | None]:
         """Room for one process: an idle one of this tenant, or else perhaps one that must be ended first."""
-        ticket, patience = _Ticket(tenant), 2 * self._request.seconds
         with self._changed:
-            if not self._changed.wait_for(lambda: self._has_room(tenant), ROOM_SECONDS):
-                raise SandboxBusy(f"{self._queue} of your requests wait for their turn already.")
+            ticket = _Ticket(tenant, is_extra=sum(other.tenant == tenant for other in self._waiting) >= self._queue)
+            if ticket.is_extra and not self._is_short(tenant):
+                raise self._too_many()
             self._waiting.append(ticket)
             try:
-                if not self._changed.wait_for(lambda: self._is_next(ticket), patience):
-                    raise SandboxBusy(f"The server ran other models for {patience:g} seconds.")
+                self._wait_for_turn(ticket)
                 self._note_turn(tenant)
                 return self._pick(tenant)
             finally:
                 self._waiting.remove(ticket)
                 self._changed.notify_all()
 
-    def _has_room(self, tenant: str) -> bool:
-        return sum(other.tenant == tenant for other in self._waiting) < self._queue
+    def _wait_for_turn(self, ticket: _Ticket) -> None:
+        patience = SHORT_SECONDS if ticket.is_extra else 2 * self._request.seconds
+        if not self._changed.wait_for(lambda: self._is_next(ticket), patience):
+            if ticket.is_extra:
+                raise self._too_many()
+            raise SandboxBusy(f"The server ran other models for {patience:g} seconds.")
+
+    def _too_many(self) -> SandboxBusy:
+        return SandboxBusy(f"{self._queue} of your requests wait for their turn already.")
+
+    def _is_short(self, tenant: str) -> bool:
+        """Will all that wait of a tenant have had their turn in a moment?"""
+        known = self._tenants.get(tenant)
+        waiting = sum(other.tenant == tenant for other in self._waiting)
+        return known is not None and known.pace * waiting < SHORT_SECONDS
 
     def _is_next(self, ticket: _Ticket) -> bool:
         if not self._idle and self._count >= self._size:
             return False
         # The first of equals is the one that came first.
-        return min(self._waiting, key=lambda waiting: self._turns.get(waiting.tenant, 0)) is ticket
+        return min(self._waiting, key=self._last_turn) is ticket
+
+    def _last_turn(self, ticket: _Ticket) -> int:
+        known = self._tenants.get(ticket.tenant)
+        return 0 if known is None else known.turn
 
     def _note_turn(self, tenant: str) -> None:
         self._turn += 1
-        self._turns[tenant] = self._turn
-        self._turns.move_to_end(tenant)
-        if len(self._turns) > _TENANTS_REMEMBERED:
-            self._turns.popitem(last=False)
+        self._tenants.setdefault(tenant, _Tenant()).begin(self._turn)
+        self._tenants.move_to_end(tenant)
+        if len(self._tenants) > _TENANTS_REMEMBERED:
+            self._tenants.popitem(last=False)
+
+    def _note_end(self, tenant: str) -> None:
+        with self._changed:
+            if tenant in self._tenants:
+                self._tenants[tenant].end()
 
     def _pick(self, tenant: str) -> tuple[Child | None, Child | None]:
         for child, owner in self._idle.items():

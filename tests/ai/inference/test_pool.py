@@ -73,13 +73,14 @@ def test_of_one_tenant_no_more_requests_wait_than_may() -> None:
 
 
 def test_short_requests_of_one_tenant_find_room_one_after_the_other() -> None:
-    sandbox = new_sandbox(queue=1)
+    sandbox = new_sandbox(queue=4)
     try:
         quick = prediction(saved(linear()))
         sandbox.run(quick, tenant="quick")
-        with ThreadPoolExecutor(8) as threads:
-            answers = list(threads.map(lambda _number: sandbox.run(quick, tenant="quick"), range(16)))
-        assert len(answers) == 16
+        # One runs, four wait for their turn, two for room.
+        with ThreadPoolExecutor(7) as threads:
+            answers = list(threads.map(lambda _number: sandbox.run(quick, tenant="quick"), range(28)))
+        assert len(answers) == 28
     finally:
         sandbox.close()
 

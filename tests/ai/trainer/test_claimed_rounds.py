@@ -14,7 +14,7 @@ from fl_server_core.selectors.status import training_status
 from fl_server_core.services.accounts import delete_user
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.participants import add_participants, remove_participants
-from fl_server_core.services.trainings import resume_training
+from fl_server_core.services.trainings import resume_training, stop_training
 from tests.ai.trainer.test_claims import full_round, let_the_lease_run_out
 from tests.ai.trainer.world import World
 
@@ -120,6 +120,37 @@ def test_an_update_that_the_actor_deletes_is_asked_for_again() -> None:
         world.update(who, 4.0)
     world.advance()
     assert (world.round, world.weight) == (1, 4.0)
+
+
+@pytest.mark.parametrize("participants", [1, 2])
+def test_an_early_update_that_is_deleted_during_the_test_is_no_answer_to_the_next_round(participants: int) -> None:
+    world = World(participants).start()
+    for who in range(participants):
+        world.update(who, 1.0)
+    world.advance()
+    assert world.state == ("O", "test")
+    for who in range(participants):
+        world.update(who, 5.0, round=1)
+    delete_model(model_id=LocalModel.objects.get(owner=world.people[0]).pk, user=world.people[0])
+    assert TrainingEvent.objects.filter(kind=EventKind.UPDATE_DELETED).count() == 1
+    for who in range(participants):
+        world.metrics(who)
+    world.advance()
+    assert (world.round, *world.state) == (1, "O", "update")
+    assert next(person["awaited"] for person in training_status(world.now)["participants"]) is True
+    world.update(0, 7.0)
+    world.advance()
+    assert world.round == 2
+    assert world.weight == pytest.approx(7.0 if participants == 1 else 6.0)
+
+
+def test_an_update_of_a_stopped_training_can_be_deleted() -> None:
+    world = World(2).start()
+    full_round(world)
+    stop_training(training_id=world.training.pk, user=world.actor)
+    for update in LocalModel.objects.all():
+        delete_model(model_id=update.pk, user=world.actor)
+    assert not LocalModel.objects.exists()
 
 
 def test_a_claimed_update_is_deleted_after_the_round_only() -> None:

@@ -1,14 +1,15 @@
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 from pytest_django import Settings
@@ -21,6 +22,7 @@ from fl_server_core.exceptions import EntityNotFound, WrongRound
 from fl_server_core.models import EventKind, GlobalModel, Training
 from fl_server_core.models.files import new_file_name
 from fl_server_core.models.training_event import TrainingEvent
+from fl_server_core.selectors.status import training_status
 from fl_server_core.services.files import NewFiles, local_path, open_weights
 from fl_server_core.services.participants import remove_participants
 from fl_server_core.services.rounds import lock_training
@@ -109,21 +111,56 @@ def test_a_round_that_no_worker_can_close_puts_the_training_into_error() -> None
     assert "attempts" in TrainingEvent.objects.get(kind=EventKind.FAILED).message
 
 
-def test_a_full_disk_uses_up_no_attempt(settings: Settings, tmp_path: Path) -> None:
-    world = World(options={"skip_model_tests": True}).start()
-    full_round(world)
-    folder = settings.FILE_UPLOAD_TEMP_DIR
-    settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "file"
-    settings.FILE_UPLOAD_TEMP_DIR.touch()
+def endless_link(folder: Path) -> Path:
+    """A path at which every call fails with an error of the storage."""
+    path = folder / "link"
+    path.symlink_to(path)
+    return path
+
+
+def fail_often(world: World, error: type[OSError]) -> None:
     for _attempt in range(MAX_ATTEMPTS + 1):
         let_the_lease_run_out(world)
-        with pytest.raises(NotADirectoryError):
-            world.advance()
+        if world.state != ("E", "update"):
+            with suppress(error):
+                world.advance()
+
+
+def test_a_storage_that_fails_for_a_while_uses_up_no_attempt(settings: Settings, tmp_path: Path) -> None:
+    world = World(options={"skip_model_tests": True}).start()
+    full_round(world)
+    folder, settings.FILE_UPLOAD_TEMP_DIR = settings.FILE_UPLOAD_TEMP_DIR, endless_link(tmp_path)
+    fail_often(world, OSError)
+    status = training_status(world.now)
+    assert status["problem"] == "The file storage fails: Too many levels of symbolic links."
+    assert status["problem_since"] is not None
+    assert world.events().count(EventKind.TAKEN_OVER) == 1  # from the one that claimed first
     settings.FILE_UPLOAD_TEMP_DIR = folder
     let_the_lease_run_out(world)
     world.advance()
     assert world.round == 1
     assert world.weight == pytest.approx(2.0)
+    assert training_status(world.now)["problem"] is None
+
+
+def test_a_storage_that_fails_for_a_day_ends_the_training(settings: Settings, tmp_path: Path) -> None:
+    world = World().start()
+    full_round(world)
+    settings.FILE_UPLOAD_TEMP_DIR = endless_link(tmp_path)
+    let_the_lease_run_out(world)
+    with pytest.raises(OSError, match="symbolic links"):
+        world.advance()
+    Training.objects.update(problem_since=timezone.now() - timedelta(hours=25))
+    fail_often(world, OSError)
+    assert world.state == ("E", "update")
+
+
+def test_a_folder_that_is_not_there_does_not_come_back_by_itself(settings: Settings, tmp_path: Path) -> None:
+    world = World().start()
+    full_round(world)
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "nowhere"
+    fail_often(world, FileNotFoundError)
+    assert world.state == ("E", "update")
 
 
 def test_a_training_stopped_while_a_worker_computes_stays_stopped() -> None:
@@ -159,6 +196,28 @@ def test_the_lease_is_renewed_while_the_worker_is_busy_with_something_long(setti
         wait_until("the loss to be noticed", claim._lost.is_set)
         with pytest.raises(ClaimLost):
             claim.heartbeat()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [OperationalError("away"), InterfaceError("already closed")])
+def test_a_database_that_is_away_for_a_moment_costs_no_lease(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    settings.FL_LEASE_SECONDS = 0.3
+    world = World().start()
+    claim = claimed_in_a_transaction(world)
+    first, failures = lease_of(world), [error]
+    find = Training.objects.filter
+
+    def fail_once(*args: Any, **filters: Any) -> Any:
+        if "claim" in filters and failures:
+            raise failures.pop()
+        return find(*args, **filters)
+
+    monkeypatch.setattr(Training.objects, "filter", fail_once)
+    with claim.kept():
+        wait_until("a renewed lease", lambda: lease_of(world) > first + timedelta(seconds=1))
+    assert failures == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -68,6 +68,47 @@ class NormalisesByFunction(nn.Module):
         return nn.functional.dropout(normal, 0.5, self.training)
 
 
+class NormalisingDropout(NormalisesByFunction):
+    """The same under a name that promises dropout."""
+
+
+class Inherits(DropsByFunction):
+    """Its code is its base class's."""
+
+
+class DropsTwice(nn.Module):
+    """A function and a layer of the same name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(self.dropout(x), 0.5, self.training)
+
+
+class Attends(nn.Module):
+    """Dropout inside the attention function."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        share = 0.5 if self.training else 0.0
+        return nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=share)
+
+
+class DropoutWithAuxiliaryOutput(nn.Module):
+    """The flag is for something else; dropout is a layer's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = NetWithDropout()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        dropped = torch.as_tensor(self.block.dropout(x))
+        if self.training:
+            return torch.zeros_like(x)
+        return dropped
+
+
 class OneMaskForAll(nn.Module):
     """A dropout whose mask is the same for every row of a batch: N rows of one pass would be one sample."""
 
@@ -184,10 +225,23 @@ def test_transformers_drop_too(batch_first: bool, wrap: type[Unknown]) -> None:
         assert float(said["variance"].min()) > 1e-3
 
 
-def test_a_flag_that_means_normalisation_as_well_is_left_alone() -> None:
-    assert not has_dropout(NormalisesByFunction())
-    assert not has_dropout(scripted(NormalisesByFunction()))
-    assert has_dropout(DropsByFunction())
+@pytest.mark.parametrize("wrap", [lambda model: model, scripted], ids=["pickled", "scripted"])
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        (DropsByFunction, True),
+        (Inherits, True),
+        (DropsTwice, True),
+        (Attends, True),
+        (NormalisesByFunction, False),
+        (NormalisingDropout, False),
+        (DropoutWithAuxiliaryOutput, False),
+    ],
+)
+def test_the_flag_is_switched_where_it_is_dropouts_and_nothing_elses(
+    module: type[nn.Module], expected: bool, wrap: type[Unknown]
+) -> None:
+    assert has_dropout(wrap(module())) is expected
 
 
 def test_dropout_inside_recurrent_and_attention_layers_is_found() -> None:

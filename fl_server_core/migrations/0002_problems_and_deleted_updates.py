@@ -33,4 +33,16 @@ class Migration(migrations.Migration):
                 max_length=32,
             ),
         ),
+        migrations.AddField(
+            model_name="training",
+            name="problem",
+            field=models.CharField(
+                blank=True, help_text="Why the open round could not be closed when it was tried last.", max_length=256
+            ),
+        ),
+        migrations.AddField(
+            model_name="training",
+            name="problem_since",
+            field=models.DateTimeField(blank=True, null=True),
+        ),
     ]
