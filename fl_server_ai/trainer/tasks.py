@@ -12,15 +12,18 @@ from fl_server_ai.trainer.model_trainer import ModelTrainer
 from fl_server_core.services.orphans import remove_orphans
 
 ORPHANS_EVERY_SECONDS = 3600
+# Where the pool is of processes, which can be killed. In a thread, a claim without progress lets its round go.
+CLOSING_LIMIT_SECONDS = 6 * 3600
+SWEEP_LIMIT_SECONDS = 600
 
 
-@shared_task(name="fl_server_ai.trainer.tasks.process_trainer_task")
+@shared_task(name="fl_server_ai.trainer.tasks.process_trainer_task", time_limit=CLOSING_LIMIT_SECONDS)
 def process_trainer_task(training_id: str) -> None:
     """Do what is due in one training; nothing, if nothing is."""
     ModelTrainer(training_id).advance()
 
 
-@shared_task(name="fl_server_ai.trainer.tasks.sweep")
+@shared_task(name="fl_server_ai.trainer.tasks.sweep", time_limit=SWEEP_LIMIT_SECONDS)
 def sweep() -> None:
     """Find what nobody was nudged for: lost messages, deadlines, leases that have run out, deliveries that are due."""
     for training_id in trainings_to_look_at().values_list("pk", flat=True):
@@ -31,7 +34,7 @@ def sweep() -> None:
         sweep_orphans.apply_async(expires=ORPHANS_EVERY_SECONDS)
 
 
-@shared_task(name="fl_server_ai.trainer.tasks.sweep_orphans")
+@shared_task(name="fl_server_ai.trainer.tasks.sweep_orphans", time_limit=ORPHANS_EVERY_SECONDS)
 def sweep_orphans() -> None:
     """Remove the files that a killed process left without a row."""
     remove_orphans(older_than=timedelta(seconds=settings.FL_ORPHAN_SECONDS))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from fl_server_ai.inference.exceptions import ModelStopped, SandboxBusy
+from fl_server_ai.inference.sandbox import pool
 from tests.ai.inference import hostile
 from tests.ai.inference.sandboxes import (
     children_of,
@@ -72,17 +75,31 @@ def test_of_one_tenant_no_more_requests_wait_than_may() -> None:
         sandbox.close()
 
 
-def test_short_requests_of_one_tenant_find_room_one_after_the_other() -> None:
-    sandbox = new_sandbox(queue=4)
+def test_more_requests_of_one_tenant_may_wait_where_they_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "SHORT_SECONDS", 60.0)  # the machine may be busy
+    sandbox = new_sandbox(queue=1)
     try:
         quick = prediction(saved(linear()))
         sandbox.run(quick, tenant="quick")
-        # One runs, four wait for their turn, two for room.
-        with ThreadPoolExecutor(7) as threads:
-            answers = list(threads.map(lambda _number: sandbox.run(quick, tenant="quick"), range(28)))
-        assert len(answers) == 28
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(lambda _number: sandbox.run(quick, tenant="quick"), range(24)))
+        assert len(answers) == 24
     finally:
         sandbox.close()
+
+
+def test_the_pace_of_a_tenant_is_that_of_its_last_request_or_of_one_that_takes_longer() -> None:
+    tenant = pool._Tenant()
+    assert tenant.pace == math.inf
+    tenant.begin(1)
+    assert tenant.pace == math.inf  # nothing is known of it before a request has ended
+    tenant.end()
+    assert 0 <= tenant.pace < math.inf
+    tenant.begin(2)
+    tenant.since = time.monotonic() - 100
+    assert tenant.pace >= 100
+    tenant.end()
+    assert tenant.pace >= 100
 
 
 def test_many_threads_are_served_by_few_processes() -> None:
