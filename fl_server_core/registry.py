@@ -1,0 +1,99 @@
+"""What core must know of things that others implement: the methods of aggregation and uncertainty, the kinds of rounds.
+
+An implementation registers itself when its module is imported. Packages outside this project register theirs through
+entry points of the groups `fl_server.aggregation`, `fl_server.uncertainty` and `fl_server.rounds`; each entry point
+names one implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+
+class Registered(Protocol):
+    """Something that is chosen by its name."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+
+
+class Method(Registered, Protocol):
+    """A method of aggregation or of uncertainty, as far as core needs to know it.
+
+    paper: the source, as it stands in the table of methods. Options: the schema of the method's part of a training's
+    options. model_kind: the class of model that it needs, `GlobalModel` for any. round_kind: the kind of a round of
+    its own that follows each round that averages; empty: none.
+    """
+
+    paper: ClassVar[str]
+    Options: ClassVar[type[BaseModel]]
+    model_kind: ClassVar[str]
+    round_kind: ClassVar[str]
+
+
+Item = TypeVar("Item", bound=Registered)
+
+
+class Registry(Generic[Item]):
+    """Implementations by name, in the order in which they were registered."""
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self._items: dict[str, type[Item]] = {}
+
+    def register(self, item: type[Item]) -> type[Item]:
+        """Make an implementation known; usable as a decorator. Registering the same class again does nothing.
+
+        Raises:
+            ValueError: another implementation has the name.
+        """
+        known = self._items.setdefault(item.name, item)
+        if known is not item:
+            raise ValueError(f"Two implementations are named {item.name!r}: {known.__module__}, {item.__module__}.")
+        return item
+
+    def unregister(self, name: str) -> None:
+        """Forget an implementation. For tests that define one."""
+        self._items.pop(name, None)
+
+    def load_entry_points(self) -> None:
+        """Register what the installed packages offer."""
+        for entry in entry_points(group=self.group):
+            self.register(entry.load())
+
+    def get(self, name: str) -> type[Item] | None:
+        return self._items.get(name)
+
+    def __getitem__(self, name: str) -> type[Item]:
+        return self._items[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
+
+    def __iter__(self) -> Iterator[type[Item]]:
+        return iter(list(self._items.values()))
+
+    def names(self) -> list[str]:
+        return list(self._items)
+
+    def choices(self) -> list[tuple[str, str]]:
+        """What a field may hold, each with its title."""
+        return [(item.name, item.title) for item in self]
+
+
+aggregation_methods: Registry[Method] = Registry("fl_server.aggregation")
+uncertainty_methods: Registry[Method] = Registry("fl_server.uncertainty")
+
+
+def aggregation_choices() -> list[tuple[str, str]]:
+    """The choices of `Training.aggregation_method`: a callable, so that a new method needs no migration."""
+    return aggregation_methods.choices()
+
+
+def uncertainty_choices() -> list[tuple[str, str]]:
+    """The choices of `Training.uncertainty_method`."""
+    return uncertainty_methods.choices()
