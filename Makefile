@@ -1,4 +1,4 @@
-# Everything that is done with this repository, by name. `make help` lists it.
+# All tasks of this repository. `make help` lists them.
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
@@ -11,7 +11,7 @@ ARGS ?=
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## make .venv with the exact versions of constraints.txt
+setup: $(STAMP) ## create .venv with the exact versions in constraints.txt
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,21 +21,21 @@ $(STAMP): pyproject.toml constraints.txt
 run: $(STAMP) ## start the server (ARGS="--port 8080")
 	$(BIN)/python manage.py serve $(ARGS)
 
-demo: $(STAMP) ## a whole training on real data (ARGS="--aggregation FedProx --keep")
+demo: $(STAMP) ## run a whole training on real data (ARGS="--aggregation FedProx --keep")
 	$(BIN)/python -m examples.demo $(ARGS)
 
-test: test-sqlite test-services ## the whole suite, on SQLite and on PostgreSQL with Redis
+test: test-sqlite test-services ## run the test suite on SQLite, then on PostgreSQL and Redis
 
-test-sqlite: $(STAMP) ## the suite on SQLite, worker in the process (ARGS="tests/api -x")
+test-sqlite: $(STAMP) ## run the tests on SQLite, with the embedded worker (ARGS="tests/api -x")
 	FL_TEST_DATABASE=sqlite $(BIN)/python -m pytest $(ARGS)
 
-test-services: $(STAMP) ## the suite on PostgreSQL and Redis, where they answer
+test-services: $(STAMP) ## run the tests on PostgreSQL and Redis, if they are available
 	@if $(BIN)/python -m tests.services; then \
 	  FL_TEST_DATABASE=postgres $(BIN)/python -m pytest $(ARGS); \
 	elif [ -n "$$REQUIRE_SERVICES" ]; then exit 1; \
-	else echo "The suite was not run on PostgreSQL and Redis, for the reason above."; fi
+	else echo "The tests were not run on PostgreSQL and Redis, for the reason above."; fi
 
-check: $(STAMP) ## lint, format, types, import contracts, migrations, system checks
+check: $(STAMP) ## check lint, format, types, import contracts, migrations, system checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -43,26 +43,26 @@ check: $(STAMP) ## lint, format, types, import contracts, migrations, system che
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level ERROR
 
-format: $(STAMP) ## let ruff write what it can
+format: $(STAMP) ## apply ruff's formatting and automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-fuzz: $(STAMP) ## read many mutants of real archives (ARGS="--mutants 100000 --seed 1")
+fuzz: $(STAMP) ## read many mutated archives (ARGS="--mutants 100000 --seed 1")
 	$(BIN)/python -m tests.core.archive.fuzz $(ARGS)
 
-vision: pyproject.toml ## the tests that need torchvision, in an environment of their own
+vision: pyproject.toml ## run the tests that need torchvision, in a separate environment
 	test -x .venv-vision/bin/python || $(PYTHON) -m venv .venv-vision
 	grep -v '^torch==' constraints.txt > .venv-vision/constraints.txt
 	.venv-vision/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-vision/constraints.txt \
 	  -e '.[dev]' torch==2.14.1 torchvision==0.29.1
 	.venv-vision/bin/python -m pytest tests/ai/inference/test_torchvision.py $(ARGS)
 
-bench: $(STAMP) ## run each benchmark
+bench: $(STAMP) ## run all benchmarks
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS); done
 
-faults: $(STAMP) ## kill processes, drop connections and stop services under running trainings, for long
+faults: $(STAMP) ## long run: kill processes, drop connections and stop services during trainings
 	FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 0 $(ARGS)
 
-clean: ## remove caches (var/ and .venv stay)
+clean: ## remove caches (keeps var/ and .venv)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
