@@ -1,8 +1,8 @@
-"""What reading archives as data costs, beside torch and beside reading the bytes alone.
+"""The cost of reading archives as data, compared with torch and with reading only the bytes.
 
 python benchmarks/bench_archive.py [--sources 50] [--layers 10] [--repeat 5]
 
-Sizes in MB of 10⁶ bytes; of several runs the fastest counts, since other work on the machine only ever adds.
+A MB is 10⁶ bytes. The fastest of several runs counts, because other work on the machine only adds time.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def fastest(work: Callable[[], object], repeat: int) -> float:
 
 
 def anonymous_memory() -> int:
-    """Bytes of this process that no file backs. (Mapped files count as resident, too, but are the page cache's.)"""
+    """Resident memory of this process without mapped files, which belong to the page cache."""
     return int(Path("/proc/self/status").read_text().partition("RssAnon:")[2].split()[0]) << 10
 
 
@@ -82,14 +82,14 @@ def bench_checks(paths: list[Path], repeat: int) -> None:
 
 
 def read_all(sources: list[Archive]) -> None:
-    """The baseline: every byte read once, by numpy."""
+    """The baseline: numpy reads every byte once."""
     for source in sources:
         for name in source.tensors:
             source.array(name).max()
 
 
 def whole_models_in_numpy(sources: list[Archive], weights: list[int]) -> None:
-    """The mean as one writes it down: one array per tensor and step."""
+    """The mean written naively: one array per tensor and step."""
     total = sum(weights)
     for name in sources[0].tensors:
         mean = np.zeros_like(sources[0].array(name))
@@ -109,12 +109,12 @@ def bench_mean(paths: list[Path], folder: Path, repeat: int) -> None:
 
     own = fastest(mean, repeat)
     size = sum(source.nbytes for source in sources) / 1e9
-    print(f"mean of {len(sources)} × {sources[0].nbytes / 1e6:.0f} MB, written and on the disk: {own:.3f} s")
+    print(f"mean of {len(sources)} × {sources[0].nbytes / 1e6:.0f} MB, including the write to disk: {own:.3f} s")
     print(f"  {size / own:.1f} GB/s; anonymous memory grew by {max(grown) / 1e6:.1f} MB")
     reading = fastest(lambda: read_all(sources), repeat)
     print(f"  reading the same bytes: {reading:.3f} s, ratio {own / reading:.2f}")
     plain = fastest(lambda: whole_models_in_numpy(sources, weights), repeat)
-    print(f"  numpy, tensor by tensor, not written: {plain:.3f} s, ratio {own / plain:.2f}")
+    print(f"  numpy, tensor by tensor, without writing: {plain:.3f} s, ratio {own / plain:.2f}")
 
 
 def main() -> None:

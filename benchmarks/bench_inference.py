@@ -1,4 +1,4 @@
-"""How much a warm process saves: an inference of a 10-million-parameter model, cold, in a fresh process, and warm.
+"""What a warm process saves: inference with a 10-million-parameter model, cold, in a new process, and warm.
 
 python benchmarks/bench_inference.py [--repeat 20]
 """
@@ -72,7 +72,7 @@ def main() -> None:
 def report(cold: float, fresh: float, warm: float) -> None:
     print(f"10 million parameters, {ROWS} rows, medians")
     print(f"cold (torch imported, model loaded)       {cold * 1000:9.1f} ms   {cold / warm:7.1f} × warm")
-    print(f"fresh process for another tenant          {fresh * 1000:9.1f} ms   {fresh / warm:7.1f} × warm")
+    print(f"new process for another tenant            {fresh * 1000:9.1f} ms   {fresh / warm:7.1f} × warm")
     print(f"warm                                      {warm * 1000:9.1f} ms")
 
 

@@ -1,4 +1,4 @@
-"""What a round costs beside its bytes: closing it against reading its updates, uploading an update against copying it.
+"""The cost of a round: closing it compared with reading its updates, uploading an update compared with copying it.
 
 python benchmarks/bench_round.py [--updates 10] [--megabytes 40]
 """
@@ -19,7 +19,7 @@ import httpx
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # run as a file: only its own folder is on the path
+sys.path.insert(0, str(ROOT))  # when run as a file, only its own folder is on the path
 
 from examples.actor import ActorClient  # noqa: E402
 from examples.client import LIMITS, ParticipantClient  # noqa: E402
@@ -31,7 +31,7 @@ BLOCK = 1 << 20
 
 
 def read_all(files: list[Path]) -> float:
-    """Read each file once, in blocks; the seconds it took."""
+    """Read each file once, in blocks; return the seconds."""
     buffer = bytearray(BLOCK)
     started = time.perf_counter()
     for path in files:
@@ -42,13 +42,13 @@ def read_all(files: list[Path]) -> float:
 
 
 def copies_of(model_file: Path, folder: Path, number: int) -> list[Path]:
-    """That many copies, the pages of which are in memory, as those of updates just uploaded are."""
+    """Copies of the model file. Their pages are in memory, like those of updates that were just uploaded."""
     folder.mkdir()
     return [Path(shutil.copyfile(model_file, folder / str(index))) for index in range(number)]
 
 
 def bench_closing(model_file: Path, folder: Path, updates: int) -> None:
-    """Close a round in a process of its own; its time beside that of reading the same bytes."""
+    """Close a round in a separate process; compare its time with reading the same bytes."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.ai.closing_in_a_process", str(model_file), str(updates)],
         cwd=ROOT,
@@ -66,12 +66,12 @@ def bench_closing(model_file: Path, folder: Path, updates: int) -> None:
 
 
 def bench_uploads(model_file: Path, folder: Path, updates: int) -> None:
-    """Upload updates over HTTP, one after the other; the median beside that of a plain copy."""
+    """Upload updates over HTTP, one after the other; compare the median with a plain copy."""
     module = torch.load(model_file, weights_only=False)
     content = model_file.read_bytes()
     uploads, copies = [], []
     with embedded(folder) as (site, _server), httpx.HTTPTransport(limits=LIMITS) as transport:
-        account, *people = site.make_users([""] * (updates + 2))  # one is awaited to the end: the round stays open
+        account, *people = site.make_users([""] * (updates + 2))  # one never submits: the round stays open
         actor = ActorClient(site.url, token=account.token)
         model = actor.upload_model(module, "large")
         training = actor.create_training(model, rounds=1, participants=[one.id for one in people])
@@ -87,7 +87,7 @@ def bench_uploads(model_file: Path, folder: Path, updates: int) -> None:
         actor.close()
     upload, copy = statistics.median(uploads), statistics.median(copies)
     size = len(content) / 1e6
-    print(f"uploading: {size / upload:.0f} MB/s, copying the file: {size / copy:.0f} MB/s: {upload / copy:.1f} times")
+    print(f"uploading: {size / upload:.0f} MB/s, copying the file: {size / copy:.0f} MB/s, ratio {upload / copy:.1f}")
 
 
 def main() -> None:

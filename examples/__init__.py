@@ -1,1 +1,1 @@
-"""A participant to copy, a demonstration, and two experiments of the literature, each against a real server."""
+"""A participant to copy, a demo, and two experiments from the literature, each with a real server."""

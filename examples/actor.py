@@ -1,4 +1,4 @@
-"""What an actor tells the server: uploads models, sets up trainings, watches them, asks for inferences."""
+"""An actor's HTTP calls: upload models, set up trainings, watch them, ask for inferences."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from examples.model_files import save_model
 
 
 class ActorClient(Client):
-    """One who owns models and trainings."""
+    """The client of a user who owns models and trainings."""
 
     def upload_model(
         self, module: torch.nn.Module, name: str, *, kind: str = "GLOBAL", input_shape: Sequence[int | None] = ()
     ) -> str:
-        """Upload a model, answer its id. None marks a free dimension of the input."""
+        """Upload a model; return its id. None in `input_shape` marks a free dimension."""
         about = {"name": name, "description": name, "type": kind, "input_shape": [str(size) for size in input_shape]}
         files = {"model_file": ("model.pt", save_model(module))}
         return str(self.call("POST", "/models/", data=about, files=files).json()["model_id"])
 
     def mean_model(self, name: str, models: Sequence[str]) -> str:
-        """Make the model that is the mean of others, answer its id."""
+        """Create a mean model of other models; return its id."""
         body = {"type": "MEAN", "name": name, "description": name, "models": list(models)}
         return str(self.call("POST", "/models/", json=body).json()["model_id"])
 
@@ -39,7 +39,7 @@ class ActorClient(Client):
         uncertainty: str = "NONE",
         options: dict[str, Any] | None = None,
     ) -> str:
-        """Set up a training, answer its id."""
+        """Set up a training; return its id."""
         body = {
             "model_id": model_id,
             "target_num_updates": rounds,
@@ -56,12 +56,12 @@ class ActorClient(Client):
         self.call("POST", f"/trainings/{training_id}/start/", json={})
 
     def round_of(self, training_id: str, model_id: str) -> int:
-        """The round that the training's global model is in."""
+        """The current round of the training's global model."""
         rows = self.call("GET", f"/trainings/{training_id}/models/").json()
         return next(int(row["round"]) for row in rows if row["id"] == model_id)
 
     def metrics(self, model_id: str, key: str) -> dict[int, dict[str, float]]:
-        """What the participants reported under `key`: for each round a value per reporter."""
+        """The values that participants reported for `key`: by round, then by reporter."""
         rounds: dict[int, dict[str, float]] = {}
         for row in self.call("GET", f"/models/{model_id}/metrics/").json():
             if row["key"] == key and row["value_float"] is not None:
@@ -69,7 +69,7 @@ class ActorClient(Client):
         return rounds
 
     def infer(self, model_id: str, inputs: npt.NDArray[np.float32]) -> tuple[Any, dict[str, Any]]:
-        """Ask for an inference on a batch: the answer and its uncertainty, as nested lists."""
+        """Ask for an inference on a batch; return the inference and its uncertainty as nested lists."""
         body = {"model_id": model_id, "model_input": np.round(inputs, 4).tolist()}
         answer = self.call("POST", "/inference/", json=body).json()
         return answer["inference"], dict(answer["uncertainty"])

@@ -1,4 +1,4 @@
-"""The server's HTTP interface, as participants and actors use it."""
+"""The HTTP calls that participants and actors use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import httpx
 logger = logging.getLogger(__name__)
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0)
-"""Seconds between tries: together a minute and a half, longer than a server needs to start again."""
+"""Seconds between tries. Together a minute and a half: longer than a server needs to restart."""
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
-# Shorter than the time after which servers close an idle connection, so that no request meets a closed one.
+# Shorter than the time after which servers close idle connections, so that no request uses a closed one.
 LIMITS = httpx.Limits(keepalive_expiry=1.0)
 
 
 class Refused(Exception):
-    """The server understood and said no (4xx): asking again would not help."""
+    """The server refused the request (4xx). Repeating it would not help."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(f"{status}: {sentence}")
@@ -28,18 +28,18 @@ class Refused(Exception):
 
     @property
     def is_superseded(self) -> bool:
-        """Was the answer for a round that is already over?"""
+        """Whether the submission was for a round that is already over."""
         return self.status == 400 and ("not currently in round" in self.sentence or "is in state" in self.sentence)
 
 
 class Unreachable(Exception):
-    """The server could not be reached, or failed, at every try."""
+    """The server could not be reached or failed on every try."""
 
 
 class Client:
-    """Requests with a token, repeated with growing pauses while the server is away or fails (5xx, 429).
+    """Sends requests with a token. While the server is unreachable or fails (5xx, 429), repeats them with growing pauses.
 
-    Every call raises Refused and Unreachable. One client may be used by several threads.
+    Every call may raise Refused or Unreachable. Several threads may share a client.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Client:
         self._closing = threading.Event()
 
     def give_up(self) -> None:
-        """End the patience: a call that pauses between two tries fails now, later ones are tried once."""
+        """Stop retrying: a call that is pausing between two tries fails now; later calls are tried once."""
         self._closing.set()
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ class Client:
         self._http.close()
 
     def call(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
-        """Make one request; keyword arguments are those of `httpx.Client.request`."""
+        """Send a request. Keyword arguments are those of `httpx.Client.request`."""
         problem = ""
         for pause in (*self._pauses, None):
             try:
@@ -95,9 +95,9 @@ class Client:
         raise Unreachable(f"{method} {path} failed: {problem}")
 
     def sign_in(self, username: str, password: str, *, message_endpoint: str = "", **about: Any) -> dict[str, Any]:
-        """Register, or, if the name is taken, sign in with the password; further calls carry the user's token.
+        """Register, or sign in with the password if the name is taken. Later calls send the user's token.
 
-        Answers the user with id and token. An empty message_endpoint means: notifications are fetched, not sent.
+        Returns the user with id and token. If message_endpoint is empty, the server sends no notifications; fetch them.
         """
         body = {"username": username, "password": password, "message_endpoint": message_endpoint, **about}
         try:
@@ -112,7 +112,7 @@ class Client:
         return dict(user)
 
     def training(self, training_id: str) -> dict[str, Any]:
-        """All about a training: state, methods, options, how many updates have arrived."""
+        """A training: state, methods, options, how many updates have arrived."""
         return dict(self.call("GET", f"/trainings/{training_id}/").json())
 
     def download(self, model_id: str) -> bytes:
@@ -121,10 +121,10 @@ class Client:
 
 
 class ParticipantClient(Client):
-    """What a participant tells the server."""
+    """A participant's calls."""
 
     def send_update(self, model_id: str, number: int, sample_size: int, model_file: bytes) -> None:
-        """Upload the update of round `number` to the model that the round's notification named."""
+        """Upload the update of round `number` to the model named in the round's notification."""
         self.call(
             "POST",
             f"/models/{model_id}/",
@@ -133,7 +133,7 @@ class ParticipantClient(Client):
         )
 
     def send_moments(self, model_id: str, number: int, sample_size: int, first: bytes, second: bytes) -> None:
-        """Upload SWAG's moments, each a file with one vector."""
+        """Upload SWAG's moments. Each file holds one vector."""
         self.call(
             "POST",
             f"/models/{model_id}/swag/",
@@ -142,21 +142,21 @@ class ParticipantClient(Client):
         )
 
     def send_metrics(self, model_id: str, metrics: Mapping[str, float]) -> None:
-        """Post the results of a test round."""
+        """Send the results of a test round."""
         values = [repr(value) for value in metrics.values()]
         self.call("POST", f"/models/{model_id}/metrics/", data={"metric_names": list(metrics), "metric_values": values})
 
     def notifications(self, wait: int) -> list[dict[str, Any]]:
-        """Fetch what is not yet acknowledged, oldest first; the server holds the request up to `wait` seconds."""
+        """Fetch notifications that aren't acknowledged, oldest first. The server waits up to `wait` seconds for one."""
         return list(self.call("GET", "/notifications/", params={"wait": wait}).json())
 
     def acknowledge(self, delivery: str, *, accept: bool = True) -> None:
-        """Say that a fetched notification has been taken in, or is rejected."""
+        """Accept or reject a notification that was fetched."""
         self.call("POST", f"/notifications/{delivery}/ack/", json={"accept": accept})
 
 
 def _sentence(response: httpx.Response) -> str:
-    """The reason in a refusal, be it {"detail": …}, a list or a map of fields; cut to a readable length."""
+    """The reason for a refusal, from {"detail": …}, a list or a map of fields; shortened to a readable length."""
     try:
         body = response.json()
     except ValueError:

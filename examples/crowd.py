@@ -1,4 +1,4 @@
-"""Many light participants in one process, for experiments: one listener, a few threads that train."""
+"""Many small participants in one process, for experiments: one listener, a few threads that train."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from examples.training import Learner
 
 
 class Crowd:
-    """Registers a participant for every learner and lets them work until closed."""
+    """Registers one participant per learner. They work until `close`."""
 
     def __init__(self, server: str, learners: Sequence[Learner], *, threads: int = 2) -> None:
         self._agendas = [Agenda() for _ in range(threads)]
         self._listener = Listener(self._sort)
-        # One pool of connections for all: hundreds of pools of their own would be mostly idle sockets.
+        # One connection pool for all. Hundreds of separate pools would consist mostly of idle sockets.
         self._transport = httpx.HTTPTransport(limits=LIMITS)
         self._participants: list[Participant] = []
         self.ids: list[str] = []
@@ -44,7 +44,7 @@ class Crowd:
         self._transport.close()
 
     def _sort(self, notification: Notification) -> None:
-        """Every participant belongs to one thread, so that it does one thing after the other."""
+        """Give the notification to its participant's thread. Each participant has one, so it does one thing at a time."""
         self._agendas[int(notification.receiver) % len(self._agendas)].put(notification)
 
     def _work(self, agenda: Agenda) -> None:

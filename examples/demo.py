@@ -1,8 +1,8 @@
-"""A whole federated training on this machine: a server, participants in processes of their own, a report.
+"""Runs a whole federated training on this machine: a server, participants in separate processes, a report.
 
     python -m examples.demo --aggregation FedDC --uncertainty SWAG
 
-Exit code 0: every training was completed and the goal reached.
+Exit code 0: all trainings were completed and the goal was reached.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ from examples.report import accuracy_alone, accuracy_of, judge, print_accuracies
 from examples.training import Hyperparameters
 
 MEMBERS = 3
-"""How many trainings an ensemble is made of."""
+"""How many trainings make up an ensemble."""
 DAISY_CHAIN_PERIOD = 2
-"""Under FedDC: how many times a model is trained before all are averaged."""
+"""FedDC: how many times a model is trained before all models are averaged."""
 UNCERTAINTY = {"N": 30, "softmax": True}
 
 GOAL = 0.93
-GOAL_ROUNDS = 10  # what the goal is for
+GOAL_ROUNDS = 10  # the goal applies to this many rounds or more
 
 
 class Demonstration:
-    """Server, participants and actor, and what they do together."""
+    """The server, the participants and the actor of the demo."""
 
     def __init__(self, arguments: argparse.Namespace, console: Console, folder: Path, stack: ExitStack) -> None:
         self.arguments, self.console, self.folder = arguments, console, folder
@@ -69,13 +69,13 @@ class Demonstration:
         self.actor.sign_in("actor", secrets.token_urlsafe(16), actor=True)
 
     def run(self) -> bool:
-        """Train, report; answers whether the goal was reached."""
+        """Train and report; return whether the goal was reached."""
         started = time.monotonic()
         method = self.arguments.uncertainty
         if method == "ENSEMBLE":
             members = [self._train(f"member {number + 1} of {MEMBERS}", number) for number in range(MEMBERS)]
             model = self.actor.mean_model("ensemble of digit classifiers", members)
-            # Never started: it only tells the server how to answer for this model.
+            # This training is never started. It tells the server which options to use for inferences of this model.
             options = {"uncertainty": UNCERTAINTY}
             self.actor.create_training(model, rounds=1, uncertainty="ENSEMBLE", options=options)
         else:
@@ -92,7 +92,7 @@ class Demonstration:
         return reached
 
     def _train(self, name: str, member: int) -> str:
-        """One training from its own initial weights; answers its model's id."""
+        """Run one training from its own initial weights; return its model's id."""
         arguments = self.arguments
         swag = arguments.uncertainty == "SWAG"
         module: torch.nn.Module = build_model(1000 * arguments.seed + member)
@@ -137,7 +137,7 @@ class Demonstration:
         return options
 
     def _start_participants(self, stack: ExitStack) -> list[str]:
-        """Deal out the digits and start everyone in a process of its own; answers their user ids."""
+        """Distribute the digits and start each participant in its own process; return their user ids."""
         arguments = self.arguments
         indices = split_by_dirichlet(self.pool.y, arguments.participants, alpha=0.5, generator=self.generator)
         for number, index in enumerate(indices, start=1):
@@ -163,7 +163,7 @@ class Demonstration:
             process.check()
 
     def _alone(self) -> list[float]:
-        """Everyone's accuracy without the others, after the same number of local epochs."""
+        """Each participant's accuracy when it trains alone, after the same number of local epochs."""
         epochs = self.arguments.rounds * self._period * self.arguments.epochs
         hyperparameters = Hyperparameters.of({"options": self._options()})
         return [
@@ -181,35 +181,38 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--uncertainty", choices=("NONE", "MC_DROPOUT", "SWAG", "ENSEMBLE"), default="NONE")
     parser.add_argument("--rounds", type=int, default=10, help="how many times the global model is averaged")
     parser.add_argument("--participants", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=3, help="local epochs of a round")
+    parser.add_argument("--epochs", type=int, default=3, help="local epochs per round")
     parser.add_argument("--mu", type=float, default=0.01, help="weight of FedProx's proximal term")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--goal", type=float, default=None, help="the accuracy to reach (0.93 in ten rounds or more)")
-    parser.add_argument("--timeout", type=float, default=300.0, help="seconds that one training may take")
-    parser.add_argument("--port", type=int, default=0, help="port of the server; 0: any free one")
+    parser.add_argument(
+        "--goal", type=float, default=None, help="accuracy to reach (default: 0.93 for ten rounds or more)"
+    )
+    parser.add_argument("--timeout", type=float, default=300.0, help="time limit of one training, in seconds")
+    parser.add_argument("--port", type=int, default=0, help="the server's port; 0: any free port")
     parser.add_argument("--pull", action="store_true", help="participants fetch their notifications")
     parser.add_argument("--pickled", action="store_true", help="upload a pickled module instead of TorchScript")
-    parser.add_argument("--keep", action="store_true", help="leave the server running, with a login for its admin")
+    parser.add_argument("--keep", action="store_true", help="leave the server running and print a login for its admin")
     arguments = parser.parse_args(words)
-    if arguments.goal is None:  # a training cut short promises nothing
+    if arguments.goal is None:  # a shorter training has no goal
         arguments.goal = GOAL if arguments.rounds >= GOAL_ROUNDS else 0.0
     return arguments
 
 
 def _say_goodbye(console: Console, server: LocalServer, folder: Path) -> None:
-    """Name everything that is needed to look around, and to clean up."""
+    """Print what you need to look around and to clean up."""
     name, password = server.create_admin()
     console.print(
-        f"The server goes on: {server.url}/admin/  user [bold]{name}[/]  password [bold]{password}[/]", soft_wrap=True
+        f"The server is still running: {server.url}/admin/  user [bold]{name}[/]  password [bold]{password}[/]",
+        soft_wrap=True,
     )
-    console.print(f"End it with: kill {server.process.pid}   its files: {folder}", soft_wrap=True)
+    console.print(f"To stop it: kill {server.process.pid}   Its files: {folder}", soft_wrap=True)
 
 
 def main() -> int:
-    """Run the demonstration; see the module's text for the exit code."""
+    """Run the demo. The module's docstring explains the exit code."""
     arguments = parse_arguments()
     console = Console()
-    torch.set_num_threads(1)  # the participants need the other processors
+    torch.set_num_threads(1)  # leave the other processors to the participants
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="fl-demo-"))
     with ExitStack() as stack:
@@ -221,10 +224,10 @@ def main() -> int:
             if arguments.keep:
                 _say_goodbye(console, demonstration.server, folder)
         except (ProcessFailed, TrainingFailed, Refused, Unreachable, UnreadableModel, ValueError) as error:
-            console.print(f"[bold red]The demonstration failed.[/] {type(error).__name__}", highlight=False)
+            console.print(f"[bold red]The demo failed.[/] {type(error).__name__}", highlight=False)
             console.print(str(error), markup=False, highlight=False)
             console.print(
-                "The server's last words:", tail(folder / "server.log"), sep="\n", markup=False, highlight=False
+                "The end of the server's log:", tail(folder / "server.log"), sep="\n", markup=False, highlight=False
             )
             return 1
     return 0 if reached else 1

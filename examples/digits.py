@@ -1,4 +1,4 @@
-"""The demonstration's data and model: scikit-learn's handwritten digits, split unevenly among the participants."""
+"""The demo's data and model: scikit-learn's handwritten digits, split unevenly among the participants."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PIXELS = 64
 
 @dataclass(frozen=True)
 class Samples:
-    """Images of shape (samples, 64), each pixel in 0..1, and their classes of shape (samples,)."""
+    """Images of shape (samples, 64) with pixels in 0..1, and their classes of shape (samples,)."""
 
     x: Floats
     y: Ints
@@ -38,7 +38,7 @@ def load_samples() -> Samples:
 
 
 def hold_out(samples: Samples, share: float, generator: np.random.Generator) -> tuple[Samples, Samples]:
-    """Split at random into what is kept and what is held out (a share of it, at least one sample)."""
+    """Split at random into samples to keep and samples to hold out (`share` of all, at least one)."""
     order = generator.permutation(len(samples))
     size = max(1, round(share * len(samples)))
     return samples[order[size:]], samples[order[:size]]
@@ -47,13 +47,13 @@ def hold_out(samples: Samples, share: float, generator: np.random.Generator) -> 
 def split_by_dirichlet(
     labels: Ints, parts: int, *, alpha: float, generator: np.random.Generator, smallest: int = 10
 ) -> list[Ints]:
-    """Deal the indices of samples to `parts` participants, each class in proportions drawn from Dirichlet(alpha).
+    """Distribute sample indices to `parts` participants, each class in proportions drawn from Dirichlet(alpha).
 
-    The smaller alpha, the more unequal the shares of a class (Hsu et al. 2019). Who got fewer than `smallest` is given
-    samples by the one who has most.
+    A smaller alpha makes the shares of a class more unequal (Hsu et al. 2019). A participant with fewer than `smallest`
+    samples gets some from the one with the most.
 
     Raises:
-        ValueError: there are not enough samples for everyone to have `smallest`.
+        ValueError: there are too few samples for everyone to have `smallest`.
     """
     if len(labels) < parts * smallest:
         raise ValueError(f"{len(labels)} samples are too few for {parts} participants with {smallest} each")
@@ -70,24 +70,24 @@ def split_by_dirichlet(
 
 
 def save_share(path: Path, samples: Samples, generator: np.random.Generator) -> Samples:
-    """Write one participant's file, a seventh of it for its own tests; answers what it trains on."""
+    """Write one participant's file, with a seventh of the samples for testing; return the samples for training."""
     train, test = hold_out(samples, 1 / 7, generator)
     np.savez(path, x=train.x, y=train.y, test_x=test.x, test_y=test.y)
     return train
 
 
 def upside_down(images: Floats) -> Floats:
-    """Turn images of 8 by 8 by 180°: their pixels in reverse."""
+    """Turn 8 by 8 images by 180° by reversing their pixels."""
     return np.ascontiguousarray(images[:, ::-1])
 
 
 def noise(count: int, generator: np.random.Generator) -> Floats:
-    """Images whose every pixel is uniform in 0..1."""
+    """Images with pixels drawn uniformly from 0..1."""
     return generator.random((count, PIXELS)).astype(np.float32)
 
 
 def build_model(seed: int, *, hidden: int = 128, dropout: float = 0.3) -> torch.nn.Sequential:
-    """A perceptron with two hidden layers and dropout between them; its outputs are logits."""
+    """A perceptron with two hidden layers and dropout. Its outputs are logits."""
     torch.manual_seed(seed)
     return torch.nn.Sequential(
         torch.nn.Linear(PIXELS, hidden),

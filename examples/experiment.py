@@ -1,4 +1,4 @@
-"""What the reproductions share: a server of their own with a crowd of participants and an actor."""
+"""Shared by the reproductions: a server with a crowd of participants and an actor."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Experiment:
         evaluate: Callable[[torch.nn.Module], float],
         timeout: float,
     ) -> tuple[str, list[Round]]:
-        """Run one training to its end; answers the model's id and the rounds."""
+        """Run one training to its end; return the model's id and the rounds."""
         model = self.actor.upload_model(module, title)
         training = self.actor.create_training(
             model, rounds=rounds, participants=self.crowd.ids, aggregation=aggregation, options=options
@@ -68,7 +68,7 @@ class Experiment:
 
 @contextmanager
 def experiment(console: Console, learners: Sequence[Learner]) -> Iterator[Experiment]:
-    """Start a server in a temporary folder and let a crowd register; all of it is gone afterwards."""
+    """Start a server in a temporary folder and register a crowd; remove everything afterwards."""
     torch.set_num_threads(1)
     folder = Path(tempfile.mkdtemp(prefix="fl-experiment-"))
     with ExitStack() as stack:
@@ -85,10 +85,10 @@ def experiment(console: Console, learners: Sequence[Learner]) -> Iterator[Experi
 
 
 def run(main: Callable[[Console], None]) -> int:
-    """Run an experiment's main function, and show what went wrong in a sentence; answers the exit code."""
+    """Run an experiment's main function, print an error if it fails, and return the exit code."""
     console = Console()
     logging.basicConfig(level=logging.WARNING)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is ended, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is stopped too
     try:
         main(console)
     except FAILURES as error:

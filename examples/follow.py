@@ -1,4 +1,4 @@
-"""Follows a running training and shows it: rounds, updates arrived, accuracy, time."""
+"""Follows a running training and prints rounds, updates received, accuracy and time."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from examples.client import Refused
 from examples.model_files import load_model
 
 SHOWN = 15
-"""How many of the last rounds the table shows while the training runs."""
+"""How many rounds the table shows while the training runs."""
 SECONDS_PER_LINE = 10.0
-"""Where there is no terminal: how often a line is written."""
+"""How often to print a line if the output isn't a terminal."""
 
 
 class TrainingFailed(Exception):
-    """The training did not reach its end."""
+    """The training was not completed."""
 
 
 @dataclass
 class Round:
-    """What is known of one round; accuracies are of the model that it led to."""
+    """Figures of one round. Accuracies are those of the model that the round produced."""
 
     number: int
     updates: int = 0
@@ -40,7 +40,7 @@ class Round:
 
 
 class Follower:
-    """Looks at a training again and again until it ends."""
+    """Polls a training until it ends."""
 
     def __init__(
         self,
@@ -55,9 +55,9 @@ class Follower:
         """
         Args:
             evaluate: the accuracy of a model.
-            averaging_period: how many rounds it takes to change the global model (under FedDC more than one).
-            check: raises when there is no use in waiting any longer.
-            poll: seconds between two looks.
+            averaging_period: after how many rounds the global model changes (more than one with FedDC).
+            check: raises an exception if waiting longer is useless.
+            poll: seconds between two requests.
         """
         self._actor, self._training_id = actor, training_id
         self._evaluate, self._period, self._check, self._poll = evaluate, averaging_period, check, poll
@@ -70,10 +70,10 @@ class Follower:
         self._started = time.monotonic()
 
     def follow(self, console: Console, title: str, *, timeout: float) -> list[Round]:
-        """Show the training until it is completed; answers its rounds.
+        """Show the training until it is completed; return its rounds.
 
         Raises:
-            TrainingFailed: it went into state E, or the timeout (in seconds) has passed.
+            TrainingFailed: the training is in state E, or the timeout (in seconds) has passed.
         """
         deadline = time.monotonic() + timeout
         with self._shown(console, title) as show:
@@ -95,7 +95,7 @@ class Follower:
         return table
 
     def _shown_rounds(self) -> list[Round]:
-        """Without the round after the last, which stands for the time until the training says that it is completed."""
+        """All rounds except the one after the last, which covers the time until the state is completed."""
         return [row for row in self.rounds if row.number <= self._first + self.target]
 
     def _cells(self, row: Round) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ class Follower:
         )
 
     def _look(self) -> bool:
-        """One look at the server: is the training completed?"""
+        """Poll the server once; return whether the training is completed."""
         training = self._actor.training(self._training_id)
         number = self._actor.round_of(self._training_id, self._model_id)
         current = self.rounds[-1]
@@ -125,7 +125,7 @@ class Follower:
         return bool(training["state"] == "C")
 
     def _close_rounds(self, number: int) -> None:
-        """The model has reached round `number`: everything up to it is done."""
+        """Mark all rounds up to `number` as done."""
         self.rounds[-1].updates = self._expected
         for missed in range(self.rounds[-1].number + 1, number + 1):
             self.rounds.append(Round(missed, updates=self._expected))
@@ -135,13 +135,13 @@ class Follower:
         self._started = time.monotonic()
 
     def _evaluate_average(self, number: int) -> None:
-        """Test the newest average, once."""
+        """Evaluate the newest average, once."""
         averaged = self._last_average(number)
         row = next((row for row in self.rounds if row.number == averaged), None)
         if row is None or row.held_out is not None:
             return
         module = load_model(self._actor.download(self._model_id))
-        # Only if no other average was made meanwhile is the file certain to be this one.
+        # The file is this average only if no other was made in the meantime.
         if self._last_average(self._actor.round_of(self._training_id, self._model_id)) == averaged:
             row.held_out = self._evaluate(module)
 
@@ -149,23 +149,23 @@ class Follower:
         return self._first + (number - self._first) // self._period * self._period
 
     def _read_reports(self) -> None:
-        """Take the participants' test results, each participant's weighing the same."""
+        """Read the participants' test results. Each participant has the same weight."""
         reports = self._actor.metrics(self._model_id, "accuracy")
         for row in self.rounds:
             if row.number in reports:
                 row.reported = fmean(reports[row.number].values())
 
     def _reason(self) -> str:
-        """What the server says about the training's standstill."""
+        """The training's status, which says why it isn't going on."""
         try:
             status: Any = self._actor.call("GET", f"/trainings/{self._training_id}/status/").text
         except Refused:
             return ""
-        return f"The server says: {status}"
+        return f"Status: {status}"
 
     @contextmanager
     def _shown(self, console: Console, title: str) -> Iterator[Callable[[], None]]:
-        """A live table on a terminal, else a line now and then and the table at the end."""
+        """A live table on a terminal; otherwise a line now and then, and the table at the end."""
         if console.is_terminal:
             with Live(self.table(title), console=console, auto_refresh=False) as live:
                 yield lambda: live.update(self.table(title), refresh=True)

@@ -1,4 +1,4 @@
-"""How notifications reach a participant: sent to a listener of its own (push) or fetched from the server (pull)."""
+"""How notifications reach a participant: sent to its listener (push) or fetched from the server (pull)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 ROUNDS = ("UPDATE_ROUND_START", "SWAG_ROUND_START", "MODEL_TEST_ROUND")
 MAX_BODY = 64 * 1024
 REMEMBERED = 10_000
-PAUSE_SECONDS = 1.0  # from one fruitless request to the next
+PAUSE_SECONDS = 1.0  # after a request that returned nothing
 
 
 @dataclass(frozen=True)
 class Notification:
-    """One message of the server. `receiver` is the path it was sent to: one listener may serve many participants."""
+    """A notification. `receiver` is the path it was sent to: one listener may serve many participants."""
 
     type: str
     training: str
@@ -36,38 +36,38 @@ class Notification:
         """Read a message.
 
         Raises:
-            ValueError: it is no notification.
+            ValueError: the message isn't a notification.
         """
         try:
             kind, training, body = message["notification_type"], message["training_uuid"], message["body"]
             if kind in ROUNDS:
                 int(body["round"]), str(body["global_model_uuid"])
         except (TypeError, KeyError) as error:
-            raise ValueError("this is no notification") from error
+            raise ValueError("the message is not a notification") from error
         return cls(str(kind), str(training), body, delivery, receiver)
 
     @property
     def round(self) -> int:
-        """The round to work on, of a notification that starts one; else -1."""
+        """The round that the notification starts; -1 if it starts none."""
         return int(self.body["round"]) if self.type in ROUNDS else -1
 
     @property
     def model(self) -> str:
-        """The model to work on: the global one, or, under FedDC, another participant's update."""
+        """The model to work on: the global model or, with FedDC, another participant's update."""
         return str(self.body["global_model_uuid"])
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What a repeat has in common with the first: the delivery's id, or, without one, what it says."""
+        """Equal for repeats of a notification: the delivery's id or, without one, the content."""
         if self.delivery:
             return (self.delivery,)
         return (self.receiver, self.type, self.training, json.dumps(dict(self.body), sort_keys=True, default=str))
 
 
 class Agenda:
-    """What is still to do: notifications in order of arrival, without repeats and without rounds that are over.
+    """Notifications still to handle, in order of arrival, without repeats and without rounds that are over.
 
-    Filled by listener threads, emptied by the one thread that works.
+    Listener threads put them in; one worker thread takes them out.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class Agenda:
         self._closed = False
 
     def put(self, notification: Notification) -> None:
-        """Take in a notification; one that was seen before is ignored."""
+        """Add a notification, unless it was seen before."""
         with self._changed:
             if notification.key in self._seen:
                 logger.info("ignoring a repeated %s", notification.type)
@@ -91,7 +91,7 @@ class Agenda:
             self._changed.notify()
 
     def get(self) -> Notification | None:
-        """Wait for the next thing to do; None once closed."""
+        """Wait for the next notification; return None after `close`."""
         with self._changed:
             while not self._closed:
                 while self._waiting:
@@ -103,13 +103,13 @@ class Agenda:
             return None
 
     def close(self) -> None:
-        """Let the waiting thread go."""
+        """End the wait in `get`."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def _look_ahead(self, notification: Notification) -> None:
-        """Note how far the training is: one who falls behind must not work through rounds that nobody awaits."""
+        """Note the training's newest round, so that a slow participant can skip rounds that are over."""
         place = (notification.receiver, notification.training)
         if notification.type in ("TRAINING_START", "CLIENT_REMOVED"):
             self._newest.pop(place, None)
@@ -124,7 +124,7 @@ class Agenda:
 
 
 class Listener:
-    """An HTTP server for notifications. It answers at once: whoever works comes after."""
+    """An HTTP server for notifications. It responds at once; the work is done later."""
 
     def __init__(self, take: Callable[[Notification], None], *, host: str = "127.0.0.1", port: int = 0) -> None:
         handler = type("Handler", (_Handler,), {"take": staticmethod(take)})
@@ -146,10 +146,10 @@ class Listener:
 
 class _Handler(BaseHTTPRequestHandler):
     take: Callable[[Notification], None]
-    timeout = 30  # seconds that a connection may stay silent
+    timeout = 30  # seconds without data before a connection is closed
 
     def do_POST(self) -> None:
-        """Whoever can reach the port can send a message. It can only make us ask the server, with our own token."""
+        """Anyone who can reach the port can send a message. All it can do is make us call the server with our token."""
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > MAX_BODY:
             self.send_error(411 if not length.isdigit() else 413)
@@ -171,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Poller:
-    """Fetches notifications in a thread of its own, for participants that cannot be reached from outside."""
+    """Fetches notifications in a separate thread, for participants that can't be reached from outside."""
 
     def __init__(self, client: ParticipantClient, take: Callable[[Notification], None], *, wait: int = 20) -> None:
         self._client, self._take, self._wait = client, take, wait
@@ -180,7 +180,7 @@ class Poller:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop after the request that is under way."""
+        """Stop after the current request."""
         self._stopping.set()
 
     def _poll(self) -> None:
@@ -190,7 +190,7 @@ class Poller:
                 messages = self._client.notifications(self._wait)
                 for message in messages:
                     self._take_in(message)
-                # Where many wait already, the server answers at once that there is nothing.
+                # If many requests wait already, the server returns an empty list at once.
                 if not messages and time.monotonic() - asked < PAUSE_SECONDS:
                     self._stopping.wait(PAUSE_SECONDS)
             except (Unreachable, Refused) as error:
@@ -204,6 +204,6 @@ class Poller:
         except ValueError:
             self._client.acknowledge(delivery, accept=False)
             return
-        # Taken before it is acknowledged: if the acknowledgement is lost, it comes again and is ignored as a repeat.
+        # Take it before acknowledging: if the acknowledgement is lost, it comes again and is ignored as a repeat.
         self._take(notification)
         self._client.acknowledge(delivery)

@@ -1,4 +1,4 @@
-"""Starts and ends processes for the demonstration and the experiments: a server of their own, and participants."""
+"""Starts and ends processes for the demo and the experiments: the server and participants."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 GRACE = 20.0
-"""Seconds that a process has to end after SIGTERM."""
+"""Seconds to wait for a process to end after SIGTERM."""
 
 
 class ProcessFailed(Exception):
-    """A process did not start, or ended too early; the text holds the end of its log."""
+    """A process did not start or ended too early. The message contains the end of its log."""
 
 
 class Process:
-    """A child process in a group of its own, its output in a log file; one that `talks` is read by `read_json`."""
+    """A child process in its own process group, with a log file. If `talks`, `read_json` reads its standard output."""
 
     def __init__(
         self, name: str, command: list[str], log: Path, *, talks: bool = False, environment: dict[str, str]
@@ -46,7 +46,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The process id, which is also that of its group."""
+        """The id of the process and of its group."""
         return self._child.pid
 
     def check(self) -> None:
@@ -60,11 +60,11 @@ class Process:
         ready, _, _ = select.select([self._child.stdout], [], [], timeout)
         line = self._child.stdout.readline() if ready else ""
         if not line:
-            raise ProcessFailed(f"{self.name} said nothing within {timeout:.0f} s:\n{self._tail()}")
+            raise ProcessFailed(f"{self.name} printed nothing within {timeout:.0f} s:\n{self._tail()}")
         return json.loads(line)
 
     def end(self) -> None:
-        """SIGTERM, and SIGKILL for the whole group if that does not help."""
+        """Send SIGTERM; if the process doesn't end, send SIGKILL to the whole group."""
         if self._child.poll() is None:
             self._child.terminate()
             try:
@@ -80,7 +80,7 @@ class Process:
 
 
 class LocalServer:
-    """`manage.py serve` on a free port of this machine, its data in a folder."""
+    """`manage.py serve` on a free local port, with its data in a folder."""
 
     def __init__(self, folder: Path, port: int = 0) -> None:
         self.folder, self.port = folder, port or free_port()
@@ -90,7 +90,7 @@ class LocalServer:
         self.process = Process("the server", command, folder / "server.log", environment=self._environment)
 
     def wait_until_ready(self, timeout: float = 60.0) -> None:
-        """Wait for the first answer: 401, since nobody has signed in."""
+        """Wait for the first response: 401, because no one has signed in."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             self.process.check()
@@ -103,7 +103,7 @@ class LocalServer:
         raise ProcessFailed(f"the server did not answer within {timeout:.0f} s, see {self.process.log}")
 
     def create_admin(self) -> tuple[str, str]:
-        """Make a superuser, answer name and password."""
+        """Create a superuser; return name and password."""
         name, password = "admin", secrets.token_urlsafe(12)
         login = {
             "DJANGO_SUPERUSER_USERNAME": name,
@@ -122,19 +122,19 @@ class LocalServer:
 
 
 def _environment(own: dict[str, str]) -> dict[str, str]:
-    """Ours without what is set for another server: this one shares neither database nor files with it."""
+    """Our environment without settings for another server, so that this one doesn't use its database or files."""
     foreign = ("FL_", "DJANGO_", "CORS_", "CELERY_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {**kept, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **own}
 
 
 def tail(log: Path, lines: int = 20) -> str:
-    """The end of a log file; nothing if there is none."""
+    """The end of a log file; empty if the file doesn't exist."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Is an uncertainty worth something? Three pure functions on arrays."""
+"""Measures of how good an uncertainty estimate is: pure functions on arrays."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def predictive_entropy(probabilities: Array) -> npt.NDArray[np.float64]:
 
 
 def auroc(known: Array, foreign: Array) -> float:
-    """The chance that a foreign sample scores higher than a known one, a tie counting half.
+    """The probability that a foreign sample scores higher than a known one; a tie counts half.
 
-    This is the area under the receiver operating characteristic: 0.5 is a coin, 1 a perfect detector.
+    This is the area under the receiver operating characteristic: 0.5 is chance, 1 a perfect detector.
     """
     ordered = np.sort(known)
     below = np.searchsorted(ordered, foreign, side="left")
@@ -34,7 +34,7 @@ def auroc(known: Array, foreign: Array) -> float:
 
 
 def expected_calibration_error(probabilities: Array, labels: npt.NDArray[np.integer[Any]], *, bins: int = 15) -> float:
-    """The mean gap between confidence and accuracy over equally wide bins of confidence (Guo et al. 2017, equation 3).
+    """The mean gap between confidence and accuracy over bins of equal width (Guo et al. 2017, equation 3).
 
     Args:
         probabilities: shape (samples, classes).

@@ -1,6 +1,6 @@
-"""Model files: reads what a coordinator uploaded, writes an update in the same format.
+"""Model files: reads the actor's model and writes an update in the same format.
 
-The format is one of two: a TorchScript archive (`torch.jit.save`) or a pickled `torch.nn.Module` (`torch.save`).
+There are two formats: a TorchScript archive (`torch.jit.save`) or a pickled `torch.nn.Module` (`torch.save`).
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ import torch
 
 
 class UnreadableModel(Exception):
-    """The file is no model that this participant is willing to load."""
+    """The file isn't a model that this participant may load."""
 
 
 def is_scripted(data: bytes) -> bool:
-    """Tell a TorchScript archive, which carries code and a table of constants, from a pickle."""
+    """Whether a file is a TorchScript archive, which has a table of constants, and not a pickle."""
     try:
         names = zipfile.ZipFile(io.BytesIO(data)).namelist()
     except zipfile.BadZipFile as error:
-        raise UnreadableModel("the file is no zip archive as torch writes it") from error
+        raise UnreadableModel("the file is not a zip archive written by torch") from error
     return any(name.endswith("/constants.pkl") for name in names)
 
 
 def load_model(data: bytes, *, trust: bool = False) -> torch.nn.Module:
     """Load a model file, tensors on the CPU.
 
-    How far a participant trusts its coordinator is decided here. A TorchScript model is a program, but one in a small
-    language that cannot start a process. A pickle can name any function of the Python that reads it: so only the
-    layers and functions of `torch.nn` are let in, and a module of other classes needs `trust`, which runs whatever the
-    file says. The server rewrites every update into the coordinator's own file, so the code in it is always the
-    coordinator's, never that of another participant.
+    This function decides how far a participant trusts the actor. A TorchScript model is a program, but in a
+    restricted language that can't start a process. A pickle can name any Python function. So only the
+    layers and functions of `torch.nn` are allowed. A module of other classes needs `trust`, which runs whatever the
+    file contains. The server copies the tensors of every update into the actor's own file, so the code in it is always
+    the actor's, never another participant's.
     """
     buffer = io.BytesIO(data)
     try:
@@ -57,7 +57,7 @@ def load_model(data: bytes, *, trust: bool = False) -> torch.nn.Module:
 
 
 def save_model(module: torch.nn.Module) -> bytes:
-    """Write a module in the format in which `load_model` found it."""
+    """Write a module in the format that `load_model` read."""
     buffer = io.BytesIO()
     if isinstance(module, torch.jit.ScriptModule):
         with _torchscript():
@@ -68,7 +68,7 @@ def save_model(module: torch.nn.Module) -> bytes:
 
 
 def save_tensor(tensor: torch.Tensor) -> bytes:
-    """Write a single tensor, as SWAG moments are sent."""
+    """Write a single tensor, the format of SWAG moments."""
     buffer = io.BytesIO()
     torch.save(tensor, buffer)
     return buffer.getvalue()
@@ -84,14 +84,14 @@ def script(module: torch.nn.Module) -> torch.jit.ScriptModule:
 
 @contextmanager
 def _torchscript() -> Iterator[None]:
-    """Silence torch's hint that TorchScript will not be developed further: its files are part of the wire."""
+    """Silence torch's deprecation warning: TorchScript files are part of the API."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning, message=r"`torch\.jit\.")
         yield
 
 
 def _torch_nn_globals() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
-    """Every layer class of torch.nn and every function of torch.nn.functional (some layers keep one)."""
+    """All layer classes of torch.nn and all functions of torch.nn.functional (some layers hold one)."""
     functions = [
         value
         for name, value in inspect.getmembers(torch.nn.functional, inspect.isfunction)
@@ -107,6 +107,6 @@ def _layers(base: type[torch.nn.Module]) -> Iterator[type[torch.nn.Module]]:
             yield from _layers(layer)
 
 
-# Once and for the whole process: torch keeps one list for all threads, and its context manager `safe_globals` would
-# take an entry away while another thread is loading.
+# Once for the whole process: torch keeps one list for all threads. Its context manager `safe_globals` would remove
+# entries while another thread is loading.
 torch.serialization.add_safe_globals(_torch_nn_globals())

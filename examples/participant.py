@@ -1,9 +1,9 @@
-"""A participant: waits for the server's notifications, trains on its own data, sends back updates and test results.
+"""A participant: waits for notifications, trains on its own data, sends updates and test results.
 
     FL_PASSWORD=… python -m examples.participant --server http://127.0.0.1:8000 --username anna --data anna.npz
 
-It registers itself, prints its user id as JSON and works until it gets SIGTERM or Ctrl-C. The data are a numpy archive
-with x, y, test_x and test_y. To write your own, keep `Participant` and put your work into a `Learner`.
+It registers, prints its user id as JSON and works until SIGTERM or Ctrl-C. The data are a numpy archive
+with x, y, test_x and test_y. To write your own participant, keep `Participant` and change `Learner`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 
 
 class Participant:
-    """Does what the notifications ask for, one after the other."""
+    """Handles notifications, one after the other."""
 
     def __init__(self, client: ParticipantClient, learner: Learner, *, trust: bool = False) -> None:
-        """`trust`: load models of any class, and so run the coordinator's code (see `load_model`)."""
+        """`trust`: load models of any class, which runs the actor's code (see `load_model`)."""
         self._client, self._learner, self._trust = client, learner, trust
         self._trainings: dict[str, dict[str, Any]] = {}
         self._handlers: dict[str, Callable[[Notification], None]] = {
@@ -44,12 +44,12 @@ class Participant:
         }
 
     def work(self, agenda: Agenda) -> None:
-        """Work until the agenda is closed. What fails is logged, and the next notification gets its turn."""
+        """Work until the agenda is closed. Log failures and go on with the next notification."""
         while (notification := agenda.get()) is not None:
             self.handle(notification)
 
     def handle(self, notification: Notification) -> None:
-        """Do what one notification asks for."""
+        """Handle one notification."""
         name = f"{notification.type} of training {notification.training}"
         handler = self._handlers.get(notification.type)
         if handler is None:
@@ -65,7 +65,7 @@ class Participant:
         except (Unreachable, UnreadableModel) as error:
             logger.error("%s: %s", name, error)
         except (RuntimeError, ValueError):
-            # What torch raises where model and data do not fit together; the next training may be a better one.
+            # torch raises these if the model doesn't fit the data. The next training may work.
             logger.exception("%s: training failed", name)
         else:
             logger.info("%s: done", name)
@@ -76,7 +76,7 @@ class Participant:
     def _update(self, notification: Notification) -> None:
         training, module = self._prepare(notification)
         self._learner.train(module, training, notification.round)
-        # The id in the notification, not that of the global model: FedDC passes on another participant's update.
+        # Use the id in the notification, not the global model's: with FedDC it is another participant's update.
         self._client.send_update(notification.model, notification.round, self._learner.sample_size, save_model(module))
 
     def _collect_moments(self, notification: Notification) -> None:
@@ -98,7 +98,7 @@ class Participant:
         self._trainings.pop(notification.training, None)
 
     def _prepare(self, notification: Notification) -> tuple[dict[str, Any], torch.nn.Module]:
-        """The training's settings, asked for once, and the model."""
+        """The training's settings, which are requested once, and the model."""
         if notification.training not in self._trainings:
             self._start(notification)
         module = load_model(self._client.download(notification.model), trust=self._trust)
@@ -116,24 +116,24 @@ def load_learner(path: str, *, seed: int) -> Learner:
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", required=True, help="address of the server, such as http://127.0.0.1:8000")
-    parser.add_argument("--username", required=True, help="the password is read from the environment, FL_PASSWORD")
+    parser.add_argument("--server", required=True, help="the server's address, such as http://127.0.0.1:8000")
+    parser.add_argument("--username", required=True, help="the environment variable FL_PASSWORD holds the password")
     parser.add_argument("--data", required=True, help="numpy archive with x, y, test_x, test_y")
     parser.add_argument("--pull", action="store_true", help="fetch notifications instead of listening for them")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0: any free one")
-    parser.add_argument("--endpoint", default="", help="address under which the server reaches this listener")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0: any free port")
+    parser.add_argument("--endpoint", default="", help="URL at which the server reaches this listener")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--trust-coordinator", action="store_true", help="run model classes from outside torch.nn")
+    parser.add_argument("--trust-coordinator", action="store_true", help="run the actor's own model classes")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Register, listen or fetch, and work until told to stop."""
+    """Register, listen for or fetch notifications, and work until told to stop."""
     arguments = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    torch.set_num_threads(1)  # several participants share a machine in the demonstration
+    torch.set_num_threads(1)  # in the demo, several participants share a machine
     agenda, client = Agenda(), ParticipantClient(arguments.server)
 
     def end(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""What came out of the demonstration: accuracy, beside that of everyone alone, and the worth of the uncertainty."""
+"""The demo's report: accuracy, compared with each participant alone, and the quality of the uncertainty."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from examples.training import Hyperparameters, train
 
 @dataclass(frozen=True)
 class Verdict:
-    """How good the final model's answers are on held-out digits, and its uncertainty at finding foreign images."""
+    """How accurate the final model is on held-out digits, and how well its uncertainty detects foreign images."""
 
     accuracy: float
     score: str
@@ -31,14 +31,14 @@ class Verdict:
 
 
 def accuracy_of(module: torch.nn.Module, samples: Samples) -> float:
-    """The share of samples that a model gets right."""
+    """The fraction of samples that a model classifies correctly."""
     return float((_logits(module, samples.x).argmax(axis=1) == samples.y).mean())
 
 
 def accuracy_alone(
     module: torch.nn.Module, share: Samples, held_out: Samples, hyperparameters: Hyperparameters, *, epochs: int
 ) -> float:
-    """The held-out accuracy of one participant who trains the model on its own data only."""
+    """The held-out accuracy of one participant that trains the model on its own data only."""
     generator = torch.Generator().manual_seed(0)
     inputs, targets = torch.from_numpy(share.x), torch.from_numpy(share.y)
     train(module, inputs, targets, hyperparameters, epochs=epochs, generator=generator)
@@ -46,10 +46,10 @@ def accuracy_alone(
 
 
 def judge(actor: ActorClient, model_id: str, held_out: Samples, generator: np.random.Generator) -> Verdict:
-    """Ask the server about held-out digits, the same upside-down, and noise.
+    """Evaluate inferences for held-out digits, the same digits upside-down, and noise.
 
-    With a method of uncertainty the server's own figures are judged. Without one it answers classes only, and the
-    probabilities are computed from the downloaded model.
+    With an uncertainty method, this uses the server's figures. Without one, the server returns classes only, so this
+    computes the probabilities with the downloaded model.
     """
     foreign = (noise(len(held_out), generator), upside_down(held_out.x))
     inference, uncertainty = actor.infer(model_id, held_out.x)
@@ -73,7 +73,7 @@ def judge(actor: ActorClient, model_id: str, held_out: Samples, generator: np.ra
 
 
 def print_accuracies(console: Console, together: float, alone: Sequence[float], sizes: Sequence[int]) -> None:
-    """The accuracy of all together beside that of each alone, after as many local epochs."""
+    """The accuracy of all participants together and of each alone, after the same number of local epochs."""
     table = Table(title="Accuracy on held-out digits")
     for heading in ("trained on", "digits", "accuracy"):
         table.add_column(heading, justify="left" if heading == "trained on" else "right")
@@ -84,16 +84,16 @@ def print_accuracies(console: Console, together: float, alone: Sequence[float], 
 
 
 def print_uncertainty(console: Console, method: str, verdict: Verdict) -> None:
-    """How well the uncertainty tells what the model was not made for, and how honest its confidence is."""
+    """How well the uncertainty detects foreign images, and how well confidence matches accuracy."""
     table = Table(title=f"Uncertainty: {method}, by {verdict.score}")
-    table.add_column("what it is asked")
+    table.add_column("measure")
     table.add_column("figure", justify="right")
-    table.add_row("tell digits from noise, AUROC (0.5: a coin, 1: always)", f"{verdict.auroc_noise:.3f}")
+    table.add_row("digits against noise, AUROC (0.5: chance, 1: perfect)", f"{verdict.auroc_noise:.3f}")
     table.add_row(
-        "tell digits from digits upside-down, AUROC (0, 1, 8 hardly change)", f"{verdict.auroc_upside_down:.3f}"
+        "digits against upside-down digits, AUROC (0, 1, 8 hardly change)", f"{verdict.auroc_upside_down:.3f}"
     )
     table.add_row(
-        "expected calibration error on digits (0: confidence is accuracy)", f"{verdict.calibration_error:.3f}"
+        "expected calibration error on digits (0: confidence equals accuracy)", f"{verdict.calibration_error:.3f}"
     )
     console.print(table)
 
@@ -105,7 +105,7 @@ def _logits(module: torch.nn.Module, images: Floats) -> npt.NDArray[np.float32]:
 
 
 def _score(uncertainty: dict[str, Any]) -> tuple[str, npt.NDArray[np.float64]]:
-    """One figure per image: the predictive entropy, or the total variance where there is none."""
+    """One value per image: the predictive entropy, or the total variance if there is no entropy."""
     if "predictive_entropy" in uncertainty:
         return "predictive entropy", np.array(uncertainty["predictive_entropy"], dtype=np.float64)
     return "total variance", np.array(uncertainty["variance"], dtype=np.float64).sum(axis=1)

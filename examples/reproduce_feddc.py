@@ -1,12 +1,12 @@
 """FedDC's synthetic experiment: many participants with ten samples each.
 
     python -m examples.reproduce_feddc            # 1000 local rounds, 50 participants, twice: about an hour
-    python -m examples.reproduce_feddc --short    # the same in a minute, too short to tell the methods apart
+    python -m examples.reproduce_feddc --short    # the same in a minute, too short to show a difference
 
-With FedDC every local round ends with models passed on to a random other participant, and every 200th with an average
-of all. Beside it, averaging alone: 200 local rounds, an average, and so on. A local round is one step of gradient
-descent on all ten samples. Kamp et al. 2023, "Federated Learning from Small Datasets", report an accuracy of 0.885
-with FedDC and 0.79 with averaging alone.
+With FedDC, every local round ends with passing each model on to a random participant, and every 200th round with
+averaging all models. For comparison, FedAvg averages after every 200 local rounds and passes nothing on. A local round
+is one step of gradient descent on all ten samples. Kamp et al. 2023, "Federated Learning from Small Datasets", report
+an accuracy of 0.885 with FedDC and 0.79 with averaging alone.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def build_model() -> torch.nn.Sequential:
 
 
 def accuracy(module: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> float:
-    """The share of test samples that a model gets right."""
+    """The fraction of test samples that a model classifies correctly."""
     module.eval()
     with torch.no_grad():
         return float((module(inputs).argmax(dim=1) == targets).float().mean())
 
 
 def compare(console: Console, arguments: argparse.Namespace) -> dict[str, dict[int, float]]:
-    """Run both trainings; answers for each the accuracy after each average, by local round."""
+    """Run both trainings; return for each the accuracy after each average, by local round."""
     learners, test = feddc_problem(arguments.participants, 10)
     averages = arguments.rounds // arguments.period
     wishes: dict[str, tuple[str, dict[str, Any]]] = {
@@ -89,7 +89,7 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1000, help="local rounds")
     parser.add_argument("--period", type=int, default=200, help="local rounds from one average to the next")
     parser.add_argument("--participants", type=int, default=50)
-    parser.add_argument("--timeout", type=float, default=4 * 3600.0, help="seconds that one training may take")
+    parser.add_argument("--timeout", type=float, default=4 * 3600.0, help="time limit of one training, in seconds")
     parser.add_argument("--short", action="store_true", help="10 participants, 20 rounds, averaged every 10")
     arguments = parser.parse_args(words)
     if arguments.short:
@@ -98,7 +98,7 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run the experiment and print what came out."""
+    """Run the experiment and print the result."""
     arguments = parse_arguments()
     return run(lambda console: print_result(console, compare(console, arguments)))
 

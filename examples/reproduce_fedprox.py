@@ -1,11 +1,11 @@
-"""FedProx's experiment on synthetic(1, 1): the training loss with a proximal term and without.
+"""FedProx's experiment on synthetic(1, 1): the training loss with and without the proximal term.
 
     python -m examples.reproduce_fedprox             # 200 rounds, 30 devices, twice
     python -m examples.reproduce_fedprox --short     # 3 rounds, 6 devices
 
-Softmax regression on 30 devices that differ in their data and in what they have to learn, all of them taking part in
-every round: 20 local epochs of SGD, batches of 10, learning rate 0.01, mu = 1 against mu = 0. Li et al. 2020,
-"Federated Optimization in Heterogeneous Networks", section 5.2 and figure 1. (There 10 of the 30 take part.)
+Softmax regression on 30 devices with different data and different rules for the labels. All devices take part in every
+round: 20 local epochs of SGD, batches of 10, learning rate 0.01, mu = 1 against mu = 0. Li et al. 2020, "Federated
+Optimization in Heterogeneous Networks", section 5.2 and figure 1. (In the paper, 10 of the 30 devices take part.)
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Losses = dict[int, float]
 
 
 def build_model() -> torch.nn.Linear:
-    """Softmax regression from zero weights, where every class is equally likely: the first loss is ln 10."""
+    """Softmax regression with zero weights: every class is equally likely, so the first loss is ln 10."""
     module = torch.nn.Linear(DIMENSION, CLASSES)
     with torch.no_grad():
         module.weight.zero_()
@@ -35,7 +35,7 @@ def build_model() -> torch.nn.Linear:
 
 
 def compare(console: Console, arguments: argparse.Namespace) -> dict[float, Losses]:
-    """Run a training for each mu; answers the global training loss after each round."""
+    """Run a training for each mu; return the global training loss after each round."""
     learners = fedprox_problem(arguments.devices, seed=arguments.seed)
     everything = torch.cat([one.inputs for one in learners]), torch.cat([one.targets for one in learners])
 
@@ -68,7 +68,7 @@ def compare(console: Console, arguments: argparse.Namespace) -> dict[float, Loss
 
 
 def print_result(console: Console, result: dict[float, Losses]) -> None:
-    """Losses side by side at twenty rounds, and how often each of them rose."""
+    """Losses side by side at about twenty rounds, and how often each rose."""
     table = Table(title="Training loss over all devices")
     table.add_column("round", justify="right")
     for mu in result:
@@ -84,7 +84,7 @@ def print_result(console: Console, result: dict[float, Losses]) -> None:
 
 
 def count_rises(losses: Losses) -> int:
-    """How many rounds ended with a higher loss than the one before."""
+    """In how many rounds the loss rose."""
     ordered = [losses[number] for number in sorted(losses)]
     return sum(after > before for before, after in itertools.pairwise(ordered))
 
@@ -94,9 +94,9 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--devices", type=int, default=30)
-    parser.add_argument("--epochs", type=int, default=20, help="local epochs of a round")
+    parser.add_argument("--epochs", type=int, default=20, help="local epochs per round")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--timeout", type=float, default=4 * 3600.0, help="seconds that one training may take")
+    parser.add_argument("--timeout", type=float, default=4 * 3600.0, help="time limit of one training, in seconds")
     parser.add_argument("--short", action="store_true", help="6 devices, 3 rounds, 2 local epochs")
     arguments = parser.parse_args(words)
     if arguments.short:
@@ -105,7 +105,7 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run the experiment and print what came out."""
+    """Run the experiment and print the result."""
     arguments = parse_arguments()
     return run(lambda console: print_result(console, compare(console, arguments)))
 

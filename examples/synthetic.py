@@ -1,4 +1,4 @@
-"""The two synthetic data sets of the reproductions, as their papers describe them."""
+"""The two synthetic data sets of the reproductions, as described in their papers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ DIMENSION, CLASSES = 60, 10
 def feddc_problem(participants: int, samples: int) -> tuple[list[Learner], tuple[torch.Tensor, torch.Tensor]]:
     """FedDC's classification problem: 100 features, 2 classes; a third of 1200 samples is held out for testing.
 
-    From the rest every participant gets `samples` of its own (Kamp et al. 2023, "Federated Learning from Small
-    Datasets", synthetic data). Answers the participants and the test data.
+    Every participant gets `samples` of the rest (Kamp et al. 2023, "Federated Learning from Small Datasets", synthetic
+    data). Returns the learners and the test data.
     """
     x, y = make_classification(
         1200,
@@ -45,8 +45,8 @@ def fedprox_problem(devices: int, *, alpha: float = 1.0, beta: float = 1.0, seed
     """synthetic(alpha, beta) of Li et al. 2020, "Federated Optimization in Heterogeneous Networks", section 5.1.
 
     y = argmax softmax(W x + b) with W, b of every device around a mean from N(0, alpha), x around a mean from
-    N(B, 1) with B from N(0, beta), and covariance diag(j^-1.2). Device sizes are lognormal(4, 2) + 50. Everyone tests
-    on what it trains on: the mean of these losses, weighted by size, is the objective that is minimised.
+    N(B, 1) with B from N(0, beta), and covariance diag(j^-1.2). Device sizes are lognormal(4, 2) + 50. Each
+    device tests on its training data: the mean of these losses, weighted by size, is the objective.
     """
     generator = np.random.default_rng(seed)
     sizes = generator.lognormal(4, 2, devices).astype(int) + 50

@@ -1,6 +1,6 @@
-"""What a participant computes on its own data: local training, FedProx's proximal term, SWAG's moments, a test.
+"""What a participant computes on its data: local training, FedProx's proximal term, SWAG's moments, a test.
 
-Nothing in here knows of the server. Copy `Learner` and change its three methods to train something else.
+This module doesn't know the server. To train something else, copy `Learner` and change its three methods.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """How to train. The actor may set each of these as a key of the training's options."""
+    """How to train. The actor may set any of these in the training's options."""
 
     epochs: int = 3
     lr: float = 0.05
@@ -30,9 +30,9 @@ class Hyperparameters:
 
     @classmethod
     def of(cls, training: dict[str, Any]) -> Hyperparameters:
-        """Read them from a training as the server tells it; mu is 0 unless its method is FedProx.
+        """Read them from the server's JSON of a training. mu is 0 unless the method is FedProx.
 
-        The options are another person's wish: what is no number, or a negative one, is left at its default.
+        The actor sets the options, so invalid values are possible: they are replaced by the default.
         """
         options = training.get("options") or {}
         chosen: dict[str, Any] = {}
@@ -41,14 +41,14 @@ class Hyperparameters:
             if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
                 chosen[field.name] = type(default)(value)
             elif value is not None:
-                logger.warning("option %s = %r is no usable number, using %r", field.name, value, default)
+                logger.warning("option %s = %r is not a valid number, using %r", field.name, value, default)
         if training.get("aggregation_method") != "FedProx":
             chosen["mu"] = 0.0
         return cls(**chosen)
 
 
 def proximal_term(parameters: Iterable[torch.Tensor], reference: Sequence[torch.Tensor]) -> torch.Tensor:
-    """‖w - w_global‖², the squared distance to the model that the round started from (Li et al. 2020, equation 2)."""
+    """‖w - w_global‖², the squared distance to the round's initial model (Li et al. 2020, equation 2)."""
     distances = [(now - then).square().sum() for now, then in zip(parameters, reference, strict=True)]
     return torch.stack(distances).sum()
 
@@ -63,9 +63,9 @@ def train(
     generator: torch.Generator,
     after_epoch: Callable[[torch.nn.Module], None] | None = None,
 ) -> None:
-    """Train a classifier in place by SGD, for some epochs over shuffled batches.
+    """Train a classifier in place with SGD over shuffled batches.
 
-    `after_epoch` sees the module at the end of every epoch.
+    `after_epoch` is called with the module at the end of every epoch.
     """
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     reference = [parameter.detach().clone() for parameter in parameters]
@@ -87,10 +87,10 @@ def train(
 
 
 class RunningMoments:
-    """The means of the parameters and of their squares over the states that were shown.
+    """The means of the parameters and of their squares over all added states of a module.
 
-    SWAG's first two moments (Maddox et al. 2019, algorithm 1, diagonal part). Kept in float64, so that the difference
-    of the two, the variance, survives the many additions.
+    SWAG's first two moments (Maddox et al. 2019, algorithm 1, diagonal part). They are kept in float64, so that the
+    variance, which is the difference of the two, stays accurate.
     """
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class RunningMoments:
         self._second: torch.Tensor | None = None
 
     def add(self, module: torch.nn.Module) -> None:
-        """Take in a state of the module: one vector, in the order of `named_parameters()`, tied parameters once."""
+        """Add a state of the module as one vector, in the order of `named_parameters()`, with tied parameters once."""
         vector = parameters_to_vector(parameter.detach() for _, parameter in module.named_parameters()).double()
         self.count += 1
         if self._first is None or self._second is None:
@@ -120,7 +120,7 @@ class RunningMoments:
 
 
 class Learner:
-    """One participant's data and what it does with a model."""
+    """One participant's data, and its training, moments and test."""
 
     def __init__(
         self,
@@ -131,14 +131,14 @@ class Learner:
         *,
         seed: int = 0,
     ) -> None:
-        """Inputs of shape (samples, …) in float32, targets of shape (samples,): the class numbers."""
+        """Inputs: shape (samples, …), float32. Targets: shape (samples,), class numbers."""
         self.inputs, self.targets = inputs, targets
         self.test_inputs, self.test_targets = test_inputs, test_targets
         self.seed = seed
 
     @property
     def sample_size(self) -> int:
-        """How many samples a round trains on: the weight of this participant in the average."""
+        """How many samples a round trains on: this participant's weight in the average."""
         return len(self.inputs)
 
     def train(self, module: torch.nn.Module, training: dict[str, Any], number: int) -> None:
@@ -156,7 +156,7 @@ class Learner:
     def moments(
         self, module: torch.nn.Module, training: dict[str, Any], number: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Go on training from the global model and average the parameters after each epoch: E[w], E[w²]."""
+        """Train on from the global model and average the parameters after each epoch: E[w], E[w²]."""
         hyperparameters = Hyperparameters.of(training)
         moments = RunningMoments()
         train(
@@ -180,7 +180,7 @@ class Learner:
         return {"loss": float(loss), "accuracy": float(hits)}
 
     def _seeded(self, number: int) -> torch.Generator:
-        """Order of the batches and dropout's choices follow from seed and round: a repeat gives the same update."""
+        """Batch order and dropout depend only on seed and round, so a repeat gives the same update."""
         seed = 1_000_003 * self.seed + number
         torch.manual_seed(seed)
         return torch.Generator().manual_seed(seed)
