@@ -37,7 +37,7 @@ class Unreachable(Exception):
 
 
 class Client:
-    """Sends requests with a token. While the server is unreachable or fails (5xx, 429), repeats them with growing pauses.
+    """Sends requests with a token. Retries with growing pauses while the server is unreachable or fails (5xx, 429).
 
     Every call may raise Refused or Unreachable. Several threads may share a client.
     """

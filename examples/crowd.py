@@ -44,7 +44,7 @@ class Crowd:
         self._transport.close()
 
     def _sort(self, notification: Notification) -> None:
-        """Give the notification to its participant's thread. Each participant has one, so it does one thing at a time."""
+        """Give the notification to its participant's thread: one each, so that it does one thing at a time."""
         self._agendas[int(notification.receiver) % len(self._agendas)].put(notification)
 
     def _work(self, agenda: Agenda) -> None:
