@@ -16,7 +16,7 @@ from fl_server.celery import app
 from fl_server.embedded import EmbeddedWorker
 from fl_server.limits import allow_many_files
 from fl_server_api.wsgi import ignore_charset
-from fl_server_core.services.rounds import release_all_claims
+from fl_server_core.rounds.ending import release_all_claims
 
 logger = logging.getLogger(__name__)
 

@@ -6,5 +6,8 @@ class FlServerAiConfig(AppConfig):
     verbose_name = "Federated learning: what is computed"
 
     def ready(self) -> None:
+        from fl_server_ai.rounds import load_kinds
+
+        load_kinds()
         from fl_server_ai.notification import receivers as notification_receivers  # noqa: F401  connects them
         from fl_server_ai.trainer import receivers as trainer_receivers  # noqa: F401  connects them

@@ -15,8 +15,10 @@ from fl_server_ai.inference.exceptions import SandboxBusy, SandboxFailed
 from fl_server_api.middleware import RETRY_SECONDS
 from fl_server_api.parsers import RequestTooLarge
 from fl_server_core.exceptions import (
+    Conflict,
     DomainError,
     EntityNotFound,
+    Gone,
     InvalidRequest,
     InvalidValue,
     MissingPart,
@@ -28,6 +30,8 @@ STATUSES: dict[type[Exception], int] = {
     NotAllowed: status.HTTP_403_FORBIDDEN,
     EntityNotFound: status.HTTP_400_BAD_REQUEST,
     MissingPart: status.HTTP_404_NOT_FOUND,
+    Gone: status.HTTP_410_GONE,
+    Conflict: status.HTTP_409_CONFLICT,
     NoTraining: status.HTTP_404_NOT_FOUND,
     InvalidRequest: status.HTTP_400_BAD_REQUEST,
     InvalidValue: status.HTTP_400_BAD_REQUEST,

@@ -22,10 +22,11 @@ class NotAllowed(DomainError):
 
 
 class EntityNotFound(DomainError):
-    """No row has this id, or the id is none."""
+    """No row has this id."""
 
     def __init__(self, entity: str, identifier: object) -> None:
-        super().__init__(f"{entity} {identifier} not found.")
+        # As it was typed, where it came from outside.
+        super().__init__(f"{entity} {getattr(identifier, 'text', identifier)} not found.")
 
 
 class MissingPart(DomainError):
@@ -40,7 +41,7 @@ class NoTraining(DomainError):
 
 
 class InvalidRequest(DomainError):
-    """The request is understood and makes no sense here: told as `{"detail": …}`."""
+    """The request is understood but makes no sense here: told as `{"detail": …}`."""
 
 
 class InvalidValue(DomainError):
@@ -91,3 +92,11 @@ class WrongRound(InvalidValue):
 
 class IllegalTransition(InvalidRequest):
     """The training cannot go from the state it is in to the one asked for."""
+
+
+class Gone(DomainError):
+    """What was asked for was there once and is no longer kept."""
+
+
+class Conflict(DomainError):
+    """What was asked for does not fit the state that something is in now; `str(error)` says what to do first."""

@@ -19,7 +19,7 @@ class TrainerOptions:
     """The options that steer a training's rounds.
 
     round_deadline: seconds from the start of each round; None: wait for ever.
-    min_updates: how many answers suffice at the deadline; below 1 a fraction of the participants; None: all.
+    min_updates: how many submissions suffice at the deadline; below 1 a fraction of the participants; None: all.
     uncertainty_samples, uncertainty_softmax, uncertainty_scale: options.uncertainty.{N, softmax, scale}.
     """
 
@@ -29,6 +29,7 @@ class TrainerOptions:
     daisy_chain_period: int = 1
     round_deadline: float | None = None
     min_updates: float | None = None
+    keep_versions: int | None = None
     uncertainty_samples: int = 10
     uncertainty_softmax: bool = False
     uncertainty_scale: float = 1.0
@@ -76,8 +77,8 @@ class TrainerOptions:
             found.append("min_updates must be a fraction below 1 or a whole number.")
         return found
 
-    def answers_needed(self, participants: int) -> int:
-        """How many answers suffice at the deadline, of so many participants."""
+    def submissions_needed(self, participants: int) -> int:
+        """How many submissions suffice at the deadline, of so many participants."""
         if self.min_updates is None:
             return participants
         if self.min_updates < 1:

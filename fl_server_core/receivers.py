@@ -2,11 +2,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models.signals import post_save
+from django.db.models import FileField, Model
+from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from rest_framework.authtoken.models import Token
 
-from fl_server_core.models import User
+from fl_server_core.models import (
+    GlobalModel,
+    LocalModel,
+    MeanModel,
+    ModelVersion,
+    SubmissionFile,
+    SWAGModel,
+    User,
+    VersionFile,
+)
+from fl_server_core.services.files import forget_files
+
+WITH_FILES = (GlobalModel, SWAGModel, MeanModel, LocalModel, ModelVersion, VersionFile, SubmissionFile)
 
 
 @receiver(post_save, sender=User)
@@ -14,3 +27,13 @@ def create_token(instance: User, created: bool, raw: bool = False, **_kwargs: An
     """A user gets its token when it is created."""
     if created and not raw:
         Token.objects.create(user=instance)
+
+
+def forget_files_of(instance: Model, **_kwargs: Any) -> None:
+    """The files of a deleted row go after the commit, unless another row names them."""
+    fields = [field for field in instance._meta.local_fields if isinstance(field, FileField)]
+    forget_files([name for field in fields if (name := getattr(instance, field.attname).name)])
+
+
+for model in WITH_FILES:
+    post_delete.connect(forget_files_of, sender=model)

@@ -35,6 +35,12 @@ class Method(Registered, Protocol):
     round_kind: ClassVar[str]
 
 
+class Kind(Registered, Protocol):
+    """A kind of round, as far as the models need to know it; `rounds.kinds.RoundKind` is the whole of it."""
+
+    notification: ClassVar[str]
+
+
 Item = TypeVar("Item", bound=Registered)
 
 
@@ -87,6 +93,7 @@ class Registry(Generic[Item]):
 
 aggregation_methods: Registry[Method] = Registry("fl_server.aggregation")
 uncertainty_methods: Registry[Method] = Registry("fl_server.uncertainty")
+round_kinds: Registry[Kind] = Registry("fl_server.rounds")
 
 
 def aggregation_choices() -> list[tuple[str, str]]:

@@ -50,8 +50,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "corsheaders",
-    # Last: it connects to the models of all others.
-    "django_cleanup.apps.CleanupConfig",
 ]
 
 MIDDLEWARE = [
@@ -177,6 +175,8 @@ FL_SWEEP_SECONDS = env.seconds("FL_SWEEP_SECONDS", 10, least=0.1)
 FL_NOTIFICATION_TIMEOUT_SECONDS = env.seconds("FL_NOTIFICATION_TIMEOUT_SECONDS", 10, least=0.1)
 FL_NOTIFICATION_RETRY_SECONDS = env.all_seconds("FL_NOTIFICATION_RETRY_SECONDS", [2, 8, 30, 120, 300])
 FL_NOTIFICATION_ALLOWED_NETWORKS = env.words("FL_NOTIFICATION_ALLOWED_NETWORKS")
+# Versions of a model that are kept, besides the first and those that are named or pinned.
+FL_KEEP_VERSIONS = env.integer("FL_KEEP_VERSIONS", 10, least=2)
 FL_ORPHAN_SECONDS = env.seconds("FL_ORPHAN_SECONDS", 24 * 3600, least=1)
 FL_SANDBOX_PROCESSES = env.integer("FL_SANDBOX_PROCESSES", 1, least=1)
 FL_SANDBOX_MEMORY_MB = env.integer("FL_SANDBOX_MEMORY_MB", 4096, least=512)

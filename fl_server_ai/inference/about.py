@@ -10,10 +10,11 @@ from fl_server_ai.inference.configured import get_sandbox
 from fl_server_ai.inference.exceptions import ModelNotTrusted, ModelRunError, ModelStopped, SandboxBusy, SandboxFailed
 from fl_server_ai.inference.sandbox import Job
 from fl_server_ai.inference.sandbox.statistics import LAYER_ID, ROW, TOTALS
-from fl_server_ai.inference.sources import model_sources, tenant_of, with_newest_files
+from fl_server_ai.inference.sources import model_sources, tenant_of
 from fl_server_core.models.model import GlobalModel, MeanModel, Model
 from fl_server_core.models.user import User
 from fl_server_core.selectors.models import global_of
+from fl_server_core.services.files import weights_of
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def layer_statistics(model: Model) -> dict[str, Any] | None:
     if not base.input_shape or isinstance(base, MeanModel):
         return None
     try:
-        stats = with_newest_files(base, _computed)
+        stats = _computed(base)
     except (ModelNotTrusted, ModelStopped, SandboxBusy, SandboxFailed) as error:
         logger.warning("No statistics of %s: %s", base.pk, error)
         return None
@@ -52,11 +53,11 @@ def mean_model_file(*, user: User, model: MeanModel) -> bytes:
         ModelRunError: a member is not TorchScript, or cannot be loaded.
         SandboxBusy: too many others ask.
     """
-    members = model.models.all()
+    files = [weights_of(member) for member in model.models.all()]
     job = Job(
         "mean_module",
         models=model_sources(model),
-        max_answer=_FORMAT_BYTES + 2 * sum(member.weights_file.size for member in members),
+        max_answer=_FORMAT_BYTES + 2 * sum(file.size for file in files if file),
     )
     answer = get_sandbox().run(job, tenant=tenant_of(model, user))
     if "file" not in answer.arrays:

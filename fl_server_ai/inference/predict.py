@@ -13,7 +13,7 @@ from fl_server_ai.inference.decode import ModelInput
 from fl_server_ai.inference.exceptions import ModelRunError
 from fl_server_ai.inference.sandbox import Answer, Job
 from fl_server_ai.inference.sandbox.channel import Array
-from fl_server_ai.inference.sources import model_sources, moments, preprocessing_sources, tenant_of, with_newest_files
+from fl_server_ai.inference.sources import model_sources, moments, preprocessing_sources, tenant_of
 from fl_server_ai.uncertainty import UncertaintyOptions
 from fl_server_core.models.model import MeanModel, Model
 from fl_server_core.models.training import UncertaintyMethod
@@ -66,8 +66,8 @@ class Prediction:
         return get_sandbox().run_clean(job).arrays["file"].tobytes()
 
 
-def predict(*, user: User, model: Model, model_input: ModelInput) -> Prediction:
-    """Ask a model that the user may read, with the uncertainty method of its training.
+def predict(*, user: User, model: Model, model_input: ModelInput, number: int | None = None) -> Prediction:
+    """Ask a model that the user may read, or one of its versions, with the uncertainty method of its training.
 
     Without a training: ENSEMBLE for a mean model, NONE for any other.
 
@@ -75,12 +75,9 @@ def predict(*, user: User, model: Model, model_input: ModelInput) -> Prediction:
         ModelRunError: the model cannot be run, or not on this input.
         InputShapeMismatch: the input, preprocessed, does not fit the model's input_shape.
         InvalidInput: the image cannot be read.
+        InvalidRequest, Gone: no such version, or its file is no longer kept.
         SandboxBusy: too many others ask.
     """
-    return with_newest_files(model, lambda row: _ask(user, row, model_input))
-
-
-def _ask(user: User, model: Model, model_input: ModelInput) -> Prediction:
     base = global_of(model)
     training = model.get_training()
     options = UncertaintyOptions.from_training(training.options if training else {})
@@ -89,8 +86,8 @@ def _ask(user: User, model: Model, model_input: ModelInput) -> Prediction:
         method = UncertaintyMethod.ENSEMBLE
     job = Job(
         "predict",
-        models=[*model_sources(model), *preprocessing_sources(base)],
-        arrays={**model_input.arrays, **(moments(model) if method == UncertaintyMethod.SWAG else {})},
+        models=[*model_sources(model, number), *preprocessing_sources(base)],
+        arrays={**model_input.arrays, **(moments(model, number) if method == UncertaintyMethod.SWAG else {})},
         options={"method": method.value, "input_shape": base.input_shape, **asdict(options)},
     )
     return _prediction(get_sandbox().run(job, tenant=tenant_of(base, user)))

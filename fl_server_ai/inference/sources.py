@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from django.conf import settings
@@ -13,31 +13,37 @@ from fl_server_ai.inference.sandbox import PREPROCESSING, ModelSource
 from fl_server_ai.inference.sandbox.channel import Array
 from fl_server_ai.inference.sandbox.policy import check_runnable
 from fl_server_core.archive import ArchiveError, ArchiveKind, copy_tensors, open_archive
-from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
+from fl_server_core.exceptions import InvalidRequest
+from fl_server_core.models.model import MOMENTS, GlobalModel, LocalModel, MeanModel, Model, SWAGModel
 from fl_server_core.models.user import User
-from fl_server_core.selectors.models import get_model, global_of
-from fl_server_core.services.files import local_path, scratch_path
+from fl_server_core.selectors.models import global_of
+from fl_server_core.selectors.versions import find_version
+from fl_server_core.services.files import local_path, open_weights, scratch_path, weights_of
 
 if TYPE_CHECKING:
     from django.db.models.fields.files import FieldFile
 
-_Result = TypeVar("_Result")
 
-
-def model_sources(model: Model) -> list[ModelSource]:
-    """The module of a model; of a mean model, one of each member.
+def model_sources(model: Model, number: int | None = None) -> list[ModelSource]:
+    """The module of a model, or of one of its versions; of a mean model, one of each member.
 
     A local model runs as its global model's module with its own weights: an update may be a bare state_dict.
 
     Raises:
         ModelRunError: the model, or a member, has no file.
+        InvalidRequest, Gone: no such version, or its file is no longer kept.
     """
+    if number is not None and isinstance(model, LocalModel | MeanModel):
+        raise InvalidRequest(f"Model {model.pk} has no version {number}.")
     if isinstance(model, MeanModel):
-        return [_source(str(number), member.weights_file) for number, member in enumerate(_members(model))]
+        return [_source(str(place), weights_of(member)) for place, member in enumerate(_members(model))]
     if isinstance(model, LocalModel):
-        base, weights = model.base_model.weights_file, model.weights_file
+        base, weights = weights_of(model.base_model), model.weights_file
+        if not base:
+            raise ModelRunError("The model has no weights.")
         return [ModelSource("0", f"{base.name}+{weights.name}", lambda: _module_with_weights(base, weights))]
-    return [_source("0", model.weights_file)]
+    version = find_version(global_of(model), number)
+    return [_source("0", version.weights_file if version else None)]
 
 
 def preprocessing_sources(model: GlobalModel) -> list[ModelSource]:
@@ -52,30 +58,26 @@ def preprocessing_sources(model: GlobalModel) -> list[ModelSource]:
     ]
 
 
-def moments(model: Model) -> dict[str, Array]:
+def moments(model: Model, number: int | None = None) -> dict[str, Array]:
     """The SWAG moments by name, as far as there are any: none before the first SWAG round.
 
-    Of a local model: its own weights, with the spread of its global model's.
+    Those of the newest version that has some, up to the one asked for. Of a local model: its own weights, with the
+    spread of its global model's.
     """
     base = global_of(model)
     if not isinstance(base, SWAGModel):
         return {}
-    files = {"first_moment": base.swag_first_moment_file, "second_moment": base.swag_second_moment_file}
-    found = {name: _vector(file) for name, file in files.items() if file}
-    return _around_weights(model, **found) if isinstance(model, LocalModel) and len(found) == len(files) else found
+    versions = base.versions.filter(files__name__in=MOMENTS)
+    if number is not None:
+        versions = versions.filter(number__lte=number)
+    version = versions.order_by("-number").first()
+    found = {row.name: _vector(row.file) for row in version.files.filter(name__in=MOMENTS)} if version else {}
+    return _around_weights(model, **found) if isinstance(model, LocalModel) and len(found) == len(MOMENTS) else found
 
 
 def tenant_of(model: GlobalModel, user: User) -> str:
     """Whose process a request runs in: one that has seen only models of this owner and input of this user."""
     return f"{model.owner_id}/{user.pk}"
-
-
-def with_newest_files(model: Model, action: Callable[[Model], _Result]) -> _Result:
-    """The action's result for the row; for the row as it is by now, if a file went since the row was read."""
-    try:
-        return action(model)
-    except FileNotFoundError:
-        return action(get_model(model.pk))
 
 
 def _members(model: MeanModel) -> list[GlobalModel]:
@@ -86,7 +88,7 @@ def _members(model: MeanModel) -> list[GlobalModel]:
     return members
 
 
-def _source(name: str, file: FieldFile) -> ModelSource:
+def _source(name: str, file: FieldFile | None) -> ModelSource:
     if not file:
         raise ModelRunError("The model has no weights.")
     return ModelSource(name, str(file.name), _reader(file))
@@ -127,9 +129,8 @@ def _vector(file: FieldFile) -> Array:
 
 def _around_weights(model: LocalModel, first_moment: Array, second_moment: Array) -> dict[str, Array]:
     with (
-        local_path(model.base_model.weights_file) as base_path,
         local_path(model.weights_file) as path,
-        open_archive(base_path) as base,
+        open_weights(model.base_model) as base,
         open_archive(path) as update,
     ):
         own = np.concatenate([update.array(name).astype(np.float64).ravel() for name in base.parameter_names])

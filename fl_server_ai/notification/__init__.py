@@ -1,4 +1,4 @@
-"""Tells people what happens in their trainings: the outbox's deliveries, each posted by a task of its own."""
+"""Tells people what happens in their trainings: each delivery is posted by a task of its own."""
 
 from fl_server_ai.notification.payloads import (
     Notification,

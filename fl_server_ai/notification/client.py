@@ -66,7 +66,7 @@ def post(
         url = httpx.URL(endpoint)
         status = _post(url, json.dumps(payload).encode(), delivery_id, BoundedBackend(Deadline(seconds), policy))
     except (ValidationError, httpx.InvalidURL):
-        return NoAnswer("The message endpoint is no http or https URL.", is_permanent=True)
+        return NoAnswer("The message endpoint must be an http or https URL.", is_permanent=True)
     except AddressRefused as error:
         return NoAnswer(str(error), is_permanent=True)
     except httpcore.TimeoutException:

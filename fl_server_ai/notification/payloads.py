@@ -14,7 +14,7 @@ from fl_server_core.models.delivery import NotificationType
 class Notification:
     """One thing that a training tells somebody. body: plain JSON."""
 
-    notification_type: NotificationType
+    notification_type: str
     training_uuid: UUID
     body: Mapping[str, Any] = field(default_factory=dict)
 

@@ -12,5 +12,5 @@ from fl_server_core.signals import deliveries_due
 
 @receiver(deliveries_due)
 def enqueue_deliveries(delivery_ids: Sequence[int], **_kwargs: Any) -> None:
-    """Those that wait behind another one, or are fetched by their receivers, stay in the outbox."""
+    """Those that wait behind another one, or are fetched by their receivers, are left alone."""
     enqueue(sendable_ids(delivery_ids))

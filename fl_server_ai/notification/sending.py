@@ -9,8 +9,8 @@ from django.conf import settings
 from fl_server_ai.notification.client import Accepted, NoAnswer, Outcome, Rejected, post
 from fl_server_ai.notification.network import AddressPolicy
 from fl_server_ai.notification.payloads import Notification
-from fl_server_core.models.delivery import Delivery, NotificationType
-from fl_server_core.services.notifications import (
+from fl_server_core.models.delivery import Delivery
+from fl_server_core.services.delivery_attempts import (
     accept_delivery,
     claim_delivery,
     leave_unanswered,
@@ -30,7 +30,7 @@ def send_delivery(delivery_id: int) -> float | None:
 
 
 def _post(delivery: Delivery) -> Outcome:
-    notification = Notification(NotificationType(delivery.notification_type), delivery.training_uuid, delivery.body)
+    notification = Notification(delivery.notification_type, delivery.training_uuid, delivery.body)
     return post(
         delivery.receiver.message_endpoint,
         notification.payload(),

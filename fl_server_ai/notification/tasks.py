@@ -10,10 +10,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from fl_server_ai.notification.sending import send_delivery
-from fl_server_core.services.notifications import (
-    claim_due_deliveries,
-    return_to_outbox,
-)
+from fl_server_core.services.delivery_attempts import claim_due_deliveries, take_from_queue
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +29,15 @@ def deliver(delivery_id: int) -> None:
 def enqueue(delivery_ids: Sequence[int], countdown: float = 0) -> None:
     """Put one task for each delivery into the queue, to run in `countdown` seconds.
 
-    Where the broker does not answer, the rest goes back into the outbox, from where the sweep takes it: the request
-    that wrote the deliveries neither fails nor waits for each of them in turn.
+    Where the broker does not answer, the sweep finds the rest: the request that wrote the deliveries neither fails nor
+    waits for each of them in turn.
     """
     for position, delivery_id in enumerate(delivery_ids):
         try:
             deliver.apply_async((delivery_id,), countdown=countdown)
         except (OperationalError, RedisError) as error:
             logger.warning("Deliveries could not be enqueued, the sweep makes up for it: %s", error)
-            return_to_outbox(delivery_ids=delivery_ids[position:])
+            take_from_queue(delivery_ids=delivery_ids[position:])
             return
 
 

@@ -10,18 +10,19 @@ from django.db import transaction
 from django.db.models.signals import m2m_changed, post_save
 from django.dispatch import receiver
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
-from fl_server_ai.trainer.due import what_is_due
 from fl_server_ai.trainer.tasks import process_trainer_task
-from fl_server_core.models import Answer, EventKind, Training, TrainingEvent
+from fl_server_core.models import Event, EventKind, Submission, Training
+from fl_server_core.rounds.due import due_rounds
 
 logger = logging.getLogger(__name__)
 
 
-@receiver(post_save, sender=Answer)
-def nudge_after_answer(instance: Answer, raw: bool = False, **_kwargs: Any) -> None:
+@receiver(post_save, sender=Submission)
+def nudge_after_submission(instance: Submission, raw: bool = False, **_kwargs: Any) -> None:
     if not raw:
-        _nudge_on_commit(instance.training_id)
+        _nudge_on_commit(instance.round.training_id)
 
 
 @receiver(m2m_changed, sender=Training.participants.through)
@@ -30,9 +31,9 @@ def nudge_after_change_of_participants(instance: object, action: str, **_kwargs:
         _nudge_on_commit(instance.id)
 
 
-@receiver(post_save, sender=TrainingEvent)
-def nudge_after_resume(instance: TrainingEvent, **_kwargs: Any) -> None:
-    if instance.kind == EventKind.RESUMED:
+@receiver(post_save, sender=Event)
+def nudge_after_resume(instance: Event, **_kwargs: Any) -> None:
+    if instance.kind == EventKind.RESUMED and instance.training_id is not None:
         _nudge_on_commit(instance.training_id)
 
 
@@ -45,10 +46,9 @@ def nudge(training_id: UUID) -> None:
 
     A broker that is away costs a line in the log: the sweep looks later.
     """
-    training = Training.objects.filter(pk=training_id).first()
-    if training is None or what_is_due(training) is None:
+    if not due_rounds().filter(training_id=training_id).exists():
         return
     try:
         process_trainer_task.delay(str(training_id))
-    except OperationalError as error:
+    except (OperationalError, RedisError) as error:
         logger.warning("No nudge for training %s, the sweep will find it: %s", training_id, error)

@@ -7,8 +7,8 @@ from django.conf import settings
 from django.core.cache import cache
 
 from fl_server_ai.notification.tasks import enqueue_due_deliveries
-from fl_server_ai.trainer.due import trainings_to_look_at
 from fl_server_ai.trainer.model_trainer import ModelTrainer
+from fl_server_core.rounds.due import due_rounds, trainings_without_round
 from fl_server_core.services.orphans import remove_orphans
 
 ORPHANS_EVERY_SECONDS = 3600
@@ -26,7 +26,8 @@ def process_trainer_task(training_id: str) -> None:
 @shared_task(name="fl_server_ai.trainer.tasks.sweep", time_limit=SWEEP_LIMIT_SECONDS)
 def sweep() -> None:
     """Find what nobody was nudged for: lost messages, deadlines, leases that have run out, deliveries that are due."""
-    for training_id in trainings_to_look_at().values_list("pk", flat=True):
+    due = set(due_rounds().values_list("training_id", flat=True))
+    for training_id in due.union(trainings_without_round().values_list("pk", flat=True)):
         # A look that still waits when the next sweep comes is dropped: a backlog does not grow by sweeping.
         process_trainer_task.apply_async((str(training_id),), expires=2 * settings.FL_SWEEP_SECONDS)
     enqueue_due_deliveries()

@@ -8,7 +8,9 @@ from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from fl_server_api.converters import GivenId
 from fl_server_api.parsers import RequestTooLarge
+from fl_server_api.serializers.generic import MAX_INTEGER
 from fl_server_core.exceptions import InvalidValue
 
 FORMATS = ("json", "binary", "torch")
@@ -52,6 +54,10 @@ class InferenceRequest(serializers.Serializer[Any]):
         FORMATS, required=False, help_text="By default `json` for a JSON request and `binary` for a form."
     )
 
+    version = serializers.IntegerField(
+        min_value=0, max_value=MAX_INTEGER, required=False, help_text="By default the current version."
+    )
+
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         values = data if isinstance(data, Mapping) else {}
         if values.get("model_id") is None:
@@ -63,7 +69,13 @@ class InferenceRequest(serializers.Serializer[Any]):
         if wanted not in FORMATS:
             raise InvalidValue(f"Unknown return format '{wanted}'. Supported are binary and json.")
         model_input = ModelInputField().to_internal_value(values["model_input"])
-        return {"model_id": str(values["model_id"]), "model_input": model_input, "return_format": wanted}
+        version = values.get("version")
+        return {
+            "model_id": GivenId(str(values["model_id"])),
+            "model_input": model_input,
+            "return_format": wanted,
+            "version": None if version is None else self.fields["version"].run_validation(version),
+        }
 
 
 class InferenceSerializer(serializers.Serializer[Any]):

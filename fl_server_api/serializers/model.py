@@ -7,6 +7,7 @@ from django.db.models import Prefetch, prefetch_related_objects
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
+from fl_server_api.converters import GivenId
 from fl_server_api.serializers.generic import (
     MAX_BIG_INTEGER,
     MAX_INTEGER,
@@ -207,6 +208,8 @@ class CreateModelRequest(serializers.Serializer[Any]):
             raise InvalidValue("Missing required field: models")
         elif not isinstance(attrs["models"], list):
             raise InvalidValue("Invalid type for field: models")
+        else:
+            attrs["models"] = [GivenId(one if isinstance(one, str) else "") for one in attrs["models"]]
         return attrs
 
 
@@ -226,9 +229,9 @@ class UpdateRequest(MetricPairs):
         require_file(attrs, "model_file")
         names, values = attrs.get("metric_names", []), attrs.get("metric_values", [])
         return {
-            "round": attrs["round"],
+            "number": attrs["round"],
             "sample_size": attrs["sample_size"],
-            "file": attrs["model_file"],
+            "files": {"model": attrs["model_file"]},
             "metrics": list(zip(names, values, strict=True)) if len(names) == len(values) else [],
         }
 
@@ -244,7 +247,11 @@ class MomentsRequest(serializers.Serializer[Any]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         require_file(attrs, "first_moment_file")
         require_file(attrs, "second_moment_file")
-        return attrs
+        return {
+            "number": attrs["round"],
+            "sample_size": attrs["sample_size"],
+            "files": {"first_moment": attrs["first_moment_file"], "second_moment": attrs["second_moment_file"]},
+        }
 
 
 class PreprocessingRequest(serializers.Serializer[Any]):

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from fl_server_core.models import DeliveryStatus, EventKind, Phase, TrainingEvent
+from fl_server_core.models import DeliveryStatus, Event, EventKind
 from fl_server_core.models.training import TrainingState
 
 
@@ -41,7 +41,7 @@ class StatusSerializer(serializers.Serializer[Any]):
 
     training = serializers.UUIDField()
     state = serializers.ChoiceField(TrainingState.choices)
-    phase = serializers.ChoiceField(Phase.choices)
+    phase = serializers.CharField(help_text="`idle`, `update`, `swag`, `test`, or the name of another kind of round.")
     round = serializers.IntegerField()
     rounds_closed = serializers.IntegerField()
     target_num_updates = serializers.IntegerField()
@@ -56,14 +56,15 @@ class StatusSerializer(serializers.Serializer[Any]):
     participants = ParticipantStatusSerializer(many=True)
 
 
-class EventSerializer(serializers.ModelSerializer[TrainingEvent]):
-    """Something that happened to a training."""
+class EventSerializer(serializers.ModelSerializer[Event]):
+    """Something that happened to a training. user: whom it is about. author: who did it."""
 
     kind = serializers.ChoiceField(EventKind.choices)
     username = serializers.CharField(source="user.username", default=None, allow_null=True)
+    author_name = serializers.CharField(source="author.username", default=None, allow_null=True)
     figures = serializers.JSONField()
 
     class Meta:
-        model = TrainingEvent
-        fields = ["id", "at", "kind", "round", "user", "username", "message", "figures"]
+        model = Event
+        fields = ["id", "at", "kind", "round", "user", "username", "author", "author_name", "message", "figures"]
         read_only_fields = fields

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
+from fl_server_api.converters import GivenId
 from fl_server_api.serializers.generic import MAX_ROUND, StrictSerializer
 from fl_server_core.models import Training
 from fl_server_core.models.training import AggregationMethod, UncertaintyMethod
@@ -28,15 +29,25 @@ TRAINING_FIELDS = [
 ]
 
 
+class GivenIdField(serializers.CharField):
+    """An id; one that is malformed is found to be unknown."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_length": IDENTIFIER_LENGTH, **options})
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        return GivenId(super().run_validation(data))
+
+
 def identifiers(**options: Any) -> serializers.ListField:
-    """A list of ids; one that is malformed is found to be unknown."""
-    return serializers.ListField(child=serializers.CharField(max_length=IDENTIFIER_LENGTH), **options)
+    """A list of ids."""
+    return serializers.ListField(child=GivenIdField(), **options)
 
 
 class CreateTrainingRequest(StrictSerializer):
     """A training to be."""
 
-    model_id = serializers.CharField(max_length=IDENTIFIER_LENGTH, help_text="A global model of yours.")
+    model_id = GivenIdField(help_text="A global model of yours.")
     target_num_updates = serializers.IntegerField(min_value=1, max_value=MAX_ROUND, help_text="Rounds to go.")
     metric_names = serializers.ListField(child=serializers.CharField(allow_blank=True))
     aggregation_method = serializers.ChoiceField(AggregationMethod.choices)

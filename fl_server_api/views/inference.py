@@ -31,7 +31,7 @@ class InferenceView(ApiView):
 
     @extend_schema(
         request={"application/json": InferenceRequest, "multipart/form-data": InferenceRequest},
-        responses=answers({200: InferenceSerializer, **download()}, 403, 503, *WRITE),
+        responses=answers({200: InferenceSerializer, **download()}, 403, 410, 503, *WRITE),
         examples=[QUESTION],
     )
     def post(self, request: Request) -> HttpResponseBase:
@@ -45,7 +45,8 @@ class InferenceView(ApiView):
         """
         values, user = checked(InferenceRequest, request.data), caller(request)
         model, wanted = get_readable_model(values["model_id"], user), values["return_format"]
-        prediction = predict(user=user, model=model, model_input=decode_input(values["model_input"]))
+        model_input = decode_input(values["model_input"])
+        prediction = predict(user=user, model=model, model_input=model_input, number=values["version"])
         if wanted == "json":
             return Response(prediction.to_json())
         return HttpResponse(prediction.to_file(wanted), content_type=OCTETS)

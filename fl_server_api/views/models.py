@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -25,12 +26,15 @@ from fl_server_api.serializers.model import (
     represent_model,
     represent_models,
 )
+from fl_server_api.serializers.version import VersionQuery
 from fl_server_api.views.base import ApiView, caller
 from fl_server_core.models import GlobalModel, User
-from fl_server_core.selectors.models import get_readable_model, metrics_of_model, models_of_user
+from fl_server_core.policies import models_of
+from fl_server_core.rounds.kinds import Offer
+from fl_server_core.rounds.submitting import submit
+from fl_server_core.selectors.models import get_readable_model, metrics_of_model
 from fl_server_core.services.metrics import report_metrics
 from fl_server_core.services.models import create_global_model, create_mean_model, delete_model, set_preprocessing
-from fl_server_core.services.updates import submit_moments, submit_update
 
 FORM = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
@@ -55,7 +59,7 @@ class ModelsView(ApiView):
         Those that the caller owns, updates included, and the global models of trainings in which the caller is actor
         or participant; oldest first.
         """
-        return Response(represent_models(models_of_user(caller(request))))
+        return Response(represent_models(models_of(caller(request))))
 
     @extend_schema(
         request={FORM: CreateModelRequest, "application/json": CreateModelRequest},
@@ -77,32 +81,33 @@ class ModelsView(ApiView):
 class ModelView(ApiView):
     content_negotiation_class = DownloadNegotiation
 
-    @extend_schema(responses=answers(download(), 400, 401, 403, 404, 503))
-    def get(self, request: Request, model_id: str) -> HttpResponseBase:
+    @extend_schema(parameters=[VersionQuery], responses=answers(download(), 400, 401, 403, 404, 410, 503))
+    def get(self, request: Request, model_id: UUID) -> HttpResponseBase:
         """Download a model.
 
         The file as it was uploaded, with the weights of the present round. That of a mean of TorchScript models is a
         TorchScript module that averages their outputs.
         """
-        return weights_answer(model_id, caller(request))
+        number = checked(VersionQuery, request.query_params)["version"]
+        return weights_answer(model_id, caller(request), number)
 
     @extend_schema(
         operation_id="models_updates_create",
         request={FORM: UpdateRequest},
         responses=answers({201: sentence("Model Update Accepted")}, 403, 404, *WRITE),
     )
-    def post(self, request: Request, model_id: str) -> Response:
+    def post(self, request: Request, model_id: UUID) -> Response:
         """Upload an update of a model.
 
         For participants of the model's training, in the round that is open. `model_file` holds the same tensors as the
         global model, as a module or a state dict. A repeated upload replaces the earlier one. `metric_names` and
         `metric_values`, repeated fields, are kept as metrics of the update.
         """
-        submit_update(model_id=model_id, participant=caller(request), **checked(UpdateRequest, request.data))
+        submit(Offer(caller(request), "update", target_id=model_id, **checked(UpdateRequest, request.data)))
         return Response({"detail": "Model Update Accepted"}, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=None, responses=answers({200: sentence("Model removed!")}, 400, 401, 403))
-    def delete(self, request: Request, model_id: str) -> Response:
+    def delete(self, request: Request, model_id: UUID) -> Response:
         """Remove a model.
 
         For its owner and the actor of its training. The training, the updates and the metrics go with it.
@@ -113,7 +118,7 @@ class ModelView(ApiView):
 
 class ModelMetadataView(ApiView):
     @extend_schema(responses=answers({200: ANY_MODEL_WITH_STATS}, 400, 403, *READ))
-    def get(self, request: Request, model_id: str) -> Response:
+    def get(self, request: Request, model_id: UUID) -> Response:
         """Show what is known of a model.
 
         `stats` holds the figures of its layers, or null where they cannot be computed (without an input shape, say).
@@ -124,7 +129,7 @@ class ModelMetadataView(ApiView):
 
 class ModelMetricsView(ApiView):
     @extend_schema(responses=answers({200: MetricSerializer(many=True)}, 400, 403, *READ))
-    def get(self, request: Request, model_id: str) -> Response:
+    def get(self, request: Request, model_id: UUID) -> Response:
         """List the metrics of a model."""
         model = get_readable_model(model_id, caller(request))
         return Response(MetricSerializer(metrics_of_model(model), many=True).data)
@@ -133,7 +138,7 @@ class ModelMetricsView(ApiView):
         request={URLENCODED: ReportMetricsRequest, FORM: ReportMetricsRequest},
         responses=answers({201: ModelCreatedSerializer}, 403, *WRITE),
     )
-    def post(self, request: Request, model_id: str) -> Response:
+    def post(self, request: Request, model_id: UUID) -> Response:
         """Report metrics of a model.
 
         `metric_names` and `metric_values` are repeated fields; a value that is no number is kept as bytes. In a test
@@ -141,7 +146,7 @@ class ModelMetricsView(ApiView):
         """
         values = checked(ReportMetricsRequest, request.data)
         report_metrics(model_id=model_id, reporter=caller(request), **values)
-        body = {"detail": "Model Metrics Upload Accepted", "model_id": model_id}
+        body = {"detail": "Model Metrics Upload Accepted", "model_id": str(model_id)}
         return Response(body, status=status.HTTP_201_CREATED)
 
 
@@ -149,7 +154,7 @@ class ModelPreprocessingView(ApiView):
     content_negotiation_class = DownloadNegotiation
 
     @extend_schema(responses=answers(download(), 400, 401, 403, 404))
-    def get(self, request: Request, model_id: str) -> HttpResponseBase:
+    def get(self, request: Request, model_id: UUID) -> HttpResponseBase:
         """Download the preprocessing of a model.
 
         That of an update is its global model's.
@@ -160,7 +165,7 @@ class ModelPreprocessingView(ApiView):
         request={FORM: PreprocessingRequest},
         responses=answers({202: sentence("Proprocessing Model Upload Accepted")}, 403, *WRITE),
     )
-    def post(self, request: Request, model_id: str) -> Response:
+    def post(self, request: Request, model_id: UUID) -> Response:
         """Upload a preprocessing for a model.
 
         For its owner. A module that makes the model's input of what is sent for inference.
@@ -175,18 +180,19 @@ class ModelMomentsView(ApiView):
         request={FORM: MomentsRequest},
         responses=answers({201: sentence("SWAG Statistic Accepted")}, 403, 404, *WRITE),
     )
-    def post(self, request: Request, model_id: str) -> Response:
+    def post(self, request: Request, model_id: UUID) -> Response:
         """Upload SWAG moments.
 
         For participants of the model's training, in a SWAG round. Both files hold one vector each, saved by
         `torch.save`: the mean and the mean square of the parameters, in the order of `named_parameters()`.
         """
-        submit_moments(model_id=model_id, participant=caller(request), **checked(MomentsRequest, request.data))
+        submit(Offer(caller(request), "swag", target_id=model_id, **checked(MomentsRequest, request.data)))
         return Response({"detail": "SWAG Statistic Accepted"}, status=status.HTTP_201_CREATED)
 
 
 def _create_model(owner: User, wish: dict[str, Any]) -> GlobalModel:
     kind, members = wish.pop("type"), wish.pop("models", [])
+    wish["round_number"] = wish.pop("round")
     file, preprocessing = wish.pop("model_file", None), wish.pop("model_preprocessing_file", None)
     if kind == "MEAN":
         return create_mean_model(owner=owner, model_ids=members, **wish)

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fl_server_api.openapi import READ, WRITE, answers, sentence
+from fl_server_api.polling import wait_for_notifications
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.notification import AcknowledgeRequest, NotificationSerializer, WaitRequest
 from fl_server_api.views.base import ApiView, JSONView, caller
-from fl_server_core.services.notifications import acknowledge, wait_for_notifications
+from fl_server_core.services.delivery_attempts import acknowledge
 
 TAKEN_IN = OpenApiExample("Taken in", request_only=True, value={"accept": True})
 
@@ -32,11 +35,11 @@ class NotificationAckView(JSONView):
         responses=answers({200: sentence("Notification acknowledged!")}, *WRITE),
         examples=[TAKEN_IN],
     )
-    def post(self, request: Request, notification_id: str) -> Response:
+    def post(self, request: Request, notification_id: UUID) -> Response:
         """Acknowledge a notification.
 
         It is not told again. Not to accept the start of the open round is to leave the training.
         """
         values = checked(AcknowledgeRequest, request.data)
-        acknowledge(user=caller(request), notification_uuid=notification_id, **values)
+        acknowledge(user=caller(request), notification_id=notification_id, **values)
         return Response({"detail": "Notification acknowledged!"})

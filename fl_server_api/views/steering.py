@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -20,7 +22,7 @@ EMPTY = {"application/json": EmptyRequest}
 
 class TrainingResumeView(JSONView):
     @extend_schema(request=EMPTY, responses=answers({202: sentence("Training resumed!")}, 403, *WRITE))
-    def post(self, request: Request, training_id: str) -> Response:
+    def post(self, request: Request, training_id: UUID) -> Response:
         """Resume a training that is in state E.
 
         For its actor. It goes on in the phase and the round in which it was; those whose answer is missing are told
@@ -33,7 +35,7 @@ class TrainingResumeView(JSONView):
 
 class TrainingStopView(JSONView):
     @extend_schema(request=EMPTY, responses=answers({202: sentence("Training stopped!")}, 403, *WRITE))
-    def post(self, request: Request, training_id: str) -> Response:
+    def post(self, request: Request, training_id: UUID) -> Response:
         """End a running training where it is.
 
         For its actor. State C if a round was closed, else E; all are told that it has finished.
@@ -45,7 +47,7 @@ class TrainingStopView(JSONView):
 
 class TrainingStatusView(ApiView):
     @extend_schema(responses=answers({200: StatusSerializer}, 400, 403, *READ))
-    def get(self, request: Request, training_id: str) -> Response:
+    def get(self, request: Request, training_id: UUID) -> Response:
         """Show what a training waits for.
 
         For its actor and its participants: phase, round, since when and until when, and of each participant what it
@@ -57,7 +59,7 @@ class TrainingStatusView(ApiView):
 
 class TrainingHistoryView(ApiView):
     @extend_schema(responses=answers({200: EventSerializer(many=True)}, 400, 403, *READ))
-    def get(self, request: Request, training_id: str) -> Response:
+    def get(self, request: Request, training_id: UUID) -> Response:
         """List what happened to a training.
 
         For its actor and its participants; oldest first.

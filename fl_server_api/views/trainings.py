@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -68,7 +70,7 @@ class TrainingsView(JSONView):
 
 class TrainingView(JSONView):
     @extend_schema(responses=answers({200: TrainingDetailSerializer}, 400, 403, *READ))
-    def get(self, request: Request, training_id: str) -> Response:
+    def get(self, request: Request, training_id: UUID) -> Response:
         """Show a training.
 
         For its actor and its participants.
@@ -76,7 +78,7 @@ class TrainingView(JSONView):
         return Response(represent_training(get_readable_training(training_id, caller(request))))
 
     @extend_schema(request=None, responses=answers({200: sentence("Training removed!")}, 400, 403, *READ))
-    def delete(self, request: Request, training_id: str) -> Response:
+    def delete(self, request: Request, training_id: UUID) -> Response:
         """Remove a training.
 
         For its actor. The model and the updates stay.
@@ -90,7 +92,7 @@ class TrainingStartView(JSONView):
         request={"application/json": EmptyRequest},
         responses=answers({202: sentence("Training started!")}, 403, *WRITE),
     )
-    def post(self, request: Request, training_id: str) -> Response:
+    def post(self, request: Request, training_id: UUID) -> Response:
         """Start a training.
 
         For its actor. Its participants are told of the start and of the first round.
@@ -106,7 +108,7 @@ class TrainingParticipantsView(JSONView):
         responses=answers({202: sentence("Users registered as participants!")}, 403, *WRITE),
         examples=[CLIENTS],
     )
-    def put(self, request: Request, training_id: str) -> Response:
+    def put(self, request: Request, training_id: UUID) -> Response:
         """Add participants.
 
         For the training's actor. Those who join a running training are told of the open round.
@@ -120,7 +122,7 @@ class TrainingParticipantsView(JSONView):
         responses=answers({200: sentence("Users removed from training participants!")}, 403, *WRITE),
         examples=[CLIENTS],
     )
-    def delete(self, request: Request, training_id: str) -> Response:
+    def delete(self, request: Request, training_id: UUID) -> Response:
         """Remove participants.
 
         For the training's actor. Those who leave a running training are told.
@@ -132,7 +134,7 @@ class TrainingParticipantsView(JSONView):
 
 class TrainingModelsView(JSONView):
     @extend_schema(responses=answers({200: ANY_MODELS}, 400, *READ))
-    def get(self, request: Request, training_id: str) -> Response:
+    def get(self, request: Request, training_id: UUID) -> Response:
         """List the models of a training.
 
         The global model and the updates that the caller may read; nothing for one who takes no part in it.
@@ -142,7 +144,7 @@ class TrainingModelsView(JSONView):
 
 class TrainingLatestModelsView(JSONView):
     @extend_schema(responses=answers({200: ANY_MODELS}, 400, *READ))
-    def get(self, request: Request, training_id: str) -> Response:
+    def get(self, request: Request, training_id: UUID) -> Response:
         """List the newest models of a training.
 
         The global model and each participant's newest update, as far as the caller may read them.

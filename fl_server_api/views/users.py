@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
@@ -75,7 +76,7 @@ class MyselfView(ApiView):
 
 class UserView(ApiView):
     @extend_schema(responses=answers({200: OwnUserSerializer}, 400, *READ))
-    def get(self, request: Request, user_id: str) -> Response:
+    def get(self, request: Request, user_id: UUID) -> Response:
         """Show a user.
 
         Its API token is part of the answer only if the user is the caller.

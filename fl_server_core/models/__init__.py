@@ -1,24 +1,31 @@
-from fl_server_core.models.answer import Answer, Phase
-from fl_server_core.models.delivery import Delivery, DeliveryStatus
+from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
+from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.metric import Metric
 from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
+from fl_server_core.models.model_version import ModelVersion, VersionFile
+from fl_server_core.models.round import Round, RoundOutcome
+from fl_server_core.models.submission import Submission, SubmissionFile
 from fl_server_core.models.training import Training
-from fl_server_core.models.training_event import EventKind, TrainingEvent
 from fl_server_core.models.user import User
 
 __all__ = [
-    "Answer",
     "Delivery",
     "DeliveryStatus",
+    "Event",
     "EventKind",
     "GlobalModel",
     "LocalModel",
     "MeanModel",
     "Metric",
     "Model",
-    "Phase",
+    "ModelVersion",
+    "NotificationType",
+    "Round",
+    "RoundOutcome",
     "SWAGModel",
+    "Submission",
+    "SubmissionFile",
     "Training",
-    "TrainingEvent",
     "User",
+    "VersionFile",
 ]

@@ -5,8 +5,9 @@ import uuid
 from django.conf import settings
 from django.db import models
 
-from fl_server_core.models.phase import Phase
+from fl_server_core.models.round import Round
 from fl_server_core.models.training import Training
+from fl_server_core.registry import round_kinds
 
 
 class DeliveryStatus(models.TextChoices):
@@ -26,29 +27,28 @@ class NotificationType(models.TextChoices):
     CLIENT_REMOVED = "CLIENT_REMOVED"
 
 
-ROUND_TYPES = {
-    Phase.UPDATE: NotificationType.UPDATE_ROUND_START,
-    Phase.SWAG: NotificationType.SWAG_ROUND_START,
-    Phase.TEST: NotificationType.MODEL_TEST_ROUND,
-}
+def notification_choices() -> list[tuple[str, str]]:
+    """The wire's own types, and those of the kinds of rounds that other packages add."""
+    known = dict(NotificationType.choices)
+    known.update({kind.notification: kind.title for kind in round_kinds if kind.notification not in known})
+    return list(known.items())
 
 
 class Delivery(models.Model):
-    """A notification in the outbox, for one receiver. Its `uuid` stays the same however often it is sent.
+    """One notification for one receiver. Its `uuid` stays the same however often it is sent.
 
-    Of one receiver and training, deliveries go out in the order of their ids. `enqueued_at` is a lease on the queue:
-    who sets it has put the delivery there, and the sweep does not do so again for a while.
-    training: None once the training is gone; training_uuid stays.
+    The deliveries of one receiver and training go out in the order of their ids. `enqueued_at` is a lease on the
+    queue: whoever sets it has put the delivery there, and the sweep waits a while before it does so again.
+    training: None once the training is gone; training_uuid stays. round: the round whose start this announces.
     """
 
     uuid = models.UUIDField(unique=True, editable=False, default=uuid.uuid4)
     receiver = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="deliveries")
     training = models.ForeignKey(Training, on_delete=models.SET_NULL, null=True, blank=True, related_name="deliveries")
     training_uuid = models.UUIDField(db_index=True)
-    notification_type = models.CharField(max_length=32, choices=NotificationType.choices)
+    round = models.ForeignKey(Round, on_delete=models.SET_NULL, null=True, blank=True, related_name="deliveries")
+    notification_type = models.CharField(max_length=32, choices=notification_choices)
     body = models.JSONField(default=dict)
-    phase = models.CharField(max_length=8, choices=Phase.choices, default=Phase.IDLE)
-    round = models.IntegerField(null=True, blank=True)
     status = models.CharField(max_length=16, choices=DeliveryStatus.choices, default=DeliveryStatus.PENDING)
     created_at = models.DateTimeField(auto_now_add=True)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -71,5 +71,5 @@ class Delivery(models.Model):
 
     @property
     def is_round_start(self) -> bool:
-        """Does a refusal of this one, or silence, have consequences?"""
-        return self.phase != Phase.IDLE
+        """Does a rejection of this one, or silence, have consequences?"""
+        return self.round_id is not None

@@ -1,7 +1,4 @@
-"""Files of rows: every file has a name of its own, under which it is written once and never changed.
-
-django-cleanup removes a file after the commit that replaced or deleted it.
-"""
+"""Files of rows: every file has a name of its own, under which it is written once and never changed."""
 
 from __future__ import annotations
 
@@ -21,6 +18,14 @@ def new_file_name(_instance: Any, _filename: str) -> str:
     return f"models/{name[:2]}/{name}.pt"
 
 
+def read_all(file: FieldFile | None) -> bytes | None:
+    """The bytes of a row's file; None if the row has none."""
+    if not file:
+        return None
+    with file.open("rb") as handle:
+        return bytes(handle.read())
+
+
 def file_bytes(field: str) -> property:
     """A file field seen as bytes, None where there is no file; assigning writes a new file on save.
 
@@ -29,11 +34,7 @@ def file_bytes(field: str) -> property:
     """
 
     def read(instance: Model) -> bytes | None:
-        file: FieldFile = getattr(instance, field)
-        if not file:
-            return None
-        with file.open("rb") as handle:
-            return bytes(handle.read())
+        return read_all(getattr(instance, field))
 
     def write(instance: Model, content: bytes | None) -> None:
         setattr(instance, field, None if content is None else ContentFile(content, name="upload.pt"))

@@ -6,6 +6,8 @@ from django.conf import settings
 from django.db import models
 
 from fl_server_core.models.model import Model
+from fl_server_core.models.model_version import ModelVersion
+from fl_server_core.models.round import Round
 from fl_server_core.utils import torch_serialization
 
 if TYPE_CHECKING:
@@ -13,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Metric(models.Model):
-    """A figure, or any other bytes, that somebody reported of a model. step: the model's round at the time."""
+    """A figure, or any other bytes, that somebody reported of a model.
+
+    step, version: the model's round and its current version at the time. test_round: the round that it was asked in.
+    """
 
     model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="metrics")
     identifier = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001  null on the wire
@@ -22,6 +27,8 @@ class Metric(models.Model):
     value_binary = models.BinaryField(null=True, blank=True)
     step = models.IntegerField(null=True, blank=True)
     reporter = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True)
+    version = models.ForeignKey(ModelVersion, on_delete=models.SET_NULL, null=True, blank=True, related_name="metrics")
+    test_round = models.ForeignKey(Round, on_delete=models.SET_NULL, null=True, blank=True, related_name="metrics")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

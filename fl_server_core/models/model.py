@@ -1,32 +1,43 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
 from polymorphic.models import PolymorphicModel
 
-from fl_server_core.models.files import file_bytes, new_file_name
+from fl_server_core.models.files import file_bytes, new_file_name, read_all
+from fl_server_core.models.model_version import (
+    FIRST_MOMENT,
+    SECOND_MOMENT,
+    ModelVersion,
+    StoredWeights,
+    VersionFile,
+    append_version,
+    store_weights,
+)
 from fl_server_core.utils import torch_serialization
 
 if TYPE_CHECKING:
     import torch
+    from django.db.models.fields.files import FieldFile
 
     from fl_server_core.models.training import Training
 
 
+MOMENTS = (FIRST_MOMENT, SECOND_MOMENT)
+
+
 class Model(PolymorphicModel):
-    """Weights with an owner: a file of one of four kinds."""
+    """Weights with an owner, of one of four kinds. `weights`: their file's bytes, for scripts and shells."""
 
     id = models.UUIDField(primary_key=True, editable=False, default=uuid.uuid4)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     round = models.IntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
-    weights_file = models.FileField(upload_to=new_file_name, blank=True)
 
-    weights = file_bytes("weights_file")
+    weights: Any = None
 
     class Meta:
         ordering = ["created_at", "id"]
@@ -66,8 +77,20 @@ class Model(PolymorphicModel):
         return content
 
 
+def _version_bytes(name: str) -> property:
+    """What belongs to a model's versions, as bytes. Assigning and saving makes a new version, or adds to it."""
+
+    def read(instance: GlobalModel) -> bytes | None:
+        return instance.assigned.get(name) or read_all(instance.version_file(name))
+
+    def write(instance: GlobalModel, content: bytes | None) -> None:
+        instance.assigned[name] = content
+
+    return property(read, write)
+
+
 class GlobalModel(Model):
-    """A model that an actor uploaded and that a training may improve.
+    """A model that an actor uploaded and that a training may improve. Its weights are those of its current version.
 
     input_shape: one entry a dimension, None for a free one; None altogether where nothing is known of the input.
     """
@@ -75,13 +98,40 @@ class GlobalModel(Model):
     name = models.CharField(max_length=256)
     description = models.TextField()
     input_shape = models.JSONField(null=True, blank=True)
-    preprocessing_file = models.FileField(upload_to=new_file_name, blank=True)
+    preprocessing_file = models.FileField(upload_to=new_file_name, blank=True, db_index=True)
     stats = models.JSONField(null=True, blank=True, help_text="Layer statistics, computed once.")
+    current_version = models.ForeignKey(
+        ModelVersion, on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
 
     preprocessing = file_bytes("preprocessing_file")
+    weights = _version_bytes("weights")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.assigned: dict[str, bytes | None] = {}  # what `save` makes a version of
+        super().__init__(*args, **kwargs)
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the row; weights or moments that were assigned become a version."""
+        super().save(*args, **kwargs)
+        assigned, self.assigned = self.assigned, {}
+        if any(content is not None for content in assigned.values()):
+            _keep_assigned(self, assigned)
+
+    @property
+    def weights_file(self) -> FieldFile | None:
+        """The file of the current version."""
+        return self.current_version.weights_file if self.current_version else None
+
+    def version_file(self, name: str) -> FieldFile | None:
+        """The weights' file, or the newest file of another part that a version has."""
+        if name == "weights":
+            return self.weights_file
+        found = VersionFile.objects.filter(version__model_id=self.pk, name=name).order_by("-version__number").first()
+        return found.file if found else None
 
     @property
     def has_preprocessing(self) -> bool:
@@ -91,7 +141,7 @@ class GlobalModel(Model):
         """The preprocessing, loaded into this process: for trusted shells only.
 
         Raises:
-            ValueError: there is none, or it is no module.
+            ValueError: there is none, or it is not a module.
         """
         return torch_serialization.to_torch_module(self._bytes_of("preprocessing"))
 
@@ -99,11 +149,8 @@ class GlobalModel(Model):
 class SWAGModel(GlobalModel):
     """A global model with the mean and the mean square of its parameters, as vectors in named_parameters() order."""
 
-    swag_first_moment_file = models.FileField(upload_to=new_file_name, blank=True)
-    swag_second_moment_file = models.FileField(upload_to=new_file_name, blank=True)
-
-    swag_first_moment = file_bytes("swag_first_moment_file")
-    swag_second_moment = file_bytes("swag_second_moment_file")
+    swag_first_moment = _version_bytes(FIRST_MOMENT)
+    swag_second_moment = _version_bytes(SECOND_MOMENT)
 
     @property
     def first_moment(self) -> torch.Tensor:
@@ -125,7 +172,7 @@ class SWAGModel(GlobalModel):
 
 
 class MeanModel(GlobalModel):
-    """A global model that is the mean of others; it has no weights of its own."""
+    """A global model that is the mean of others; it has neither weights nor versions of its own."""
 
     models = models.ManyToManyField(GlobalModel, related_name="mean_models")
 
@@ -138,34 +185,47 @@ class LocalModel(Model):
 
     base_model = models.ForeignKey(GlobalModel, on_delete=models.CASCADE, related_name="local_models")
     sample_size = models.PositiveBigIntegerField()
+    weights_file = models.FileField(upload_to=new_file_name, blank=True)
     passed_to = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="passed_models"
     )
 
-
-def copy_files(model: Model) -> dict[str, str]:
-    """Copies of a model's files: their names, by the field that names the original."""
-    copies = {}
-    for field in type(model)._meta.concrete_fields:
-        if isinstance(field, models.FileField) and (source := getattr(model, field.attname)):
-            with source.storage.open(source.name, "rb") as file:
-                copies[field.attname] = source.storage.save(new_file_name(model, ""), file)
-    return copies
+    weights = file_bytes("weights_file")
 
 
-def clone_model(model: GlobalModel, copies: Mapping[str, str] | None = None) -> GlobalModel:
-    """A saved copy of a global model with files, name and round of its own, but without metrics.
+def _keep_assigned(model: GlobalModel, assigned: dict[str, bytes | None]) -> None:
+    """Make a version of assigned weights; moments alone are added to the current version, unless it has some."""
+    stored = {name: store_weights(content) for name, content in assigned.items() if content is not None}
+    parts = {name: file.name for name, file in stored.items() if name != "weights"}
+    current = model.current_version
+    if "weights" in stored:
+        append_version(model, stored["weights"], files=parts)
+    elif current is not None and not current.files.filter(name__in=parts).exists():
+        VersionFile.objects.bulk_create(
+            [VersionFile(version=current, name=part, file=name) for part, name in parts.items()]
+        )
+    else:
+        append_version(model, current.weights if current else StoredWeights("", "", 0), files=parts)
 
-    copies: the names of the files, if `copy_files` has made them already.
+
+def clone_model(model: GlobalModel) -> GlobalModel:
+    """A saved copy of a global model with its current version as version 0, but without metrics.
+
+    Rows are copied, not bytes: both models name the same files, which are never changed. The state of a server
+    optimizer is left behind.
     """
+    left_out = ("id", "created_at", "polymorphic_ctype", "current_version")
     fields = {
         field.attname: getattr(model, field.attname)
         for field in type(model)._meta.concrete_fields
-        if not isinstance(field, (models.FileField, models.AutoField, models.OneToOneField))
-        and field.name not in ("id", "created_at", "polymorphic_ctype")
+        if not isinstance(field, (models.AutoField, models.OneToOneField)) and field.name not in left_out
     }
-    copy = type(model)(**fields, **(copy_files(model) if copies is None else copies))
+    copy = type(model)(**fields)
     copy.save()
+    if model.current_version is not None:
+        current = model.current_version
+        moments = {name: file.name or "" for name in MOMENTS if (file := model.version_file(name))}
+        append_version(copy, current.weights, files=moments)
     if isinstance(model, MeanModel) and isinstance(copy, MeanModel):
         copy.models.set(model.models.all())
     return copy

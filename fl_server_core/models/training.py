@@ -8,7 +8,6 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
 from fl_server_core.models.model import Model
-from fl_server_core.models.phase import Phase
 
 
 class TrainingState(models.TextChoices):
@@ -36,10 +35,9 @@ RUNNING_STATES = (TrainingState.ONGOING, TrainingState.SWAG_ROUND)
 
 
 class Training(models.Model):
-    """Rounds in which participants improve one global model.
+    """What is asked of the participants who improve one global model. What happens is in its rounds.
 
-    Whoever changes a training locks its row first. `locked` says that a worker has claimed the open round: the answers
-    marked as counted are then the ones that count. The claim is known by its own id and ends when its lease runs out.
+    Lock the training's row before changing it or its rounds. `locked`: a worker has claimed the open round.
     """
 
     id = models.UUIDField(primary_key=True, editable=False, default=uuid.uuid4)
@@ -60,23 +58,11 @@ class Training(models.Model):
 
     metric_names = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
-    phase = models.CharField(max_length=8, choices=Phase.choices, default=Phase.IDLE)
-    phase_since = models.DateTimeField(null=True, blank=True)
     first_round = models.IntegerField(null=True, blank=True, help_text="The round of the model at the start.")
-    deadline = models.DateTimeField(null=True, blank=True, help_text="When the open round goes on without the missing.")
-    claim = models.UUIDField(null=True, blank=True)
-    lease_until = models.DateTimeField(null=True, blank=True)
-    claim_attempts = models.PositiveSmallIntegerField(
-        default=0, help_text="How often the open round was claimed and not closed."
-    )
-    problem = models.CharField(
-        max_length=256, blank=True, help_text="Why the open round could not be closed when it was tried last."
-    )
-    problem_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["created_at", "id"]
-        indexes = [models.Index(fields=["state", "deadline"])]
+        indexes = [models.Index(fields=["state"])]
 
     def __str__(self) -> str:
         return f"Training {self.id}"

@@ -6,10 +6,9 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from fl_server_core.batches import batches
 from fl_server_core.models.delivery import Delivery, DeliveryStatus
 from fl_server_core.models.user import User
-
-BATCH = 500  # rows a statement: SQLite takes 999 parameters
 
 # The clocks of two machines differ: what one of them has written as due now must not be too early for the other.
 CLOCK_SKEW = timedelta(seconds=1)
@@ -39,8 +38,8 @@ def sendable(now: datetime | None = None) -> QuerySet[Delivery]:
 def sendable_ids(delivery_ids: Sequence[int]) -> list[int]:
     """Which of these may go out now, in the order of their ids."""
     found: list[int] = []
-    for start in range(0, len(delivery_ids), BATCH):
-        chosen = sendable().filter(pk__in=delivery_ids[start : start + BATCH])
+    for some in batches(delivery_ids):
+        chosen = sendable().filter(pk__in=some)
         found.extend(chosen.order_by("pk").values_list("pk", flat=True))
     return found
 

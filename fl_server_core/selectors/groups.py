@@ -3,23 +3,24 @@ from __future__ import annotations
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 
+from fl_server_core import policies
 from fl_server_core.exceptions import EntityNotFound, NotAllowed
 from fl_server_core.models.user import User
 
 
 def get_group_of(group_id: int, user: User) -> Group:
-    """Raises EntityNotFound, or NotAllowed for one who is not a member."""
+    """Raises EntityNotFound, or NotAllowed for a user who isn't a member."""
     group = Group.objects.filter(pk=group_id).first()
     if group is None:
         raise EntityNotFound("Group", group_id)
-    if not user.groups.filter(pk=group.pk).exists():
+    if not policies.may_access_group(user, group):
         raise NotAllowed("You are not allowed to access this group.")
     return group
 
 
 def all_groups(user: User) -> QuerySet[Group]:
-    """Raises NotAllowed for one who is no superuser."""
-    if not user.is_superuser:
+    """Raises NotAllowed for a user who isn't a superuser."""
+    if not policies.may_list_groups(user):
         raise NotAllowed("You are not allowed to access all groups.")
     return Group.objects.order_by("id")
 

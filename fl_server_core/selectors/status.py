@@ -6,62 +6,76 @@ from typing import Any
 from uuid import UUID
 
 from fl_server_core.models.delivery import Delivery, DeliveryStatus
-from fl_server_core.models.phase import Phase
+from fl_server_core.models.event import Event, EventKind
+from fl_server_core.models.round import Round
 from fl_server_core.models.training import Training, TrainingState
-from fl_server_core.models.training_event import EventKind, TrainingEvent
+from fl_server_core.rounds.kinds import phase_of
 from fl_server_core.selectors import rounds
+
+IDLE = "idle"
 
 
 def training_status(training: Training) -> dict[str, Any]:
-    """Phase, round, since when, deadline, and for each participant what it was told and what it answered.
+    """Phase, round, since when, deadline, and for each participant what it was told and what it submitted.
 
     A constant number of statements, whatever the number of participants.
     """
     current = rounds.current_round(training)
-    told = _newest_deliveries(training, current)
-    blocking = _blocking_deliveries(training)
-    answers = {answer.participant_id: answer for answer in training.answers.filter(phase=training.phase, round=current)}
-    people = training.participants.order_by("id").values_list("id", "username")
-    has_failed = training.state == TrainingState.ERROR and training.phase != Phase.IDLE  # and was not stopped
-    failure = training.events.filter(kind=EventKind.FAILED).last() if has_failed else None
+    row = rounds.open_round_of(training)
     return {
         "training": training.id,
         "state": training.state,
-        "phase": training.phase,
+        "phase": phase_of(row.kind) if row else IDLE,
         "round": current,
         "rounds_closed": rounds.rounds_closed(training, current),
         "target_num_updates": training.target_num_updates,
-        "since": training.phase_since,
-        "deadline": training.deadline,
+        "since": row.opened_at if row else None,
+        "deadline": row.deadline if row else None,
         "locked": training.locked,
-        "lease_until": training.lease_until,
-        "attempts": training.claim_attempts,
-        "problem": training.problem or None,
-        "problem_since": training.problem_since,
-        "failure": failure.message if failure else None,
-        "participants": [
-            {
-                "id": person,
-                "username": name,
-                "awaited": training.is_running and not training.locked and person not in answers,
-                "answered_at": answers[person].answered_at if person in answers else None,
-                "notification": _about(told.get(person)),
-                "waits_behind": _about(_before(blocking.get(person), told.get(person))),
-            }
-            for person, name in people
-        ],
+        "lease_until": row.lease_until if row else None,
+        "attempts": row.attempts if row else 0,
+        "problem": (row.problem or None) if row else None,
+        "problem_since": row.problem_since if row else None,
+        "failure": _failure_of(training, row),
+        "participants": _participants(training, row),
     }
 
 
-def training_history(training: Training) -> list[TrainingEvent]:
+def _failure_of(training: Training, row: Round | None) -> str | None:
+    """Why a failed training has failed; one that was stopped has no open round."""
+    if training.state != TrainingState.ERROR or row is None:
+        return None
+    failure = training.events.filter(kind=EventKind.FAILED).last()
+    return failure.message if failure else None
+
+
+def _participants(training: Training, row: Round | None) -> list[dict[str, Any]]:
+    told = _newest_deliveries(row)
+    blocking = _blocking_deliveries(training)
+    submitted = {one.participant_id: one for one in row.submissions.all()} if row else {}
+    people = training.participants.order_by("id").values_list("id", "username")
+    is_waiting = training.is_running and not training.locked
+    return [
+        {
+            "id": person,
+            "username": name,
+            "awaited": is_waiting and person not in submitted,
+            "answered_at": submitted[person].submitted_at if person in submitted else None,
+            "notification": _about(told.get(person)),
+            "waits_behind": _about(_before(blocking.get(person), told.get(person))),
+        }
+        for person, name in people
+    ]
+
+
+def training_history(training: Training) -> list[Event]:
     """What happened to the training, oldest first."""
-    return list(training.events.select_related("user"))
+    return list(training.events.select_related("user", "author"))
 
 
-def _newest_deliveries(training: Training, round: int) -> dict[UUID, Delivery]:
-    """Each receiver's newest notification of the open round's phase."""
-    sent = Delivery.objects.filter(training=training, phase=training.phase, round=round).order_by("id")
-    return {delivery.receiver_id: delivery for delivery in sent}
+def _newest_deliveries(row: Round | None) -> dict[UUID, Delivery]:
+    """Each receiver's newest announcement of the open round."""
+    return {delivery.receiver_id: delivery for delivery in row.deliveries.order_by("id")} if row else {}
 
 
 def _blocking_deliveries(training: Training) -> dict[UUID, Delivery]:

@@ -2,43 +2,55 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, QuerySet
 
+from fl_server_core import policies
 from fl_server_core.exceptions import EntityNotFound, NotAllowed
 from fl_server_core.models.model import GlobalModel, LocalModel, Model
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
-from fl_server_core.selectors.models import parse_uuid
 
 
-def get_training(training_id: UUID | str) -> Training:
-    """Raises EntityNotFound for an unknown or malformed id."""
-    identifier = parse_uuid(training_id)
-    found = None if identifier is None else Training.objects.filter(pk=identifier).first()
+def get_training(training_id: UUID) -> Training:
+    """Raises EntityNotFound for an unknown id."""
+    found = Training.objects.filter(pk=training_id).first()
     if found is None:
         raise EntityNotFound("Training", training_id)
     return found
 
 
-def get_readable_training(training_id: UUID | str, user: User) -> Training:
-    """Raises EntityNotFound, or NotAllowed for one who is neither actor nor participant nor staff."""
+def get_readable_training(training_id: UUID, user: User) -> Training:
+    """Raises EntityNotFound, or NotAllowed for a user who may not read the training."""
     training = get_training(training_id)
-    if not takes_part(training, user):
+    if not policies.may_read_training(user, training):
         raise NotAllowed
     return training
 
 
-def get_steerable_training(training_id: UUID | str, user: User, message: str | None = None) -> Training:
-    """Raises EntityNotFound, or NotAllowed for one who is neither actor nor staff."""
+def get_steerable_training(training_id: UUID, user: User, message: str | None = None) -> Training:
+    """Raises EntityNotFound, or NotAllowed for a user who may not steer the training."""
     training = get_training(training_id)
-    if not (training.actor_id == user.pk or user.is_staff):
+    if not policies.may_steer_training(user, training):
         raise NotAllowed(message) if message else NotAllowed
     return training
 
 
-def takes_part(training: Training, user: User) -> bool:
-    """May this user read the training: is it actor, participant or staff?"""
-    return user.is_staff or training.actor_id == user.pk or training.participants.filter(pk=user.pk).exists()
+def lock_training(training_id: UUID) -> Training | None:
+    """The training, its row locked until the transaction ends; None if it is gone."""
+    return Training.objects.select_for_update().filter(pk=training_id).first()
+
+
+def lock_steerable(training_id: UUID, user: User, message: str | None = None) -> Training:
+    """The training, its row locked until the transaction ends.
+
+    Raises:
+        EntityNotFound, NotAllowed: no such training, or the user may not steer it.
+    """
+    get_steerable_training(training_id, user, message)
+    training = lock_training(training_id)
+    if training is None:
+        raise EntityNotFound("Training", training_id)
+    return training
 
 
 def trainings_of_actor(user: User) -> QuerySet[Training]:
@@ -47,8 +59,7 @@ def trainings_of_actor(user: User) -> QuerySet[Training]:
 
 def trainings_of_user(user: User) -> QuerySet[Training]:
     """The trainings in which the user is actor or participant."""
-    taking_part = Training.participants.through.objects.filter(user=user).values("training")
-    return Training.objects.filter(Q(actor=user) | Q(pk__in=taking_part)).prefetch_related("participants")
+    return policies.trainings_of(user).prefetch_related("participants")
 
 
 def round_progress(training: Training) -> tuple[int, int]:
@@ -58,38 +69,31 @@ def round_progress(training: Training) -> tuple[int, int]:
     return rows.filter(round__in=current).count(), training.participants.count()
 
 
-def models_of_training(training_id: UUID | str, user: User) -> list[Model]:
+def models_of_training(training_id: UUID, user: User) -> list[Model]:
     """The global model and the local models that the user may read: [] for an outsider and an unknown training.
 
     Raises:
-        EntityNotFound: the id is malformed.
+        EntityNotFound: the id is the nil UUID, which stands for a malformed one.
     """
-    identifier = parse_uuid(training_id)
-    if identifier is None:
+    if not training_id.int:
         raise EntityNotFound("Training", training_id)
-    training = Training.objects.filter(pk=identifier).first()
-    if training is None or not takes_part(training, user):
+    training = Training.objects.filter(pk=training_id).first()
+    if training is None or not policies.may_read_training(user, training):
         return []
-    return [*GlobalModel.objects.filter(pk=training.model_id), *_readable_updates(training, user)]
+    updates = policies.updates_readable_by(user, training)
+    return [*GlobalModel.objects.filter(pk=training.model_id), *updates]
 
 
-def latest_models_of_training(training_id: UUID | str, user: User) -> list[Model]:
+def latest_models_of_training(training_id: UUID, user: User) -> list[Model]:
     """The global model and each participant's newest local model, as far as the user may read them.
 
     Raises:
-        EntityNotFound: the id is unknown or malformed.
+        EntityNotFound: the id is unknown.
     """
     training = get_training(training_id)
-    if not takes_part(training, user):
+    if not policies.may_read_training(user, training):
         return []
-    updates = _readable_updates(training, user)
+    updates = policies.updates_readable_by(user, training)
     newest = updates.order_by().values("owner").annotate(newest=Max("created_at")).values("newest")
     latest = {row.owner_id: row for row in updates.filter(created_at__in=newest)}
     return [*GlobalModel.objects.filter(pk=training.model_id), *latest.values()]
-
-
-def _readable_updates(training: Training, user: User) -> QuerySet[LocalModel]:
-    updates = LocalModel.objects.filter(base_model_id=training.model_id)
-    if user.is_staff or training.actor_id == user.pk:
-        return updates
-    return updates.filter(Q(owner=user) | Q(passed_to=user))

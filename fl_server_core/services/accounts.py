@@ -4,12 +4,12 @@ from django.db import transaction
 from django.db.models import Q
 from rest_framework.authtoken.models import Token
 
+from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import LocalModel
 from fl_server_core.models.training import Training
-from fl_server_core.models.training_event import EventKind
 from fl_server_core.models.user import User
+from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.participants import drop_participants
-from fl_server_core.services.rounds import lock_training
 from fl_server_core.services.trainings import discard_training
 
 

@@ -1,3 +1,5 @@
+"""Files that rows name: stored, opened and, once no row names them, removed."""
+
 from __future__ import annotations
 
 import contextlib
@@ -5,7 +7,7 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
@@ -13,12 +15,13 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.files.uploadedfile import UploadedFile
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from fl_server_core.archive import Archive, open_archive
-from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models.files import new_file_name
-from fl_server_core.models.model import Model
+from fl_server_core.models.model import GlobalModel, LocalModel
+from fl_server_core.models.model_version import ModelVersion, StoredWeights, VersionFile
+from fl_server_core.selectors.versions import find_version
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,7 +33,6 @@ else:
     _BytesFile = File  # not generic at run time
 
 logger = logging.getLogger(__name__)
-OPEN_ATTEMPTS = 3
 
 
 class _OwnFile(_BytesFile):
@@ -64,6 +66,13 @@ class NewFiles:
         self.names.append(name)
         return name
 
+    def store_weights(self, path: Path) -> StoredWeights:
+        """Move a file of our own that holds weights into the default storage."""
+        with path.open("rb") as file:
+            digest = digest_of(file)
+        size = path.stat().st_size
+        return StoredWeights(self.store_path(path), digest, size)
+
     def __enter__(self) -> Self:
         return self
 
@@ -84,12 +93,46 @@ class NewFiles:
         self.names.clear()
 
 
+class _Unnamed:
+    """Removes files after the commit, unless a row still names them. One for each transaction."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __call__(self) -> None:
+        for name in set(self.names) - _shared(self.names):
+            try:
+                default_storage.delete(name)
+            except OSError:
+                logger.warning("Could not remove %s; the sweep for orphans will.", name)
+
+
+def forget_files(names: Collection[str]) -> None:
+    """These files are not named any more by the rows that did: remove them after the commit, unless others do."""
+    if not names:
+        return
+    queued = (entry[1] for entry in reversed(connection.run_on_commit))
+    waiting = next((function for function in queued if isinstance(function, _Unnamed)), None)
+    if waiting is None:
+        waiting = _Unnamed()
+        transaction.on_commit(waiting, robust=True)
+    waiting.names.extend(names)
+
+
+def _shared(names: Collection[str]) -> set[str]:
+    """Those of the names that a row has: copies of a model and restored versions name the same files."""
+    weights = ModelVersion.objects.filter(weights_file__in=names).values_list("weights_file", flat=True)
+    parts = VersionFile.objects.filter(file__in=names).values_list("file", flat=True)
+    others = GlobalModel.objects.non_polymorphic().filter(preprocessing_file__in=names)
+    return {*weights, *parts, *others.values_list("preprocessing_file", flat=True)}
+
+
 @contextlib.contextmanager
 def local_path(file: FieldFile) -> Iterator[Path]:
     """A path under which the file can be mapped: its own, or of a copy where the storage is not a folder.
 
     Raises:
-        FileNotFoundError: the file is gone; the row has a newer one by now.
+        FileNotFoundError: the file is not in the storage.
     """
     if isinstance(file.storage, FileSystemStorage):
         yield Path(file.path)
@@ -101,37 +144,27 @@ def local_path(file: FieldFile) -> Iterator[Path]:
         yield copy
 
 
-@contextlib.contextmanager
-def open_weights(model: Model) -> Iterator[Archive]:
-    """The archive of a model's weights, as it is now.
+def weights_of(model: GlobalModel | LocalModel) -> FieldFile | None:
+    """The file of a model's weights; of a global model, that of its current version as it is now."""
+    if isinstance(model, LocalModel):
+        return model.weights_file or None
+    version = find_version(model)
+    return version.weights_file if version else None
 
-    A file that is gone has been replaced since the row was read, by a round that was closed: the row is read again.
+
+@contextlib.contextmanager
+def open_weights(model: GlobalModel | LocalModel) -> Iterator[Archive]:
+    """The archive of a model's weights.
 
     Raises:
-        EntityNotFound: the model itself is gone.
         ArchiveError: the file cannot be read.
+        FileNotFoundError: there is none.
     """
-    with contextlib.ExitStack() as stack:
-        for _attempt in range(OPEN_ATTEMPTS - 1):
-            try:
-                archive = _open(stack, model)
-                break
-            except FileNotFoundError:
-                _read_again(model)
-        else:
-            archive = _open(stack, model)
+    file = weights_of(model)
+    if file is None:
+        raise FileNotFoundError(f"Model {model.pk} has no weights.")
+    with local_path(file) as path, open_archive(path) as archive:
         yield archive
-
-
-def _open(stack: contextlib.ExitStack, model: Model) -> Archive:
-    return stack.enter_context(open_archive(stack.enter_context(local_path(model.weights_file))))
-
-
-def _read_again(model: Model) -> None:
-    try:
-        model.refresh_from_db(fields=["weights_file"])
-    except Model.DoesNotExist:
-        raise EntityNotFound("Model", model.pk) from None
 
 
 @contextlib.contextmanager

@@ -3,14 +3,30 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from fl_server_core.models.event import Event, EventKind
+from fl_server_core.models.model import Model
 from fl_server_core.models.training import Training
-from fl_server_core.models.training_event import EventKind, TrainingEvent
 
 
 def record(
-    *, training: Training, kind: EventKind, round: int, user_id: UUID | None = None, message: str = "", **figures: Any
+    *,
+    training: Training | None,
+    kind: EventKind,
+    number: int,
+    model: Model | None = None,
+    user_id: UUID | None = None,
+    author_id: UUID | None = None,
+    message: str = "",
+    **figures: Any,
 ) -> None:
-    """Write down what happened to a training."""
-    TrainingEvent.objects.create(
-        training=training, kind=kind, round=round, user_id=user_id, message=message, figures=figures
+    """Write down what happened to a training, or to a model: in round `number`, about a user, done by an author."""
+    Event.objects.create(
+        training=training,
+        model_id=model.pk if model else None,
+        kind=kind,
+        round=number,
+        user_id=user_id,
+        author_id=author_id,
+        message=message,
+        figures=figures,
     )

@@ -5,20 +5,21 @@ from uuid import UUID
 
 from django.db import transaction
 
-from fl_server_core.models.answer import Answer
 from fl_server_core.models.metric import Metric
-from fl_server_core.models.model import Model
-from fl_server_core.models.phase import Phase
+from fl_server_core.models.model import GlobalModel, Model
+from fl_server_core.models.round import Round
+from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
+from fl_server_core.registry import round_kinds
 from fl_server_core.selectors.models import get_readable_model
+from fl_server_core.selectors.rounds import open_round_of
 
 Reported = Sequence[tuple[str, str | bytes]]
-BATCH = 100
 
 
-def report_metrics(*, model_id: UUID | str, reporter: User, metrics: Reported) -> None:
-    """Keep what somebody measured of a model; in a test round, this is the participant's answer.
+def report_metrics(*, model_id: UUID, reporter: User, metrics: Reported) -> None:
+    """Keep what somebody measured of a model; in a test round, this is the participant's submission.
 
     Raises:
         EntityNotFound, NotAllowed: no such model, or the reporter may not read it.
@@ -26,20 +27,37 @@ def report_metrics(*, model_id: UUID | str, reporter: User, metrics: Reported) -
     model = get_readable_model(model_id, reporter)
     with transaction.atomic():
         training = Training.objects.select_for_update().filter(model_id=model.pk).first()
-        current = Model.objects.non_polymorphic().values_list("round", flat=True).get(pk=model.pk)
-        write_metrics(model=model, reporter=reporter, metrics=metrics, step=current)
-        is_asked = training is not None and training.is_running and training.phase == Phase.TEST
-        if training is not None and is_asked and training.participants.filter(pk=reporter.pk).exists():
-            Answer.objects.update_or_create(training=training, phase=Phase.TEST, round=current, participant=reporter)
+        asked = None if training is None else _round_asking(training, reporter)
+        write_metrics(model=model, reporter=reporter, metrics=metrics, asked=asked)
+        if asked is not None:
+            Submission.objects.update_or_create(round=asked, participant=reporter)
 
 
-def write_metrics(*, model: Model, reporter: User, metrics: Reported, step: int) -> None:
-    """Write the rows; a value that is no float is kept as bytes."""
-    Metric.objects.bulk_create([_metric(model, reporter, key, value, step) for key, value in metrics], batch_size=BATCH)
+def _round_asking(training: Training, reporter: User) -> Round | None:
+    """The open round, if it asks this participant for metrics; a claimed one takes no more."""
+    row = open_round_of(training) if training.is_running else None
+    if row is None or row.claim is not None or not getattr(round_kinds.get(row.kind), "takes_metrics", False):
+        return None
+    return row if training.participants.filter(pk=reporter.pk).exists() else None
 
 
-def _metric(model: Model, reporter: User, key: str, value: str | bytes, step: int) -> Metric:
-    metric = Metric(model=model, key=key, step=step, reporter=reporter)
+def write_metrics(
+    *, model: Model, reporter: User, metrics: Reported, step: int | None = None, asked: Round | None = None
+) -> None:
+    """Write the rows, of the model's present version and, unless given, its present round."""
+    if step is None:
+        step = Model.objects.non_polymorphic().values_list("round", flat=True).get(pk=model.pk)
+    versions = GlobalModel.objects.non_polymorphic().filter(pk=model.pk)
+    version_id = versions.values_list("current_version", flat=True).first()
+    rows = [_metric(model, reporter, key, value) for key, value in metrics]
+    for row in rows:
+        row.step, row.version_id, row.test_round = step, version_id, asked
+    Metric.objects.bulk_create(rows)
+
+
+def _metric(model: Model, reporter: User, key: str, value: str | bytes) -> Metric:
+    """A value that is not a number is kept as bytes."""
+    metric = Metric(model=model, key=key, reporter=reporter)
     try:
         metric.value = float(value)
     except ValueError:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 
+from fl_server_core.models.model import GlobalModel
 from fl_server_core.models.training import Training
 
 
@@ -12,28 +15,41 @@ class EventKind(models.TextChoices):
     PASSED_ON = "passed_on", "passed on"
     MOMENTS_AVERAGED = "moments_averaged", "moments averaged"
     TESTED = "tested", "tested"
+    ROUND_CLOSED = "round_closed", "round closed"
     PARTICIPANT_ADDED = "participant_added", "participant added"
     PARTICIPANT_REMOVED = "participant_removed", "participant removed"
     PARTICIPANT_REJECTED = "participant_rejected", "participant rejected a notification"
-    UPDATE_DELETED = "update_deleted", "an update was deleted"
+    UPDATE_DELETED = "update_deleted", "update deleted"
     DELIVERY_FAILED = "delivery_failed", "delivery failed"
+    DELIVERIES_RETRIED = "deliveries_retried", "deliveries sent again"
     TAKEN_OVER = "taken_over", "taken over from a worker that went silent"
+    EDITED = "edited", "edited"
+    VERSION_RESTORED = "version_restored", "version restored"
     FAILED = "failed", "failed"
     RESUMED = "resumed", "resumed"
     STOPPED = "stopped", "stopped"
     FINISHED = "finished", "finished"
 
 
-class TrainingEvent(models.Model):
-    """What happened to a training, when and with which figures."""
+class Event(models.Model):
+    """What happened to a training or a model, when, and with which figures.
 
-    training = models.ForeignKey(Training, on_delete=models.CASCADE, related_name="events")
+    user: whom it is about. author: who did it, where a person did.
+    """
+
+    training = models.ForeignKey(Training, on_delete=models.CASCADE, null=True, blank=True, related_name="events")
+    model = models.ForeignKey(GlobalModel, on_delete=models.CASCADE, null=True, blank=True, related_name="events")
     at = models.DateTimeField(auto_now_add=True)
     kind = models.CharField(max_length=32, choices=EventKind.choices)
     round = models.IntegerField()
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="events"
+    )
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="authored_events"
+    )
     message = models.TextField(blank=True)
-    figures = models.JSONField(default=dict, blank=True)
+    figures: models.JSONField[Any, Any] = models.JSONField(default=dict, blank=True)
 
     class Meta:
         ordering = ["id"]

@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from rest_framework.authtoken import admin as _token_pages  # noqa: F401  registers what is taken off below
 from rest_framework.authtoken.models import Token, TokenProxy
 
-from fl_server_core.admin.base import SafeAdmin, number_of
-from fl_server_core.admin.html import NOTHING, time_of
+from fl_server_api.admin.base import SafeAdmin, number_of
+from fl_server_api.admin.html import NOTHING, time_of
 from fl_server_core.models import Metric, Model, Training, User
 from fl_server_core.services import accounts
 

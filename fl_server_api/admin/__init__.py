@@ -6,7 +6,7 @@ changed goes through the services, as in the API.
 
 from django.contrib import admin
 
-from fl_server_core.admin import models, records, trainings, users
+from fl_server_api.admin import models, records, trainings, users
 
 admin.site.site_header = "Federated learning server"
 admin.site.site_title = "Federated learning server"

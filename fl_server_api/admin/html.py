@@ -17,7 +17,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from fl_server_core.admin.base import change_url
+from fl_server_api.admin.base import change_url
 
 NOTHING = "–"
 
@@ -63,7 +63,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, more: st
     return format_html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>{}", head, body, more)
 
 
-def file_size(file: FieldFile) -> str:
+def file_size(file: FieldFile | None) -> str:
     """How large a row's file is, and under which name it is stored."""
     if not file:
         return NOTHING

@@ -12,12 +12,13 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from fl_server_core.admin.base import SafeAdmin, ViewOnlyAdmin
-from fl_server_core.admin.html import NOTHING, file_size, link, moment, time_of
-from fl_server_core.models import Answer, Delivery, GlobalModel, LocalModel, Metric, Training, TrainingEvent, User
-from fl_server_core.services import outbox_retry
+from fl_server_api.admin.base import SafeAdmin, ViewOnlyAdmin, operator_of
+from fl_server_api.admin.html import NOTHING, file_size, link, moment, time_of
+from fl_server_core.models import Delivery, Event, GlobalModel, LocalModel, Metric, Round, Submission, Training, User
+from fl_server_core.services.delivery_retries import retry_deliveries
 
 OF_TRAINING = ("training__model__globalmodel__name",)
+OF_ROUND = ("round__training__model__globalmodel__name",)
 
 
 class OfTraining(Protocol):
@@ -43,6 +44,29 @@ class TrainingColumn:
 def _with_training(rows: QuerySet[Any]) -> QuerySet[Any]:
     named: QuerySet[Any] = rows.annotate(training_name=F("training__model__globalmodel__name"))
     return named
+
+
+@admin.register(Round)
+class RoundAdmin(TrainingColumn, ViewOnlyAdmin[Round]):
+    opened = time_of("opened_at", "opened")
+    due = time_of("deadline", "deadline")
+    closed = time_of("closed_at", "closed")
+    lease = time_of("lease_until", "lease until")
+    failing_since = time_of("problem_since", "problem since")
+    list_display = ("training_link", "number", "kind", "opened", "due", "closed", "outcome", "attempts")
+    list_filter = ("kind", "outcome", "opened_at")
+    search_fields = OF_TRAINING
+    search_help_text = "Training or the beginning of its id"
+    uuid_search_fields = ("training__id",)
+    date_hierarchy = "opened_at"
+    ordering = ("-id",)
+    fields = readonly_fields = (
+        "training_link", "number", "kind", "opened", "due", "closed", "outcome", "claim", "lease", "attempts",
+        "problem", "failing_since", "figures",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Round]:
+        return _with_training(super().get_queryset(request))
 
 
 class ValueFilter(admin.SimpleListFilter):
@@ -95,33 +119,47 @@ class MetricAdmin(SafeAdmin[Metric]):
         return link(User, row.reporter_id, row.reporter)
 
 
-@admin.register(Answer)
-class AnswerAdmin(TrainingColumn, ViewOnlyAdmin[Answer]):
-    answered = time_of("answered_at", "answered")
-    list_display = ("answered", "training_link", "participant", "phase", "round", "sample_size", "counted")
-    list_select_related = ("participant",)
-    list_filter = ("phase", "counted", "answered_at")
-    search_fields = ("participant__username", *OF_TRAINING)
-    search_help_text = "Participant, training or the beginning of the id of a training or the model answered to"
-    uuid_search_fields = ("training__id", "target")
-    date_hierarchy = "answered_at"
-    ordering = ("-answered_at", "-id")
+@admin.register(Submission)
+class SubmissionAdmin(ViewOnlyAdmin[Submission]):
+    submitted = time_of("submitted_at", "submitted")
+    list_display = ("submitted", "training_link", "participant", "kind", "number", "sample_size", "is_counted")
+    list_select_related = ("participant", "round")
+    list_filter = ("round__kind", "counted", "submitted_at")
+    search_fields = ("participant__username", *OF_ROUND)
+    search_help_text = "Participant, training or the beginning of the id of a training or the model submitted to"
+    uuid_search_fields = ("round__training__id", "target")
+    date_hierarchy = "submitted_at"
+    ordering = ("-submitted_at", "-id")
     fields = (
-        "training_link", "participant", "phase", "round", "answered", "sample_size", "counted", "target", "local_model",
-        "digest", "first_moment_size", "second_moment_size",
+        "training_link", "participant", "kind", "number", "submitted", "sample_size", "is_counted", "target",
+        "local_model", "digest", "content", "file_sizes",
     )  # fmt: skip
     readonly_fields = fields
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Answer]:
-        return _with_training(super().get_queryset(request))
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Submission]:
+        return super().get_queryset(request).annotate(training_name=F(OF_ROUND[0]))
 
-    @admin.display(description="first moment")
-    def first_moment_size(self, row: Answer) -> str:
-        return file_size(row.first_moment_file)
+    @admin.display(description="training", ordering="training_name")
+    def training_link(self, row: Any) -> SafeString | str:
+        return link(Training, row.round.training_id, row.training_name)
 
-    @admin.display(description="second moment")
-    def second_moment_size(self, row: Answer) -> str:
-        return file_size(row.second_moment_file)
+    @admin.display(ordering="round__kind")
+    def kind(self, row: Submission) -> str:
+        return row.round.kind
+
+    @admin.display(description="round", ordering="round__number")
+    def number(self, row: Submission) -> int:
+        return row.round.number
+
+    @admin.display(description="counted", ordering="counted")
+    def is_counted(self, row: Submission) -> str:
+        if row.counted:
+            return "yes"
+        return "not yet" if row.round.closed_at is None else "no"
+
+    @admin.display(description="files")
+    def file_sizes(self, row: Submission) -> str:
+        return ", ".join(f"{one.name}: {file_size(one.file)}" for one in row.files.all()) or NOTHING
 
 
 @admin.register(Delivery)
@@ -134,7 +172,7 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
     list_display = (
         "created", "notification_type", "receiver", "training_link", "round", "status", "attempts", "next_try", "error",
     )  # fmt: skip
-    list_select_related = ("receiver",)
+    list_select_related = ("receiver", "round")
     list_filter = ("status", "notification_type", "created_at")
     search_fields = ("receiver__username", "last_error", *OF_TRAINING)
     search_help_text = "Receiver, error, training or the beginning of the id of a training or a delivery"
@@ -143,7 +181,7 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
     ordering = ("-id",)
     actions = ("retry",)
     fields = readonly_fields = (
-        "uuid", "notification_type", "body", "receiver", "training_link", "training_uuid", "phase", "round", "status",
+        "uuid", "notification_type", "body", "receiver", "training_link", "training_uuid", "round", "status",
         "created", "attempts", "tried", "due", "queued", "settled", "last_error",
     )  # fmt: skip
 
@@ -156,7 +194,7 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
     @admin.action(permissions=["retry"], description="Send again, now, those that are pending or were given up")
     def retry(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         ids = list(queryset.values_list("pk", flat=True))
-        number = outbox_retry.retry_deliveries(deliveries=Delivery.objects.filter(pk__in=ids))
+        number = retry_deliveries(deliveries=Delivery.objects.filter(pk__in=ids), user=operator_of(request))
         self.message_user(request, f"{number} of {len(ids)} notifications are sent again.", messages.SUCCESS)
 
     @admin.display(description="not before", ordering="next_attempt_at")
@@ -168,22 +206,32 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
         return Truncator(row.last_error).chars(80) or NOTHING
 
 
-@admin.register(TrainingEvent)
-class TrainingEventAdmin(TrainingColumn, ViewOnlyAdmin[TrainingEvent]):
+@admin.register(Event)
+class EventAdmin(TrainingColumn, ViewOnlyAdmin[Event]):
     happened = time_of("at", "at")
-    list_display = ("happened", "training_link", "kind", "round", "user", "text")
-    list_select_related = ("user",)
+    list_display = ("happened", "training_link", "kind", "round", "user", "author", "text")
+    list_select_related = ("user", "author")
     list_filter = ("kind", "at")
     search_fields = ("user__username", "message", *OF_TRAINING)
     search_help_text = "User, message, training or the beginning of a training's id"
     uuid_search_fields = ("training__id",)
     date_hierarchy = "at"
     ordering = ("-id",)
-    fields = readonly_fields = ("happened", "training_link", "kind", "round", "user", "message", "figures")
+    fields = readonly_fields = (
+        "happened",
+        "training_link",
+        "model",
+        "kind",
+        "round",
+        "user",
+        "author",
+        "message",
+        "figures",
+    )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[TrainingEvent]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         return _with_training(super().get_queryset(request))
 
     @admin.display(description="message", ordering="message")
-    def text(self, row: TrainingEvent) -> str:
+    def text(self, row: Event) -> str:
         return Truncator(row.message).chars(120) or NOTHING

@@ -1,16 +1,13 @@
-"""What becomes of the outbox's deliveries: claimed, settled or given up by who sends them, or fetched by receivers.
+"""What becomes of deliveries: claimed, settled or given up by those who send them, or acknowledged by their receivers.
 
-Who settles one locks its training first and then the delivery, like everybody who writes or supersedes deliveries. One
-that is no longer pending is left alone: it was superseded, or acknowledged, meanwhile.
+Lock the training first and then the delivery, like everybody who writes or supersedes deliveries. Leave a delivery
+alone that is no longer pending: it was superseded, or acknowledged, meanwhile.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import cache
-from time import monotonic, sleep
 from uuid import UUID
 
 from django.conf import settings
@@ -18,30 +15,26 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from fl_server_core.batches import batches
 from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models.delivery import Delivery, DeliveryStatus
+from fl_server_core.models.event import EventKind
 from fl_server_core.models.training import Training
-from fl_server_core.models.training_event import EventKind
 from fl_server_core.models.user import User
+from fl_server_core.rounds.ending import fail_training
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.deliveries import (
-    BATCH,
-    next_in_line,
-    pending_notifications,
-    sendable,
-    waited_behind_a_failure,
-)
-from fl_server_core.selectors.models import parse_uuid
+from fl_server_core.selectors.deliveries import next_in_line, sendable, waited_behind_a_failure
+from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.history import record
 from fl_server_core.services.participants import drop_participants
-from fl_server_core.services.rounds import fail_training, lock_training
 from fl_server_core.signals import deliveries_due
 
 # Beyond the timeout of an attempt, so that who makes it has the time to settle it.
 LEASE_SLACK = timedelta(seconds=5)
 # How many sweeps something that was put into the queue may take to come out of it before it is put there again.
 QUEUE_LEASE_SWEEPS = 6
-POLL_SECONDS = 0.5
+AT_ONCE = 500
+"""Deliveries that one sweep puts into the queue."""
 
 
 def claim_delivery(*, delivery_id: int) -> Delivery | None:
@@ -69,15 +62,15 @@ def claim_due_deliveries() -> list[int]:
         # Two sweeps at once share the work: each takes the rows that the other has not locked.
         skips = connection.features.has_select_for_update_skip_locked
         due = sendable(now).filter(lost).select_for_update(skip_locked=skips).order_by("pk")
-        claimed = list(due.values_list("pk", flat=True)[:BATCH])
+        claimed = list(due.values_list("pk", flat=True)[:AT_ONCE])
         Delivery.objects.filter(pk__in=claimed).update(enqueued_at=now)
     return claimed
 
 
-def return_to_outbox(*, delivery_ids: Sequence[int]) -> None:
+def take_from_queue(*, delivery_ids: Sequence[int]) -> None:
     """These did not reach the queue: the next sweep may take them."""
-    for start in range(0, len(delivery_ids), BATCH):
-        Delivery.objects.filter(pk__in=delivery_ids[start : start + BATCH]).update(enqueued_at=None)
+    for some in batches(delivery_ids):
+        Delivery.objects.filter(pk__in=some).update(enqueued_at=None)
 
 
 def accept_delivery(*, delivery: Delivery) -> None:
@@ -90,7 +83,7 @@ def accept_delivery(*, delivery: Delivery) -> None:
 
 
 def reject_delivery(*, delivery: Delivery, reason: str) -> None:
-    """The receiver does not want it. Who rejects the start of the open round leaves the training."""
+    """The receiver does not want it. A participant that rejects the start of the open round leaves the training."""
     with transaction.atomic():
         training, pending = _lock_pending(delivery)
         if pending is None:
@@ -127,52 +120,19 @@ def leave_unanswered(*, delivery: Delivery, error: str, is_permanent: bool = Fal
         return pause
 
 
-def acknowledge(*, user: User, notification_uuid: UUID | str, accept: bool) -> None:
+def acknowledge(*, user: User, notification_id: UUID, accept: bool) -> None:
     """Settle a notification that the user has fetched. Once settled, it stays as it is.
 
     Raises:
         EntityNotFound: the user has no such notification.
     """
-    identifier = parse_uuid(notification_uuid)
-    delivery = None if identifier is None else Delivery.objects.filter(uuid=identifier, receiver=user).first()
+    delivery = Delivery.objects.filter(uuid=notification_id, receiver=user).first()
     if delivery is None:
-        raise EntityNotFound("Notification", notification_uuid)
+        raise EntityNotFound("Notification", notification_id)
     if accept:
         accept_delivery(delivery=delivery)
     else:
         reject_delivery(delivery=delivery, reason="Declined.")
-
-
-def wait_for_notifications(*, user: User, seconds: float) -> list[Delivery]:
-    """The user's pending notifications, as soon as there are any, or none after `seconds`.
-
-    At most half of this process's request threads wait, and without a database connection; the rest is answered at
-    once.
-    """
-    found = pending_notifications(user)
-    if found or seconds <= 0 or not _seats().acquire(blocking=False):
-        return found
-    try:
-        return _poll(user, monotonic() + seconds)
-    finally:
-        _seats().release()
-
-
-def _poll(user: User, end: float) -> list[Delivery]:
-    while True:
-        left = end - monotonic()
-        if left <= 0:
-            return []
-        connection.close()
-        sleep(min(POLL_SECONDS, left))
-        found = pending_notifications(user)
-        if found:
-            return found
-
-
-@cache
-def _seats() -> threading.BoundedSemaphore:
-    return threading.BoundedSemaphore(settings.FL_WEB_THREADS // 2)
 
 
 def _lock_pending(delivery: Delivery) -> tuple[Training | None, Delivery | None]:
@@ -193,7 +153,7 @@ def _nudge_next(settled: Delivery) -> None:
         return
     Delivery.objects.filter(pk=following.pk).update(enqueued_at=timezone.now())
     ids = [following.pk]
-    transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=ids))
+    transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=ids), robust=True)
 
 
 def _pause_before_next_attempt(delivery: Delivery) -> float | None:
@@ -204,46 +164,35 @@ def _pause_before_next_attempt(delivery: Delivery) -> float | None:
 
 
 def _give_up(delivery: Delivery, training: Training | None) -> None:
-    """Without a deadline the open round would wait for ever for who cannot be told of it: the training fails."""
+    """Without a deadline the round would wait for ever for a participant that can't be told: the training fails."""
     _settle(delivery, DeliveryStatus.FAILED)
     if training is not None and delivery.is_round_start:
-        user_id, current = delivery.receiver_id, rounds.current_round(training)
+        user_id = delivery.receiver_id
         reason = (
             f"{delivery.receiver.username} could not be reached with {delivery.notification_type} "
             f"(attempts: {delivery.attempts}): {delivery.last_error}"
         )
-        record(training=training, kind=EventKind.DELIVERY_FAILED, round=current, user_id=user_id, message=reason)
-        if _opens_present_round(training, delivery) and _waits_for(training, user_id, current):
-            fail_training(training=training, round=current, reason=reason, user_id=user_id)
+        number = rounds.current_round(training)
+        record(training=training, kind=EventKind.DELIVERY_FAILED, number=number, user_id=user_id, message=reason)
+        if _opens_present_round(training, delivery) and _waits_for(training, user_id):
+            fail_training(training=training, reason=reason, user_id=user_id)
     _nudge_next(delivery)
 
 
 def _opens_present_round(training: Training, delivery: Delivery) -> bool:
     """Is this the start of the round that is open now, told to one of its participants?"""
+    row = rounds.open_round_of(training)
     return (
-        delivery.is_round_start
+        row is not None
         and training.is_running
-        and training.phase == delivery.phase
-        and rounds.current_round(training) == delivery.round
+        and delivery.round_id == row.pk
         and training.participants.filter(pk=delivery.receiver_id).exists()
     )
 
 
-def _waits_for(training: Training, user_id: UUID, round: int) -> bool:
-    """Does the open round wait for this participant, with no end? A claimed one closes with the answers it has."""
-    if training.deadline is not None or training.locked:
+def _waits_for(training: Training, user_id: UUID) -> bool:
+    """Does the open round wait for this participant, without end? A claimed one closes with what it has."""
+    row = rounds.open_round_of(training)
+    if row is None or row.deadline is not None or row.claim is not None:
         return False
-    return not training.answers.filter(phase=training.phase, round=round, participant=user_id).exists()
-
-
-__all__ = [
-    "accept_delivery",
-    "acknowledge",
-    "claim_delivery",
-    "claim_due_deliveries",
-    "leave_unanswered",
-    "pending_notifications",
-    "reject_delivery",
-    "return_to_outbox",
-    "wait_for_notifications",
-]
+    return not row.submissions.filter(participant=user_id).exists()

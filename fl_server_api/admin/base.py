@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 
-from fl_server_core.admin.generics import ModelAdmin
+from fl_server_api.admin.generics import ModelAdmin
 from fl_server_core.exceptions import DomainError
 from fl_server_core.models import User
 

@@ -10,10 +10,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from fl_server_core.admin.base import Row, SafeAdmin, number_of, operator_of
-from fl_server_core.admin.fields import SafeJSONField, json_box
-from fl_server_core.admin.generics import ModelForm
-from fl_server_core.admin.html import NOTHING, file_size, link, list_link, time_of
+from fl_server_api.admin.base import Row, SafeAdmin, number_of, operator_of
+from fl_server_api.admin.fields import SafeJSONField, json_box
+from fl_server_api.admin.generics import ModelForm
+from fl_server_api.admin.html import NOTHING, file_size, link, list_link, time_of
 from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models import GlobalModel, LocalModel, MeanModel, Metric, Model, SWAGModel, Training, User
 from fl_server_core.models.training import TrainingState
@@ -70,7 +70,7 @@ class ModelPage(SafeAdmin[Row]):
                 continue  # it went with one before it
 
     @admin.display(description="weights")
-    def weights_size(self, row: Model) -> str:
+    def weights_size(self, row: GlobalModel | LocalModel) -> str:
         return file_size(row.weights_file)
 
 
@@ -80,7 +80,7 @@ class GlobalModelAdmin(ModelPage[GlobalModel]):
 
     form = GlobalModelForm
     list_display = ("name", "kind", "owner", "round", "training_link", "updates", "input_shape", "created")
-    list_select_related = ("owner",)
+    list_select_related = ("owner", "current_version")
     list_filter = (
         ("training__state", admin.ChoicesFieldListFilter),
         ("preprocessing_file", admin.EmptyFieldListFilter),
@@ -118,9 +118,8 @@ class GlobalModelAdmin(ModelPage[GlobalModel]):
     def save_model(self, request: HttpRequest, obj: GlobalModel, form: Any, change: bool) -> None:  # noqa: ARG002
         # Only what was edited: the round may have closed since the form was read.
         values = {name: form.cleaned_data[name] for name in form.changed_data}
-        if "input_shape" in values:
-            values["stats"] = None  # computed for the old shape
-        GlobalModel.objects.non_polymorphic().filter(pk=obj.pk).update(**values)
+        if values:
+            services.edit_model(model_id=obj.pk, user=operator_of(request), values=values)
 
     def dependents(self, rows: list[GlobalModel]) -> Iterable[QuerySet[Any]]:
         return (
@@ -158,11 +157,11 @@ class GlobalModelAdmin(ModelPage[GlobalModel]):
 
     @admin.display(description="first moment")
     def first_moment_size(self, row: SWAGModel) -> str:
-        return file_size(row.swag_first_moment_file)
+        return file_size(row.version_file("first_moment"))
 
     @admin.display(description="second moment")
     def second_moment_size(self, row: SWAGModel) -> str:
-        return file_size(row.swag_second_moment_file)
+        return file_size(row.version_file("second_moment"))
 
     @admin.display(description="mean of")
     def members(self, row: MeanModel) -> SafeString | str:

@@ -2,29 +2,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, cast
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.core.exceptions import ValidationError
-from django.db.models import F, OuterRef, QuerySet
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from fl_server_core.admin import panels
-from fl_server_core.admin.base import SafeAdmin, number_of, operator_of
-from fl_server_core.admin.fields import SafeJSONField, json_box
-from fl_server_core.admin.generics import ModelForm
-from fl_server_core.admin.html import NOTHING, link, time_of
+from fl_server_api.admin import panels
+from fl_server_api.admin.base import SafeAdmin, number_of, operator_of
+from fl_server_api.admin.fields import SafeJSONField, json_box
+from fl_server_api.admin.generics import ModelForm
+from fl_server_api.admin.html import NOTHING, link, time_of
 from fl_server_core.exceptions import DomainError
-from fl_server_core.models import Answer, Delivery, GlobalModel, Phase, Training, TrainingEvent, User
+from fl_server_core.models import Delivery, Event, GlobalModel, Round, Submission, Training, User
 from fl_server_core.models.training import UncertaintyMethod
 from fl_server_core.options import TrainerOptions
-from fl_server_core.selectors.models import parse_uuid
-from fl_server_core.services import outbox_retry
+from fl_server_core.registry import round_kinds
+from fl_server_core.rounds.kinds import phase_of
 from fl_server_core.services import trainings as services
+from fl_server_core.services.delivery_retries import retry_deliveries
 from fl_server_core.services.participants import add_participants, remove_participants
 
 EDITABLE = ("target_num_updates", "options", "metric_names")
@@ -40,22 +41,28 @@ class TrainingRow(Protocol):
     round: int
     first_round: int | None
     target_num_updates: int
-    phase: str
+    kind: str | None
     arrived: int
     expected: int
     locked: bool
     aggregation_method: str
     uncertainty_method: str
 
-    def get_phase_display(self) -> str: ...
-
     def get_uncertainty_method_display(self) -> str: ...
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 class UserPicker(AutocompleteSelectMultiple):
     def optgroups(self, name: str, value: Sequence[str], attr: dict[str, Any] | None = None) -> Any:
         # A refused form is shown again with what was sent, which may be no id: Django asks the database for it.
-        return super().optgroups(name, [key for key in value if parse_uuid(key)], attr)
+        return super().optgroups(name, [key for key in value if _is_uuid(key)], attr)
 
 
 class TrainingForm(ModelForm[Training]):
@@ -77,7 +84,7 @@ class TrainingForm(ModelForm[Training]):
     remove_participants = forms.ModelMultipleChoiceField(
         User.objects.none(),
         required=False,
-        help_text="They are told, and their answers to the open round are dropped.",
+        help_text="They are told, and their submissions to the open round are dropped.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -113,10 +120,10 @@ class TrainingAdmin(SafeAdmin[Training]):
     is_addable = False
     form = TrainingForm
     list_display = (
-        "name", "state", "waits_for", "rounds_closed", "answers", "due", "method", "actor", "changed",
+        "name", "state", "waits_for", "rounds_closed", "submissions", "due", "method", "actor", "changed",
     )  # fmt: skip
     list_select_related = ("actor",)
-    list_filter = ("state", "phase", "aggregation_method", "uncertainty_method", "locked", "last_update")
+    list_filter = ("state", "aggregation_method", "uncertainty_method", "locked", "last_update")
     search_fields = ("model__globalmodel__name", "actor__username", "participants__username")
     search_help_text = "Model, actor, participant or the beginning of the id of a training or its model"
     uuid_search_fields = ("id", "model__id")
@@ -125,24 +132,33 @@ class TrainingAdmin(SafeAdmin[Training]):
     actions = ("start", "resume", "stop", "retry_deliveries")
     readonly_fields = (
         "id", "model_link", "actor_link", "aggregation_method", "uncertainty_method", "created", "state", "phase",
-        "since", "round", "rounds_closed", "answers", "due", "changed", "locked", "claim", "lease",
+        "since", "round", "rounds_closed", "submissions", "due", "changed", "locked", "claim", "lease",
         "claim_attempts", "problem", "failing_since", "participants_panel", "history_panel", "deliveries_panel",
     )  # fmt: skip
     WHAT = ("id", "model_link", "actor_link", ("aggregation_method", "uncertainty_method"), "created")
     WHERE = (
-        ("state", "phase", "since"), ("round", "rounds_closed", "answers"), ("due", "changed"),
+        ("state", "phase", "since"), ("round", "rounds_closed", "submissions"), ("due", "changed"),
         ("locked", "lease", "claim_attempts"), ("problem", "failing_since"), "claim",
     )  # fmt: skip
 
     created = time_of("created_at", "created")
     changed = time_of("last_update", "changed")
-    since = time_of("phase_since", "since")
+    since = time_of("since", "since")
     due = time_of("deadline", "deadline")
     lease = time_of("lease_until", "lease until")
     failing_since = time_of("problem_since", "problem since")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Training]:
-        answers = Answer.objects.filter(phase=OuterRef("phase"), round=OuterRef("model__round"))
+        open_rounds = Round.objects.filter(training=OuterRef("pk"), opened_at__isnull=False, closed_at=None)
+        of_round = {
+            name: Subquery(open_rounds.values(column))
+            for name, column in (
+                ("kind", "kind"), ("since", "opened_at"), ("deadline", "deadline"), ("lease_until", "lease_until"),
+                ("claim", "claim"), ("claim_attempts", "attempts"), ("problem", "problem"),
+                ("problem_since", "problem_since"),
+            )
+        }  # fmt: skip
+        submissions = Submission.objects.filter(round__opened_at__isnull=False, round__closed_at=None)
         return (
             super()
             .get_queryset(request)
@@ -150,7 +166,8 @@ class TrainingAdmin(SafeAdmin[Training]):
                 round=F("model__round"),
                 model_name=F("model__globalmodel__name"),
                 expected=number_of(Training.participants.through.objects.all(), "training"),
-                arrived=number_of(answers, "training"),
+                arrived=number_of(submissions, "round__training"),
+                **of_round,
             )
         )
 
@@ -169,7 +186,7 @@ class TrainingAdmin(SafeAdmin[Training]):
         # Only what was edited, since a worker may have gone on with the training since the form was read.
         values = {name: form.cleaned_data[name] for name in EDITABLE if name in form.changed_data}
         if values:
-            Training.objects.filter(pk=obj.pk).update(**values, last_update=timezone.now())
+            self._is_done(request, services.edit_training, training_id=obj.pk, values=values)
         steps: tuple[Callable[..., None], ...] = (add_participants, remove_participants)
         for field, step in zip(MEMBERSHIP, steps, strict=True):
             people = [person.pk for person in form.cleaned_data.get(field, ())]
@@ -184,7 +201,11 @@ class TrainingAdmin(SafeAdmin[Training]):
             services.delete_training(training_id=training_id, user=operator_of(request))
 
     def dependents(self, rows: list[Training]) -> Iterable[QuerySet[Any]]:
-        return (Answer.objects.filter(training__in=rows), TrainingEvent.objects.filter(training__in=rows))
+        return (
+            Round.objects.filter(training__in=rows),
+            Submission.objects.filter(round__training__in=rows),
+            Event.objects.filter(training__in=rows),
+        )
 
     @admin.action(permissions=["change"], description="Start the selected trainings")
     def start(self, request: HttpRequest, queryset: QuerySet[Training]) -> None:
@@ -201,7 +222,8 @@ class TrainingAdmin(SafeAdmin[Training]):
     @admin.action(permissions=["change"], description="Send again what the selected trainings could not deliver")
     def retry_deliveries(self, request: HttpRequest, queryset: QuerySet[Training]) -> None:
         ids = list(queryset.values_list("pk", flat=True))
-        number = outbox_retry.retry_deliveries(deliveries=Delivery.objects.filter(training__in=ids))
+        deliveries = Delivery.objects.filter(training__in=ids)
+        number = retry_deliveries(deliveries=deliveries, user=operator_of(request))
         self.message_user(request, f"{number} notifications are sent again.", messages.SUCCESS)
 
     def _steer(self, request: HttpRequest, queryset: QuerySet[Training], step: Callable[..., None], done: str) -> None:
@@ -223,11 +245,29 @@ class TrainingAdmin(SafeAdmin[Training]):
     def name(self, row: TrainingRow) -> SafeString:
         return format_html("{} <small>{}</small>", row.model_name, str(row.pk)[:8])
 
-    @admin.display(description="waits for", ordering="phase")
+    @admin.display(description="waits for", ordering="kind")
     def waits_for(self, row: TrainingRow) -> str:
-        if row.locked:
-            return f"{row.get_phase_display()}: is being closed"
-        return NOTHING if row.phase == Phase.IDLE else row.get_phase_display()
+        if row.kind is None:
+            return NOTHING
+        known = round_kinds.get(row.kind)
+        title = known.title if known else row.kind
+        return f"{title}: is being closed" if row.locked else title
+
+    @admin.display(description="phase")
+    def phase(self, row: TrainingRow) -> str:
+        return phase_of(row.kind) if row.kind else NOTHING
+
+    @admin.display(description="claim")
+    def claim(self, row: Any) -> str:
+        return str(row.claim) if row.claim else NOTHING
+
+    @admin.display(description="attempts")
+    def claim_attempts(self, row: Any) -> int:
+        return row.claim_attempts or 0
+
+    @admin.display(description="problem")
+    def problem(self, row: Any) -> str:
+        return row.problem or NOTHING
 
     @admin.display(description="rounds")
     def rounds_closed(self, row: TrainingRow) -> str:
@@ -238,9 +278,9 @@ class TrainingAdmin(SafeAdmin[Training]):
     def round(self, row: TrainingRow) -> int:
         return row.round
 
-    @admin.display(description="answers")
-    def answers(self, row: TrainingRow) -> str:
-        return f"{row.expected} registered" if row.phase == Phase.IDLE else f"{row.arrived} of {row.expected}"
+    @admin.display(description="submissions")
+    def submissions(self, row: TrainingRow) -> str:
+        return f"{row.expected} registered" if row.kind is None else f"{row.arrived} of {row.expected}"
 
     @admin.display(description="method", ordering="aggregation_method")
     def method(self, row: TrainingRow) -> str:

@@ -10,8 +10,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from fl_server_core.admin.html import NOTHING, link, list_link, moment, table
-from fl_server_core.models import Answer, Delivery, Phase, Training, TrainingEvent, User
+from fl_server_api.admin.html import NOTHING, link, list_link, moment, table
+from fl_server_core.models import Delivery, Event, Submission, Training, User
 from fl_server_core.selectors import rounds
 
 MAX_PARTICIPANTS = 100
@@ -19,29 +19,24 @@ MAX_ROWS = 20
 
 
 def participants(training: Training) -> SafeString | str:
-    """Who takes part; in an open round also who has answered, and what became of the notification of it."""
+    """Who takes part; in an open round also who has submitted, and what became of the notification of it."""
     people = list(training.participants.order_by("username")[: MAX_PARTICIPANTS + 1])
     shown = people[:MAX_PARTICIPANTS]
     ids = [person.pk for person in shown]
-    open_round = {
-        "training": training,
-        "phase": training.phase,
-        "round": rounds.current_round(training),
-    }
-    answers = dict(
-        Answer.objects.filter(**open_round, participant__in=ids).values_list("participant_id", "answered_at")
-    )
+    row = rounds.open_round_of(training)
+    submissions = row.submissions.filter(participant__in=ids) if row else Submission.objects.none()
+    submitted = dict(submissions.values_list("participant_id", "submitted_at"))
     # A delivery that stands later replaces an earlier one to the same receiver.
-    sent = {row.receiver_id: row for row in Delivery.objects.filter(**open_round, receiver__in=ids).order_by("id")}
-    is_open = training.phase != Phase.IDLE
+    sent = {one.receiver_id: one for one in row.deliveries.filter(receiver__in=ids).order_by("id")} if row else {}
+    waiting = "awaited" if training.is_running and not training.locked and row else NOTHING
     more = "" if len(people) == len(shown) else f"Only the first {MAX_PARTICIPANTS} are shown."
     return table(
-        ["participant", "answer to the open round", "notification of it", "tries", "last error"],
+        ["participant", "submission to the open round", "notification of it", "tries", "last error"],
         [
             (
                 link(User, person.pk, person.username),
-                moment(answers.get(person.pk)) if person.pk in answers or not is_open else "awaited",
-                *_fate(sent.get(person.pk) if is_open else None),
+                moment(submitted[person.pk]) if person.pk in submitted else waiting,
+                *_fate(sent.get(person.pk)),
             )
             for person in shown
         ],
@@ -59,34 +54,35 @@ def _fate(delivery: Delivery | None) -> tuple[object, object, object]:
 
 def history(training: Training) -> SafeString | str:
     """The last things that happened to a training, newest first."""
-    events = TrainingEvent.objects.filter(training=training).select_related("user").order_by("-id")
+    events = Event.objects.filter(training=training).select_related("user", "author").order_by("-id")
     return table(
-        ["at", "round", "what", "who", "message", "figures"],
+        ["at", "round", "what", "about", "by", "message", "figures"],
         [
             (
                 moment(event.at),
                 event.round,
                 event.get_kind_display(),
                 NOTHING if event.user is None else link(User, event.user_id, event.user.username),
+                NOTHING if event.author is None else link(User, event.author_id, event.author.username),
                 event.message or NOTHING,
                 _short(json.dumps(event.figures, ensure_ascii=False)) if event.figures else NOTHING,
             )
             for event in events[:MAX_ROWS]
         ],
-        more=_all_of(events, TrainingEvent, training),
+        more=_all_of(events, Event, training),
     )
 
 
 def deliveries(training: Training) -> SafeString | str:
-    """The notifications last put into the outbox, newest first."""
-    rows = Delivery.objects.filter(training=training).select_related("receiver").order_by("-id")
+    """The last notifications, newest first."""
+    rows = Delivery.objects.filter(training=training).select_related("receiver", "round").order_by("-id")
     return table(
         ["created", "notification", "round", "receiver", "status", "tries", "last error"],
         [
             (
                 moment(row.created_at),
                 link(Delivery, row.pk, row.notification_type),
-                NOTHING if row.round is None else row.round,
+                NOTHING if row.round is None else row.round.number,
                 link(User, row.receiver_id, row.receiver.username),
                 row.get_status_display(),
                 row.attempts,

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from fl_server_api.serializers.generic import MAX_INTEGER, StrictSerializer
+
+NAME_LENGTH = 256
+
+
+class VersionSerializer(serializers.Serializer[Any]):
+    """A version of a model. available: its file is still kept. metrics: means over the participants who tested it."""
+
+    version = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    size = serializers.IntegerField(help_text="Bytes.")
+    sha256 = serializers.CharField()
+    available = serializers.BooleanField()
+    is_current = serializers.BooleanField()
+    name = serializers.CharField(allow_blank=True)
+    pinned = serializers.BooleanField()
+    metrics = serializers.DictField(child=serializers.FloatField(allow_null=True))
+
+
+class DescribeVersionRequest(StrictSerializer):
+    """A version with a name or a pin is kept."""
+
+    name = serializers.CharField(max_length=NAME_LENGTH, allow_blank=True, required=False)
+    pinned = serializers.BooleanField(required=False)
+
+
+class VersionRestoredSerializer(serializers.Serializer[Any]):
+    detail = serializers.CharField()
+    version = serializers.IntegerField()
+
+
+class VersionQuery(serializers.Serializer[Any]):
+    """Which version is asked for; without one, the current one."""
+
+    version = serializers.IntegerField(min_value=0, max_value=MAX_INTEGER, required=False, default=None)

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from fl_server_api.openapi import WRITE, answers, sentence
+from fl_server_api.serializers.generic import checked
+from fl_server_api.serializers.submission import SubmissionRequest
+from fl_server_api.views.base import ApiView, caller
+from fl_server_core.rounds.submitting import submit_to_kind
+
+MEAN = OpenApiExample(
+    "A number",
+    request_only=True,
+    media_type="application/json",
+    value={"round": 1, "sample_size": 120, "content": {"mean": 0.25}},
+)
+
+
+class RoundSubmissionsView(ApiView):
+    @extend_schema(
+        request={"application/json": SubmissionRequest, "multipart/form-data": SubmissionRequest},
+        responses=answers({201: sentence("Submission Accepted")}, 403, 404, *WRITE),
+        examples=[MEAN],
+    )
+    def post(self, request: Request, training_id: UUID, kind: str) -> Response:
+        """Submit to a round of another kind.
+
+        For participants of the training, in the open round, where its kind has no path of its own. `content` is JSON,
+        `file` a file; the kind says which it takes. A repeat replaces the earlier submission.
+        """
+        values = checked(SubmissionRequest, request.data)
+        submit_to_kind(training_id=training_id, kind=kind, participant=caller(request), **values)
+        return Response({"detail": "Submission Accepted"}, status=status.HTTP_201_CREATED)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from fl_server_api.openapi import READ, WRITE, answers, sentence
+from fl_server_api.serializers.generic import checked
+from fl_server_api.serializers.version import DescribeVersionRequest, VersionRestoredSerializer, VersionSerializer
+from fl_server_api.views.base import ApiView, JSONView, caller
+from fl_server_core.selectors.models import get_readable_model
+from fl_server_core.selectors.versions import versions_of
+from fl_server_core.services.versions import describe_version, restore_version
+
+PINNED = OpenApiExample("A name and a pin", request_only=True, value={"name": "best so far", "pinned": True})
+
+
+class ModelVersionsView(ApiView):
+    @extend_schema(responses=answers({200: VersionSerializer(many=True)}, 400, 403, *READ))
+    def get(self, request: Request, model_id: UUID) -> Response:
+        """List the versions of a model.
+
+        Newest last. Every round that averages makes one; a mean model and an update have none.
+        """
+        model = get_readable_model(model_id, caller(request))
+        return Response(VersionSerializer(versions_of(model), many=True).data)
+
+
+class ModelVersionView(JSONView):
+    @extend_schema(
+        request={"application/json": DescribeVersionRequest},
+        responses=answers({200: sentence("Version changed!")}, 403, 410, *WRITE),
+        examples=[PINNED],
+    )
+    def patch(self, request: Request, model_id: UUID, number: int) -> Response:
+        """Name or pin a version.
+
+        For the model's owner and its training's actor. A version with a name or a pin is kept.
+        """
+        values = checked(DescribeVersionRequest, request.data)
+        describe_version(model_id=model_id, number=number, user=caller(request), **values)
+        return Response({"detail": "Version changed!"})
+
+
+class ModelVersionRestoreView(JSONView):
+    @extend_schema(request=None, responses=answers({200: VersionRestoredSerializer}, 400, 403, 409, 410, *READ))
+    def post(self, request: Request, model_id: UUID, number: int) -> Response:
+        """Restore a version.
+
+        For the model's owner and its training's actor, while the training does not run. Makes a new newest version
+        with the file of this one; the model's round stays. A failed training asks for its open round again.
+        """
+        restored = restore_version(model_id=model_id, number=number, user=caller(request))
+        return Response({"detail": "Version restored!", "version": restored})

@@ -1,0 +1,178 @@
+"""A worker's claim on a round: which submissions count, and a lease that the worker renews while it computes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from fl_server_core.models.event import EventKind
+from fl_server_core.models.round import Round
+from fl_server_core.models.submission import Submission
+from fl_server_core.models.training import Training
+from fl_server_core.rounds.due import Decision, decide, due_rounds
+from fl_server_core.rounds.ending import fail_training
+from fl_server_core.selectors.trainings import lock_training
+from fl_server_core.services.history import record
+
+logger = logging.getLogger(__name__)
+FORGIVEN_FOR = timedelta(hours=24)
+LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+"""What a full or unavailable storage does not raise."""
+HANGING_LEASES = 10
+"""A worker that shows no progress for so many leases hangs: it lets the round go."""
+
+
+class ClaimLost(Exception):
+    """The round is no longer this worker's: stop and leave no trace."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A due round needed no computing: its training has failed."""
+
+
+def claim_due_round(training_id: UUID) -> Claim | Settled | None:
+    """Claim the training's round if it is due; the submissions there are now are the ones that count.
+
+    None: nothing is due, or another worker has it.
+    """
+    with transaction.atomic():
+        training = lock_training(training_id)
+        row = due_rounds().filter(training_id=training_id).first()
+        if training is None or row is None:
+            return None
+        decision = decide(training, row)
+        if decision.failure:
+            fail_training(training=training, reason=decision.failure)
+            return Settled()
+        return _take(training, row, decision)
+
+
+def _take(training: Training, row: Round, decision: Decision) -> Claim | None:
+    is_takeover = row.claim is not None
+    if not is_takeover:
+        row.submissions.update(counted=True)
+    now, claim_id = timezone.now(), uuid.uuid4()
+    free = Q(claim=None) | Q(lease_until__lte=now)  # on the row itself: a subquery is not looked at again
+    until = now + timedelta(seconds=settings.FL_LEASE_SECONDS)
+    claimed = Round.objects.filter(free, pk=row.pk, closed_at=None).update(
+        claim=claim_id, lease_until=until, attempts=F("attempts") + 1
+    )
+    if not claimed:
+        return None  # another worker was faster
+    training.locked = True
+    training.save(update_fields=["locked", "last_update"])
+    if is_takeover and not row.problem:  # else it is known why the last one let it lie
+        record(training=training, kind=EventKind.TAKEN_OVER, number=row.number, attempt=row.attempts + 1)
+    row.refresh_from_db()
+    counting = row.submissions.filter(counted=True).select_related("local_model").order_by("participant_id")
+    return Claim(training, row, list(counting), decision)
+
+
+class Claim:
+    """One worker's hold on one round.
+
+    training, round: as they were when the round was claimed. submissions: those that count, in the order of their
+    participants' ids.
+    """
+
+    def __init__(
+        self, training: Training, row: Round, submissions: list[Submission], decision: Decision | None = None
+    ) -> None:
+        self.id = row.claim
+        self.training = training
+        self.round = row
+        self.submissions = submissions
+        self.expected = decision.expected if decision else 0
+        self.started = self._progress = time.monotonic()
+        self._lost = threading.Event()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renew the lease meanwhile, in a thread of its own: reading one file may take longer than a lease."""
+        done = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=(done,), name=f"lease-{self.round.pk}", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            done.set()
+            keeper.join()
+
+    def heartbeat(self) -> None:
+        """Show that there is progress.
+
+        Raises:
+            ClaimLost: somebody else has the round, or the training has ended.
+        """
+        self._progress = time.monotonic()
+        if self._lost.is_set():
+            raise ClaimLost
+
+    def lock(self) -> tuple[Training, Round]:
+        """The training, locked until the transaction ends, and the round as it is now.
+
+        Raises:
+            ClaimLost: the round is no longer this worker's.
+        """
+        training = lock_training(self.training.pk)
+        row = Round.objects.filter(pk=self.round.pk, claim=self.id).first()
+        if training is None or row is None:
+            raise ClaimLost
+        return training, row
+
+    def _keep(self, done: threading.Event) -> None:
+        try:
+            while not done.wait(settings.FL_LEASE_SECONDS / 3):
+                if time.monotonic() - self._progress > HANGING_LEASES * settings.FL_LEASE_SECONDS:
+                    logger.error("%s: no progress, the lease ends.", self.round)
+                    return
+                self._renew()
+        finally:
+            connection.close()
+
+    def _renew(self) -> None:
+        until = timezone.now() + timedelta(seconds=settings.FL_LEASE_SECONDS)
+        try:
+            held = Round.objects.filter(pk=self.round.pk, claim=self.id).update(lease_until=until)
+        except (DatabaseError, InterfaceError):
+            logger.warning("A lease could not be renewed; trying again.", exc_info=True)
+            connection.close()
+        else:
+            if not held:
+                self._lost.set()
+
+    def report(self, error: Exception) -> None:
+        """Write down why the round could not be closed. What may pass by itself is not counted, for a day."""
+        words = error.strerror or "see the workers' logs" if isinstance(error, OSError) else ""
+        problem = f"The file storage fails: {words}." if words else f"{type(error).__name__}; see the workers' logs."
+        with transaction.atomic():
+            try:
+                _training, row = self.lock()
+            except ClaimLost:
+                return
+            row.problem, row.problem_since = problem[:256], row.problem_since or timezone.now()
+            if _may_pass(error) and timezone.now() - row.problem_since < FORGIVEN_FOR:
+                row.attempts -= 1
+            row.save(update_fields=["problem", "problem_since", "attempts"])
+
+    @property
+    def seconds(self) -> float:
+        """How long the round has been claimed."""
+        return round(time.monotonic() - self.started, 3)
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, OSError) and not isinstance(error, LASTING)

@@ -1,0 +1,95 @@
+"""How trainings fail and finish. The training's row is locked by the caller."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.utils import timezone
+
+from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
+from fl_server_core.models.event import EventKind
+from fl_server_core.models.model import LocalModel
+from fl_server_core.models.round import Round, RoundOutcome
+from fl_server_core.models.training import Training, TrainingState
+from fl_server_core.selectors import rounds
+from fl_server_core.services.deliveries import notify, supersede
+from fl_server_core.services.history import record
+from fl_server_core.transitions import move
+
+
+def close_round(row: Round, outcome: RoundOutcome = RoundOutcome.CLOSED) -> None:
+    """Mark a round as over, and its claim as done."""
+    row.closed_at = timezone.now()
+    row.outcome = outcome
+    row.claim = row.lease_until = row.problem_since = None
+    row.problem = ""
+    row.save()
+
+
+def fail_training(*, training: Training, reason: str, user_id: UUID | None = None) -> None:
+    """Put a running training into state E. Its round stays open, without a clock, until somebody resumes it."""
+    move(training, TrainingState.ERROR)
+    training.locked = False
+    training.save()
+    row = rounds.open_round_of(training)
+    if row is not None:
+        _stop_clock(training, row)
+    supersede(training_id=training.id)
+    number = rounds.current_round(training)
+    record(training=training, kind=EventKind.FAILED, number=number, user_id=user_id, message=reason)
+
+
+def _stop_clock(training: Training, row: Round) -> None:
+    """What a worker had claimed is open again; who has left the training, or leaves before a resume, won't count."""
+    row.claim = row.lease_until = row.deadline = row.problem_since = None
+    row.attempts, row.problem = 0, ""
+    row.save()
+    leavers = row.submissions.exclude(participant__in=training.participants.all())
+    LocalModel.objects.filter(submission__in=leavers).delete()
+    leavers.delete()
+    row.submissions.update(counted=False)
+
+
+def finish_training(
+    *,
+    training: Training,
+    number: int,
+    state: TrainingState = TrainingState.COMPLETED,
+    kind: EventKind = EventKind.FINISHED,
+    author_id: UUID | None = None,
+) -> None:
+    """End a training and tell its participants and its actor, each once."""
+    move(training, state)
+    training.locked = False
+    training.save()
+    row = rounds.open_round_of(training)
+    if row is not None:
+        close_round(row, RoundOutcome.ABANDONED)
+    _drop_unopened(training)
+    end_chains(training)
+    supersede(training_id=training.id)
+    notify(
+        training=training,
+        receiver_ids=sorted({*rounds.participant_ids(training), training.actor_id}),
+        kind=NotificationType.TRAINING_FINISHED,
+        body={"global_model_uuid": str(training.model_id)},
+    )
+    record(training=training, kind=kind, number=number, user_id=author_id, author_id=author_id)
+
+
+def _drop_unopened(training: Training) -> None:
+    """Nobody will look at early submissions to a round that does not come."""
+    unopened = training.rounds.filter(opened_at=None)
+    LocalModel.objects.filter(submission__round__in=unopened).delete()
+    unopened.delete()
+
+
+def end_chains(training: Training) -> None:
+    """Nobody works on a passed-on model any more, in this training or a later one of the same model."""
+    LocalModel.objects.filter(base_model_id=training.model_id).update(passed_to=None)
+
+
+def release_all_claims() -> None:
+    """Let every lease run out now, of rounds and of deliveries: for a process that knows that it is the only one."""
+    Round.objects.filter(claim__isnull=False, closed_at=None).update(lease_until=timezone.now())
+    Delivery.objects.filter(status=DeliveryStatus.PENDING).update(enqueued_at=None)

@@ -1,0 +1,145 @@
+"""The protocol of a kind of round. Each kind is one class in one file; it registers itself under its name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from uuid import UUID
+
+from django.core.files.uploadedfile import UploadedFile
+
+from fl_server_core.models.model import GlobalModel
+from fl_server_core.models.submission import Submission, SubmissionFile
+from fl_server_core.models.training import Training, TrainingState
+from fl_server_core.models.user import User
+from fl_server_core.registry import round_kinds
+from fl_server_core.services.files import NewFiles, digest_of
+from fl_server_core.services.metrics import Reported
+
+if TYPE_CHECKING:
+    from fl_server_core.rounds.claims import Claim
+
+LAST = "*"
+Result = TypeVar("Result")
+
+
+class CannotClose(Exception):
+    """The round can't be closed, however often it is tried: the training fails with this sentence."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a participant offers as its submission to a round.
+
+    phase: the kinds of round that take it. target_id: the model that it was sent to. content: JSON.
+    """
+
+    participant: User
+    phase: str
+    number: int
+    target_id: UUID
+    sample_size: int = 0
+    files: Mapping[str, UploadedFile[bytes]] = field(default_factory=dict)
+    content: Any = None
+    metrics: Reported = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that was sent, hexadecimal; it takes as long as reading the files."""
+        if self.files:
+            return digest_of(*self.files.values())
+        return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()
+
+
+class RoundKind(ABC, Generic[Result]):
+    """What is asked of the participants in a round, and what becomes of their submissions.
+
+    name: also the `kind` of its rounds. notification: what announces it. state: of the training meanwhile.
+    phase: the word for it in a training's status; the kinds of one phase take the same submissions.
+    has_own_path: its submissions arrive at a path of the wire; others at `/trainings/<id>/rounds/<name>/`.
+    starts_cycle: one such kind opens each cycle of rounds. after: the kind that it follows in a cycle, or `LAST`.
+    early_in: the kinds of rounds during which submissions to the next round of this kind are taken.
+    takes_metrics: who posts metrics of the global model meanwhile has made its submission.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    notification: ClassVar[str]
+    state: ClassVar[TrainingState] = TrainingState.ONGOING
+    phase: ClassVar[str] = ""
+    has_own_path: ClassVar[bool] = False
+    starts_cycle: ClassVar[bool] = False
+    after: ClassVar[str] = LAST
+    early_in: ClassVar[Sequence[str]] = ()
+    takes_metrics: ClassVar[bool] = False
+
+    @abstractmethod
+    def wants(self, training: Training, number: int) -> bool:
+        """Does the training want such a round, now that its model is in round `number`?"""
+
+    def models_given(self, training: Training, receivers: Sequence[UUID]) -> dict[UUID, UUID]:
+        """The id of the model that each receiver has to work on."""
+        return dict.fromkeys(receivers, training.model_id)
+
+    def check(self, base: GlobalModel, offer: Offer) -> None:
+        """Look at what is offered, outside any lock.
+
+        Raises:
+            InvalidValue, InvalidRequest: it can't be taken, and why.
+        """
+
+    def keep(self, submission: Submission, offer: Offer, names: Mapping[str, str]) -> None:  # noqa: ARG002  for kinds with rows of their own
+        """Write the rows that belong to a submission, in its transaction. names: of the stored files, by part."""
+        submission.files.all().delete()
+        SubmissionFile.objects.bulk_create(
+            [SubmissionFile(submission=submission, name=part, file=name) for part, name in names.items()]
+        )
+
+    @abstractmethod
+    def compute(self, claim: Claim, files: NewFiles) -> Result:
+        """Work out the result of the claimed submissions, outside any transaction.
+
+        Raises:
+            CannotClose: trying again can't help.
+            ClaimLost: the round has become somebody else's.
+        """
+
+    @abstractmethod
+    def apply(self, claim: Claim, training: Training, result: Result) -> None:
+        """Write the result's rows. The training is locked and the claim holds; the caller closes the round."""
+
+
+def kind_of(name: str) -> RoundKind[Any]:
+    """The kind of this name.
+
+    Raises:
+        CannotClose: no installed package defines it.
+    """
+    if name not in round_kinds:
+        raise CannotClose(f"No installed package defines rounds of kind {name!r}. Install it again, then resume.")
+    return cast("type[RoundKind[Any]]", round_kinds[name])()
+
+
+def all_kinds() -> list[RoundKind[Any]]:
+    """Every kind in the order of a cycle: those that start one, those that follow another kind, those that end it."""
+    kinds = [kind_of(name) for name in round_kinds.names()]
+    ordered = [kind for kind in kinds if kind.starts_cycle]
+    for known in ordered:  # grows meanwhile: what follows one may be followed itself
+        ordered.extend(kind for kind in kinds if not kind.starts_cycle and kind.after == known.name)
+    return ordered + [kind for kind in kinds if not kind.starts_cycle and kind.after == LAST]
+
+
+def phase_of(kind: str) -> str:
+    """The word for a kind of round in a training's status."""
+    known = round_kinds.get(kind)
+    return str(getattr(known, "phase", "") or kind)
+
+
+def kinds_of(phase: str) -> list[str]:
+    """The kinds of round that take the submissions of a phase."""
+    return [name for name in round_kinds.names() if phase_of(name) == phase]

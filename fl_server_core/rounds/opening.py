@@ -1,0 +1,110 @@
+"""How rounds open, and which comes next. The training's row is locked by the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from fl_server_core.models.round import Round
+from fl_server_core.models.training import Training
+from fl_server_core.options import TrainerOptions
+from fl_server_core.rounds.ending import finish_training
+from fl_server_core.rounds.kinds import LAST, RoundKind, all_kinds, kind_of
+from fl_server_core.selectors import rounds
+from fl_server_core.services.deliveries import announce_round
+from fl_server_core.transitions import move
+
+
+def open_first(training: Training, number: int) -> Round:
+    """Open the round that starts a cycle, from the model as it is."""
+    return open_round(training, _starting_kind(training, number), number)
+
+
+def open_next(training: Training, closed: Round) -> None:
+    """Open the round that follows the one just closed, or finish the training."""
+    number = rounds.current_round(training)
+    following = _following_kind(training, closed, number)
+    if following is None and rounds.is_target_reached(training, number):
+        finish_training(training=training, number=number)
+        return
+    open_round(training, following or _starting_kind(training, number), number)
+
+
+def open_round(training: Training, kind: RoundKind[Any], number: int, receivers: Sequence[UUID] | None = None) -> Round:
+    """Start the clock of a round, which may exist already, and tell its participants, or only these receivers."""
+    now = timezone.now()
+    seconds = TrainerOptions.tolerant(training.options).round_deadline
+    row, _is_new = Round.objects.update_or_create(
+        training=training,
+        number=number,
+        kind=kind.name,
+        defaults={
+            "opened_at": now,
+            "deadline": None if seconds is None else now + timedelta(seconds=seconds),
+            "claim": None,
+            "lease_until": None,
+            "attempts": 0,
+            "problem": "",
+            "problem_since": None,
+        },
+    )
+    move(training, kind.state)
+    training.locked = False
+    training.save()
+    prepare_next(training, row)
+    told = rounds.participant_ids(training) if receivers is None else list(receivers)
+    announce_round(
+        training=training, row=row, notification=kind.notification, model_ids=kind.models_given(training, told)
+    )
+    return row
+
+
+def prepare_next(training: Training, row: Round) -> None:
+    """Make the row of the next cycle's first round, where it takes submissions while this one runs."""
+    if rounds.is_target_reached(training, row.number):
+        return
+    kind = _starting_kind(training, row.number)
+    if row.kind in kind.early_in:
+        Round.objects.get_or_create(training=training, number=row.number, kind=kind.name)
+
+
+def ensure_open(training: Training) -> Round | None:
+    """The open round. A training that was put into a running state by hand has none: its first is opened."""
+    row = rounds.open_round_of(training)
+    if row is not None or not training.is_running:
+        return row
+    number = rounds.current_round(training)
+    if training.first_round is None:
+        training.first_round = number
+    return open_first(training, number)
+
+
+def _starting_kind(training: Training, number: int) -> RoundKind[Any]:
+    return next(kind for kind in all_kinds() if kind.starts_cycle and kind.wants(training, number))
+
+
+def _following_kind(training: Training, closed: Round, number: int) -> RoundKind[Any] | None:
+    """The next kind of the cycle that the training wants; None: the cycle is over."""
+    order = all_kinds()
+    names = [kind.name for kind in order]
+    done = {closed.kind, *_kinds_done(training, closed, number)}
+    rest = order[names.index(closed.kind) + 1 :]
+    wanted = (kind for kind in rest if not kind.starts_cycle and (kind.after == LAST or kind.after in done))
+    return next((kind for kind in wanted if kind.wants(training, number)), None)
+
+
+def _kinds_done(training: Training, closed: Round, number: int) -> list[str]:
+    """The kinds of the cycle's earlier rounds."""
+    if kind_of(closed.kind).starts_cycle:
+        return []
+    earlier = training.rounds.filter(number__gte=number - 1, closed_at__isnull=False, pk__lt=closed.pk)
+    kinds: list[str] = []
+    for kind in earlier.order_by("-closed_at", "-pk").values_list("kind", flat=True):
+        kinds.append(kind)
+        if kind_of(kind).starts_cycle:
+            break
+    return kinds

@@ -1,0 +1,70 @@
+"""The versions of global models."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from statistics import fmean
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F
+
+from fl_server_core.exceptions import Gone, InvalidRequest
+from fl_server_core.models.metric import Metric
+from fl_server_core.models.model import GlobalModel, Model
+from fl_server_core.models.model_version import ModelVersion
+
+
+def find_version(model: GlobalModel, number: int | None = None) -> ModelVersion | None:
+    """The version of this number; without one the current version, None if the model has none.
+
+    Raises:
+        InvalidRequest: the model has no version of this number.
+        Gone: its file is no longer kept.
+    """
+    if number is None:
+        return ModelVersion.objects.filter(pk=F("model__current_version"), model_id=model.pk).first()
+    found = ModelVersion.objects.filter(model_id=model.pk, number=number).first()
+    if found is None:
+        raise InvalidRequest(f"Model {model.pk} has no version {number}.")
+    if not found.is_available:
+        raise Gone(f"Version {number} of model {model.pk} is no longer kept.")
+    return found
+
+
+def versions_of(model: Model) -> list[dict[str, Any]]:
+    """A model's versions, newest last, each with the means of its test metrics; an update and a mean have none."""
+    means = _mean_metrics(model.pk)
+    rows = GlobalModel.objects.non_polymorphic().filter(pk=model.pk)
+    current = rows.values_list("current_version", flat=True).first()
+    return [
+        {
+            "version": row.number,
+            "created_at": row.created_at,
+            "size": row.size,
+            "sha256": row.digest,
+            "available": row.is_available,
+            "is_current": row.pk == current,
+            "name": row.name,
+            "pinned": row.pinned,
+            "metrics": means[row.pk],
+        }
+        for row in ModelVersion.objects.filter(model_id=model.pk).order_by("number")
+    ]
+
+
+def _mean_metrics(model_id: UUID) -> dict[int, dict[str, float]]:
+    """By version: of each metric, the mean over the participants of the version's test round, each one's last value."""
+    rows = Metric.objects.filter(
+        model_id=model_id, test_round__isnull=False, version__isnull=False, value_binary__isnull=True
+    )
+    last: dict[tuple[int, str], dict[UUID | None, float]] = defaultdict(dict)
+    for version_id, key, reporter_id, value in rows.order_by("id").values_list(
+        "version_id", "key", "reporter_id", "value_float"
+    ):
+        last[version_id, key][reporter_id] = math.nan if value is None else value
+    means: dict[int, dict[str, float]] = defaultdict(dict)
+    for (version_id, key), values in last.items():
+        means[version_id][key] = fmean(values.values())
+    return means

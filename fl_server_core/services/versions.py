@@ -1,0 +1,145 @@
+"""The versions of a global model: made, restored, named, and given up when enough newer ones are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from fl_server_core import policies
+from fl_server_core.exceptions import Conflict, EntityNotFound, Gone, InvalidRequest, NotAllowed
+from fl_server_core.models.event import EventKind
+from fl_server_core.models.model import GlobalModel, LocalModel, Model
+from fl_server_core.models.model_version import ModelVersion, StoredWeights, VersionFile, append_version
+from fl_server_core.models.round import Round
+from fl_server_core.models.submission import Submission
+from fl_server_core.models.training import Training
+from fl_server_core.models.user import User
+from fl_server_core.options import TrainerOptions
+from fl_server_core.rounds.ending import end_chains
+from fl_server_core.selectors.models import get_model
+from fl_server_core.selectors.trainings import lock_training
+from fl_server_core.services.files import forget_files
+from fl_server_core.services.history import record
+
+LEAST_KEPT = 2
+"""The current version and the one before it, which somebody may be about to read."""
+
+
+def make_version(
+    *, training: Training, model: GlobalModel, weights: StoredWeights, made_by: Round, files: Mapping[str, str]
+) -> ModelVersion:
+    """Make the next version of a locked training's model, and let go of those that are too many by now."""
+    version = append_version(model, weights, made_by=made_by, files=files)
+    _let_go(model, training)
+    return version
+
+
+def add_moments(*, model: GlobalModel, files: Mapping[str, str]) -> None:
+    """Add moments to the current version, in the place of those it may have."""
+    version = model.current_version
+    if version is None:
+        raise InvalidRequest(f"Model {model.pk} has no version that moments could belong to.")
+    outdated = version.files.filter(name__in=files)
+    forget_files([row.file.name or "" for row in outdated])
+    outdated.delete()
+    VersionFile.objects.bulk_create(
+        [VersionFile(version=version, name=part, file=name) for part, name in files.items()]
+    )
+
+
+def restore_version(*, model_id: UUID, number: int, user: User) -> int:
+    """Make a new newest version with the file of an earlier one, and say its number. The model's round stays.
+
+    Raises:
+        EntityNotFound, NotAllowed: no such model, or the user may not manage it.
+        InvalidRequest, Gone: no such version, or its file is no longer kept.
+        Conflict: the model's training is running.
+    """
+    model, training = _managed_model(model_id, user)
+    with transaction.atomic():
+        training = None if training is None else lock_training(training.pk)
+        model = _locked(model)
+        if training is not None and training.is_running:
+            raise Conflict("Stop the training first.")
+        version = _kept_version(model, number)
+        files = {row.name: row.file.name or "" for row in version.files.all()}
+        restored = append_version(model, version.weights, made_by=version.made_by, files=files)
+        if training is not None:
+            _drop_submissions(training)
+        record(
+            training=training,
+            model=model,
+            kind=EventKind.VERSION_RESTORED,
+            number=model.round,
+            author_id=user.pk,
+            version=number,
+            restored_as=restored.number,
+        )
+    return restored.number
+
+
+def describe_version(
+    *, model_id: UUID, number: int, user: User, name: str | None = None, pinned: bool | None = None
+) -> None:
+    """Name a version, or pin it; None leaves that as it is. A version with a name or a pin is kept.
+
+    Raises:
+        EntityNotFound, NotAllowed, InvalidRequest: no such model or version, or the user may not manage it.
+        Gone: its file is no longer kept, so neither a name nor a pin could keep it.
+    """
+    model, _training = _managed_model(model_id, user)
+    with transaction.atomic():
+        version = _kept_version(_locked(model), number)
+        version.name = version.name if name is None else name
+        version.pinned = version.pinned if pinned is None else pinned
+        version.save(update_fields=["name", "pinned"])
+
+
+def _managed_model(model_id: UUID, user: User) -> tuple[GlobalModel, Training | None]:
+    model = get_model(model_id, "GlobalModel")
+    if not isinstance(model, GlobalModel):
+        raise InvalidRequest(f"Model {model.pk} is a local model, which has no versions.")
+    training = model.get_training()
+    if not policies.may_manage_model(user, model, training):
+        raise NotAllowed("You are neither the owner of the model nor the actor of the corresponding training.")
+    return model, training
+
+
+def _locked(model: GlobalModel) -> GlobalModel:
+    """The model as it is now, its row locked until the transaction ends. Raises EntityNotFound if it is gone."""
+    if Model.objects.non_polymorphic().select_for_update().filter(pk=model.pk).first() is None:
+        raise EntityNotFound("GlobalModel", model.pk)
+    return GlobalModel.objects.get(pk=model.pk)
+
+
+def _kept_version(model: GlobalModel, number: int) -> ModelVersion:
+    version = model.versions.filter(number=number).first()
+    if version is None:
+        raise InvalidRequest(f"Model {model.pk} has no version {number}.")
+    if not version.is_available:
+        raise Gone(f"Version {number} of model {model.pk} is no longer kept.")
+    return version
+
+
+def _drop_submissions(training: Training) -> None:
+    """What a failed training has received was trained on other weights: resuming asks for it again."""
+    submissions = Submission.objects.filter(round__training=training, round__closed_at=None)
+    LocalModel.objects.filter(submission__in=submissions).delete()
+    submissions.delete()
+    end_chains(training)
+
+
+def _let_go(model: GlobalModel, training: Training) -> None:
+    """Give up the files of old versions: not of the first, the last few, and those with a name or a pin."""
+    wanted = TrainerOptions.tolerant(training.options).keep_versions or settings.FL_KEEP_VERSIONS
+    kept = model.versions.order_by("-number").values_list("number", flat=True)
+    newest = list(kept[: max(wanted, LEAST_KEPT)])
+    candidates = model.versions.filter(number__lt=newest[-1], number__gt=0, name="", pinned=False)
+    outdated = list(candidates.exclude(weights_file=""))
+    parts = VersionFile.objects.filter(version__in=outdated)
+    forget_files([row.weights_file.name or "" for row in outdated] + [row.file.name or "" for row in parts])
+    parts.delete()
+    ModelVersion.objects.filter(pk__in=[row.pk for row in outdated]).update(weights_file="")
