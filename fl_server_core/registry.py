@@ -7,9 +7,8 @@ names one implementation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.metadata import entry_points
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -44,12 +43,12 @@ class Kind(Registered, Protocol):
 Item = TypeVar("Item", bound=Registered)
 
 
-class Registry(Generic[Item]):
+class Registry(dict[str, type[Item]]):
     """Implementations by name, in the order in which they were registered."""
 
     def __init__(self, group: str) -> None:
+        super().__init__()
         self.group = group
-        self._items: dict[str, type[Item]] = {}
 
     def register(self, item: type[Item]) -> type[Item]:
         """Make an implementation known; usable as a decorator. Registering the same class again does nothing.
@@ -57,38 +56,19 @@ class Registry(Generic[Item]):
         Raises:
             ValueError: another implementation has the name.
         """
-        known = self._items.setdefault(item.name, item)
+        known = self.setdefault(item.name, item)
         if known is not item:
             raise ValueError(f"Two implementations are named {item.name!r}: {known.__module__}, {item.__module__}.")
         return item
-
-    def unregister(self, name: str) -> None:
-        """Forget an implementation. For tests that define one."""
-        self._items.pop(name, None)
 
     def load_entry_points(self) -> None:
         """Register what the installed packages offer."""
         for entry in entry_points(group=self.group):
             self.register(entry.load())
 
-    def get(self, name: str) -> type[Item] | None:
-        return self._items.get(name)
-
-    def __getitem__(self, name: str) -> type[Item]:
-        return self._items[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._items
-
-    def __iter__(self) -> Iterator[type[Item]]:
-        return iter(list(self._items.values()))
-
-    def names(self) -> list[str]:
-        return list(self._items)
-
     def choices(self) -> list[tuple[str, str]]:
         """What a field may hold, each with its title."""
-        return [(item.name, item.title) for item in self]
+        return [(item.name, item.title) for item in self.values()]
 
 
 aggregation_methods: Registry[Method] = Registry("fl_server.aggregation")

@@ -27,7 +27,7 @@ from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.claims import Claim
 from fl_server_core.rounds.kinds import Offer, Result, RoundKind
 from fl_server_core.selectors import rounds
-from fl_server_core.services.files import NewFiles, local_path, open_weights, scratch_path, uploaded_source, weights_of
+from fl_server_core.services.files import NewFiles, local_path, open_weights, scratch_path, uploaded_source
 from fl_server_core.services.history import record
 from fl_server_core.services.metrics import write_metrics
 from fl_server_core.services.versions import make_version
@@ -112,7 +112,6 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
     def apply(self, claim: Claim, training: Training, result: Aggregated) -> None:
         model = GlobalModel.objects.get(pk=training.model_id)
         model.round += 1
-        model.save(update_fields=["round"])
         make_version(training=training, model=model, weights=result.weights, made_by=claim.round, files=result.files)
         remove_updates(claim, training)
         record(
@@ -161,10 +160,9 @@ def opened(models: Sequence[GlobalModel | LocalModel], claim: Claim) -> Iterator
     with ExitStack() as stack:
         archives = []
         for model in models:
-            file = weights_of(model)
-            if file is None:
+            if not model.weights_file:
                 raise FileNotFoundError(f"Model {model.pk} has no weights.")
-            path = stack.enter_context(local_path(file))
+            path = stack.enter_context(local_path(model.weights_file))
             archives.append(stack.enter_context(open_archive(path)))
             claim.heartbeat()
         yield archives

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +14,9 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from fl_server_ai.trainer.tasks import process_trainer_task
-from fl_server_core.models import Event, EventKind, Submission, Training
+from fl_server_core.models import Submission, Training
 from fl_server_core.rounds.due import due_rounds
+from fl_server_core.signals import training_resumed
 
 logger = logging.getLogger(__name__)
 
@@ -22,23 +24,18 @@ logger = logging.getLogger(__name__)
 @receiver(post_save, sender=Submission)
 def nudge_after_submission(instance: Submission, raw: bool = False, **_kwargs: Any) -> None:
     if not raw:
-        _nudge_on_commit(instance.round.training_id)
+        transaction.on_commit(partial(nudge, instance.round.training_id), robust=True)
 
 
 @receiver(m2m_changed, sender=Training.participants.through)
 def nudge_after_change_of_participants(instance: object, action: str, **_kwargs: Any) -> None:
     if isinstance(instance, Training) and action in ("post_add", "post_remove", "post_clear"):
-        _nudge_on_commit(instance.id)
+        transaction.on_commit(partial(nudge, instance.id), robust=True)
 
 
-@receiver(post_save, sender=Event)
-def nudge_after_resume(instance: Event, **_kwargs: Any) -> None:
-    if instance.kind == EventKind.RESUMED and instance.training_id is not None:
-        _nudge_on_commit(instance.training_id)
-
-
-def _nudge_on_commit(training_id: UUID) -> None:
-    transaction.on_commit(lambda: nudge(training_id), robust=True)
+@receiver(training_resumed)
+def nudge_after_resume(training_id: UUID, **_kwargs: Any) -> None:
+    transaction.on_commit(partial(nudge, training_id), robust=True)
 
 
 def nudge(training_id: UUID) -> None:

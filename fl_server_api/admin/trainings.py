@@ -23,7 +23,6 @@ from fl_server_core.models import Delivery, Event, GlobalModel, Round, Submissio
 from fl_server_core.models.training import UncertaintyMethod
 from fl_server_core.options import TrainerOptions
 from fl_server_core.registry import round_kinds
-from fl_server_core.rounds.kinds import phase_of
 from fl_server_core.services import trainings as services
 from fl_server_core.services.delivery_retries import retry_deliveries
 from fl_server_core.services.participants import add_participants, remove_participants
@@ -153,9 +152,9 @@ class TrainingAdmin(SafeAdmin[Training]):
         of_round = {
             name: Subquery(open_rounds.values(column))
             for name, column in (
-                ("kind", "kind"), ("since", "opened_at"), ("deadline", "deadline"), ("lease_until", "lease_until"),
-                ("claim", "claim"), ("claim_attempts", "attempts"), ("problem", "problem"),
-                ("problem_since", "problem_since"),
+                ("kind", "kind"), ("phase_word", "phase"), ("since", "opened_at"), ("deadline", "deadline"),
+                ("lease_until", "lease_until"), ("claim", "claim"), ("claim_attempts", "attempts"),
+                ("problem", "problem"), ("problem_since", "problem_since"),
             )
         }  # fmt: skip
         submissions = Submission.objects.filter(round__opened_at__isnull=False, round__closed_at=None)
@@ -254,8 +253,8 @@ class TrainingAdmin(SafeAdmin[Training]):
         return f"{title}: is being closed" if row.locked else title
 
     @admin.display(description="phase")
-    def phase(self, row: TrainingRow) -> str:
-        return phase_of(row.kind) if row.kind else NOTHING
+    def phase(self, row: Any) -> str:
+        return row.phase_word or NOTHING
 
     @admin.display(description="claim")
     def claim(self, row: Any) -> str:

@@ -30,7 +30,7 @@ class NotificationType(models.TextChoices):
 def notification_choices() -> list[tuple[str, str]]:
     """The wire's own types, and those of the kinds of rounds that other packages add."""
     known = dict(NotificationType.choices)
-    known.update({kind.notification: kind.title for kind in round_kinds if kind.notification not in known})
+    known.update({kind.notification: kind.title for kind in round_kinds.values() if kind.notification not in known})
     return list(known.items())
 
 

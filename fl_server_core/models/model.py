@@ -81,10 +81,10 @@ def _version_bytes(name: str) -> property:
     """What belongs to a model's versions, as bytes. Assigning and saving makes a new version, or adds to it."""
 
     def read(instance: GlobalModel) -> bytes | None:
-        return instance.assigned.get(name) or read_all(instance.version_file(name))
+        return (instance.assigned or {}).get(name) or read_all(instance.version_file(name))
 
     def write(instance: GlobalModel, content: bytes | None) -> None:
-        instance.assigned[name] = content
+        instance.assigned = {**(instance.assigned or {}), name: content}
 
     return property(read, write)
 
@@ -106,10 +106,7 @@ class GlobalModel(Model):
 
     preprocessing = file_bytes("preprocessing_file")
     weights = _version_bytes("weights")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.assigned: dict[str, bytes | None] = {}  # what `save` makes a version of
-        super().__init__(*args, **kwargs)
+    assigned: dict[str, bytes | None] | None = None  # what `save` makes a version of
 
     def __str__(self) -> str:
         return self.name
@@ -117,9 +114,9 @@ class GlobalModel(Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the row; weights or moments that were assigned become a version."""
         super().save(*args, **kwargs)
-        assigned, self.assigned = self.assigned, {}
-        if any(content is not None for content in assigned.values()):
-            _keep_assigned(self, assigned)
+        if self.assigned:
+            assigned, self.assigned = self.assigned, None
+            _keep_assigned(self, {name: content for name, content in assigned.items() if content is not None})
 
     @property
     def weights_file(self) -> FieldFile | None:
@@ -193,18 +190,18 @@ class LocalModel(Model):
     weights = file_bytes("weights_file")
 
 
-def _keep_assigned(model: GlobalModel, assigned: dict[str, bytes | None]) -> None:
+def _keep_assigned(model: GlobalModel, assigned: dict[str, bytes]) -> None:
     """Make a version of assigned weights; moments alone are added to the current version, unless it has some."""
-    stored = {name: store_weights(content) for name, content in assigned.items() if content is not None}
+    stored = {name: store_weights(content) for name, content in assigned.items()}
     parts = {name: file.name for name, file in stored.items() if name != "weights"}
     current = model.current_version
     if "weights" in stored:
         append_version(model, stored["weights"], files=parts)
-    elif current is not None and not current.files.filter(name__in=parts).exists():
+    elif parts and current is not None and not current.files.filter(name__in=parts).exists():
         VersionFile.objects.bulk_create(
             [VersionFile(version=current, name=part, file=name) for part, name in parts.items()]
         )
-    else:
+    elif parts:
         append_version(model, current.weights if current else StoredWeights("", "", 0), files=parts)
 
 

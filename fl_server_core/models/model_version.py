@@ -100,8 +100,9 @@ def append_version(
     made_by: Round | None = None,
     files: Mapping[str, str] | None = None,
 ) -> ModelVersion:
-    """Make the next version of a model and point the model to it; `files` are names of stored files, by their part.
+    """Make the next version of a model and point the model to it. Saves the model's round, too.
 
+    files: the names of stored files that belong to the version, by their part.
     The caller holds a lock on the model's row or its training's, or is alone with a new model.
     """
     newest = ModelVersion.objects.filter(model_id=model.pk).aggregate(newest=Max("number"))["newest"]
@@ -118,5 +119,5 @@ def append_version(
         [VersionFile(version=version, name=part, file=name) for part, name in (files or {}).items()]
     )
     model.current_version = version
-    model.save(update_fields=["current_version"])
+    model.save_base(update_fields=["current_version", "round"])
     return version

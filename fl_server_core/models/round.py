@@ -19,13 +19,15 @@ class Round(models.Model):
     A round is open from `opened_at` to `closed_at`; a training has one open round at most. The next round may exist
     before it is opened: early submissions point to it. The round of a failed training stays open, without a clock.
 
-    number: the model's round when this one was opened. claim: the worker that closes the round, until `lease_until`.
+    number: the model's round when this one was opened. phase: the word for its kind in a training's status; the kinds
+    of one phase take the same submissions. claim: the worker that closes the round, until `lease_until`.
     attempts: how often the round was claimed and not closed. problem: why, the last time.
     """
 
     training = models.ForeignKey(Training, on_delete=models.CASCADE, related_name="rounds")
     number = models.IntegerField()
     kind = models.CharField(max_length=32)
+    phase = models.CharField(max_length=32)
     opened_at = models.DateTimeField(null=True, blank=True)
     deadline = models.DateTimeField(null=True, blank=True, help_text="When the round goes on without the missing.")
     closed_at = models.DateTimeField(null=True, blank=True)

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -73,31 +73,29 @@ def _take(training: Training, row: Round, decision: Decision) -> Claim | None:
     if not claimed:
         return None  # another worker was faster
     training.locked = True
-    training.save(update_fields=["locked", "last_update"])
+    Training.objects.filter(pk=training.pk).update(locked=True, last_update=now)
     if is_takeover and not row.problem:  # else it is known why the last one let it lie
         record(training=training, kind=EventKind.TAKEN_OVER, number=row.number, attempt=row.attempts + 1)
     row.refresh_from_db()
     counting = row.submissions.filter(counted=True).select_related("local_model").order_by("participant_id")
-    return Claim(training, row, list(counting), decision)
+    return Claim(training, row, list(counting), decision.expected)
 
 
+@dataclass(eq=False)
 class Claim:
     """One worker's hold on one round.
 
     training, round: as they were when the round was claimed. submissions: those that count, in the order of their
-    participants' ids.
+    participants' ids. expected: how many participants there were.
     """
 
-    def __init__(
-        self, training: Training, row: Round, submissions: list[Submission], decision: Decision | None = None
-    ) -> None:
-        self.id = row.claim
-        self.training = training
-        self.round = row
-        self.submissions = submissions
-        self.expected = decision.expected if decision else 0
-        self.started = self._progress = time.monotonic()
-        self._lost = threading.Event()
+    training: Training
+    round: Round
+    submissions: list[Submission]
+    expected: int = 0
+    started: float = field(default_factory=time.monotonic)
+    _progress: float = field(default_factory=time.monotonic)
+    _lost: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -128,7 +126,7 @@ class Claim:
             ClaimLost: the round is no longer this worker's.
         """
         training = lock_training(self.training.pk)
-        row = Round.objects.filter(pk=self.round.pk, claim=self.id).first()
+        row = Round.objects.filter(pk=self.round.pk, claim=self.round.claim).first()
         if training is None or row is None:
             raise ClaimLost
         return training, row
@@ -146,7 +144,7 @@ class Claim:
     def _renew(self) -> None:
         until = timezone.now() + timedelta(seconds=settings.FL_LEASE_SECONDS)
         try:
-            held = Round.objects.filter(pk=self.round.pk, claim=self.id).update(lease_until=until)
+            held = Round.objects.filter(pk=self.round.pk, claim=self.round.claim).update(lease_until=until)
         except (DatabaseError, InterfaceError):
             logger.warning("A lease could not be renewed; trying again.", exc_info=True)
             connection.close()

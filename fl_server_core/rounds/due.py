@@ -12,7 +12,6 @@ from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import RUNNING_STATES, Training
 from fl_server_core.options import TrainerOptions
-from fl_server_core.selectors import rounds
 
 MAX_ATTEMPTS = 5
 
@@ -42,32 +41,24 @@ def trainings_without_round() -> QuerySet[Training]:
 class Decision:
     """What becomes of a due round: it is closed, or, with a reason, its training fails."""
 
-    arrived: int
     expected: int
     failure: str = ""
 
 
 def decide(training: Training, row: Round) -> Decision:
     """Look at a due round of a locked training."""
+    if row.attempts >= MAX_ATTEMPTS:
+        return Decision(0, f"The round could not be closed in {MAX_ATTEMPTS} attempts. The workers' logs say why.")
     if row.claim is not None:
         is_empty = not row.submissions.filter(counted=True).exists()
-        decision = Decision(0, 0, "The accounts of all who had submitted were deleted." if is_empty else "")
-    else:
-        decision = _decide_unclaimed(training, row)
-    if not decision.failure and row.attempts >= MAX_ATTEMPTS:
-        reason = f"The round could not be closed in {MAX_ATTEMPTS} attempts. The workers' logs say why."
-        return Decision(decision.arrived, decision.expected, reason)
-    return decision
-
-
-def _decide_unclaimed(training: Training, row: Round) -> Decision:
-    expected = set(rounds.participant_ids(training))
-    arrived = len(expected & rounds.submitted_ids(row))
+        return Decision(0, "The accounts of all who had submitted were deleted." if is_empty else "")
+    expected = set(training.participants.values_list("id", flat=True))
+    arrived = len(expected.intersection(row.submissions.values_list("participant_id", flat=True)))
     if not expected:
-        return Decision(0, 0, "No participant is left.")
+        return Decision(0, "No participant is left.")
     if arrived < len(expected):  # so it is the deadline that has passed
         needed = TrainerOptions.tolerant(training.options).submissions_needed(len(expected))
         if arrived < needed:
             reason = f"At the deadline {arrived} of {len(expected)} participants had submitted; {needed} are needed."
-            return Decision(arrived, len(expected), reason)
-    return Decision(arrived, len(expected))
+            return Decision(len(expected), reason)
+    return Decision(len(expected))

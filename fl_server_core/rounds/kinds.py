@@ -60,7 +60,8 @@ class RoundKind(ABC, Generic[Result]):
     """What is asked of the participants in a round, and what becomes of their submissions.
 
     name: also the `kind` of its rounds. notification: what announces it. state: of the training meanwhile.
-    phase: the word for it in a training's status; the kinds of one phase take the same submissions.
+    phase: the word for it in a training's status, by default its name; the kinds of one phase take the same
+    submissions.
     has_own_path: its submissions arrive at a path of the wire; others at `/trainings/<id>/rounds/<name>/`.
     starts_cycle: one such kind opens each cycle of rounds. after: the kind that it follows in a cycle, or `LAST`.
     early_in: the kinds of rounds during which submissions to the next round of this kind are taken.
@@ -77,6 +78,10 @@ class RoundKind(ABC, Generic[Result]):
     after: ClassVar[str] = LAST
     early_in: ClassVar[Sequence[str]] = ()
     takes_metrics: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.phase = cls.phase or getattr(cls, "name", "")
 
     @abstractmethod
     def wants(self, training: Training, number: int) -> bool:
@@ -127,19 +132,8 @@ def kind_of(name: str) -> RoundKind[Any]:
 
 def all_kinds() -> list[RoundKind[Any]]:
     """Every kind in the order of a cycle: those that start one, those that follow another kind, those that end it."""
-    kinds = [kind_of(name) for name in round_kinds.names()]
+    kinds = [cast("type[RoundKind[Any]]", kind)() for kind in round_kinds.values()]
     ordered = [kind for kind in kinds if kind.starts_cycle]
     for known in ordered:  # grows meanwhile: what follows one may be followed itself
         ordered.extend(kind for kind in kinds if not kind.starts_cycle and kind.after == known.name)
     return ordered + [kind for kind in kinds if not kind.starts_cycle and kind.after == LAST]
-
-
-def phase_of(kind: str) -> str:
-    """The word for a kind of round in a training's status."""
-    known = round_kinds.get(kind)
-    return str(getattr(known, "phase", "") or kind)
-
-
-def kinds_of(phase: str) -> list[str]:
-    """The kinds of round that take the submissions of a phase."""
-    return [name for name in round_kinds.names() if phase_of(name) == phase]

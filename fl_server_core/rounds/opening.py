@@ -13,7 +13,7 @@ from fl_server_core.models.round import Round
 from fl_server_core.models.training import Training
 from fl_server_core.options import TrainerOptions
 from fl_server_core.rounds.ending import finish_training
-from fl_server_core.rounds.kinds import LAST, RoundKind, all_kinds, kind_of
+from fl_server_core.rounds.kinds import LAST, RoundKind, all_kinds
 from fl_server_core.selectors import rounds
 from fl_server_core.services.deliveries import announce_round
 from fl_server_core.transitions import move
@@ -43,6 +43,7 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
         number=number,
         kind=kind.name,
         defaults={
+            "phase": kind.phase,
             "opened_at": now,
             "deadline": None if seconds is None else now + timedelta(seconds=seconds),
             "claim": None,
@@ -53,8 +54,10 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
         },
     )
     move(training, kind.state)
+    Training.objects.filter(pk=training.pk).update(
+        state=training.state, first_round=training.first_round, locked=False, last_update=now
+    )
     training.locked = False
-    training.save()
     prepare_next(training, row)
     told = rounds.participant_ids(training) if receivers is None else list(receivers)
     announce_round(
@@ -69,7 +72,9 @@ def prepare_next(training: Training, row: Round) -> None:
         return
     kind = _starting_kind(training, row.number)
     if row.kind in kind.early_in:
-        Round.objects.get_or_create(training=training, number=row.number, kind=kind.name)
+        Round.objects.get_or_create(
+            training=training, number=row.number, kind=kind.name, defaults={"phase": kind.phase}
+        )
 
 
 def ensure_open(training: Training) -> Round | None:
@@ -90,21 +95,13 @@ def _starting_kind(training: Training, number: int) -> RoundKind[Any]:
 def _following_kind(training: Training, closed: Round, number: int) -> RoundKind[Any] | None:
     """The next kind of the cycle that the training wants; None: the cycle is over."""
     order = all_kinds()
-    names = [kind.name for kind in order]
-    done = {closed.kind, *_kinds_done(training, closed, number)}
-    rest = order[names.index(closed.kind) + 1 :]
-    wanted = (kind for kind in rest if not kind.starts_cycle and (kind.after == LAST or kind.after in done))
-    return next((kind for kind in wanted if kind.wants(training, number)), None)
-
-
-def _kinds_done(training: Training, closed: Round, number: int) -> list[str]:
-    """The kinds of the cycle's earlier rounds."""
-    if kind_of(closed.kind).starts_cycle:
-        return []
-    earlier = training.rounds.filter(number__gte=number - 1, closed_at__isnull=False, pk__lt=closed.pk)
-    kinds: list[str] = []
-    for kind in earlier.order_by("-closed_at", "-pk").values_list("kind", flat=True):
-        kinds.append(kind)
-        if kind_of(kind).starts_cycle:
-            break
-    return kinds
+    place = [kind.name for kind in order].index(closed.kind)
+    started_by = training.rounds.filter(
+        kind__in=[kind.name for kind in order if kind.starts_cycle], number=number - 1, closed_at__isnull=False
+    )
+    done = {closed.kind, *started_by.values_list("kind", flat=True)}
+    done.update(training.rounds.filter(number=number, closed_at__isnull=False).values_list("kind", flat=True))
+    for kind in order[place + 1 :]:
+        if not kind.starts_cycle and (kind.after == LAST or kind.after in done) and kind.wants(training, number):
+            return kind
+    return None

@@ -6,6 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from fl_server_core.exceptions import (
     EntityNotFound,
@@ -17,13 +19,14 @@ from fl_server_core.exceptions import (
     WrongState,
 )
 from fl_server_core.models.delivery import Delivery, NotificationType
-from fl_server_core.models.model import GlobalModel, Model
+from fl_server_core.models.model import Model
 from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.policies import is_participant
-from fl_server_core.rounds.kinds import Offer, RoundKind, kind_of, kinds_of
+from fl_server_core.registry import round_kinds
+from fl_server_core.rounds.kinds import Offer, RoundKind, all_kinds, kind_of
 from fl_server_core.rounds.opening import ensure_open
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import find_model, global_of
@@ -42,22 +45,22 @@ def submit(offer: Offer) -> None:
     target = _find_target(offer)
     if target is None:
         return
-    base, training = _find_training(target)
+    base = global_of(target)
+    training = Training.objects.filter(model_id=base.pk).first()
     row = _admit(offer, training)
     if row is None:
         return
     kind = kind_of(row.kind)
     kind.check(base, offer)
-    digest = offer.digest
+    digest = offer.digest  # takes as long as reading the files: not under the lock
     with NewFiles() as stored:
         names = {part: stored.store(file) for part, file in offer.files.items()}
         with transaction.atomic():
-            training = _lock(offer, training.pk)
-            row = _admit(offer, training)
+            row = _admit(offer, lock_training(row.training_id))
             if row is None:
                 stored.discard()
             else:
-                _write(offer, training, row, kind, digest, names)
+                _write(offer, row, kind, digest, names)
 
 
 def submit_to_kind(*, training_id: UUID, kind: str, participant: User, **offered: Any) -> None:
@@ -71,7 +74,7 @@ def submit_to_kind(*, training_id: UUID, kind: str, participant: User, **offered
     training = get_training(training_id)
     if not is_participant(participant, training):
         raise NotAllowed(f"You are not a participant of training {training.pk}!")
-    if kind not in kinds_of(kind) or kind_of(kind).has_own_path:
+    if kind not in round_kinds or kind_of(kind).has_own_path:
         raise MissingPart(f"No round of kind '{kind}' takes submissions here.")
     submit(Offer(participant, kind, target_id=training.model_id, **offered))
 
@@ -103,67 +106,60 @@ def _refuse_straggler(offer: Offer) -> None:
         raise WrongRound(delivery.training.id, offer.number, current)
 
 
-def _find_training(target: Model) -> tuple[GlobalModel, Training]:
-    base = global_of(target)
-    training = Training.objects.filter(model_id=base.pk).first()
-    if training is None:
-        raise NoTraining(target.pk)
-    return base, training
-
-
-def _lock(offer: Offer, training_id: UUID) -> Training:
-    training = lock_training(training_id)
+def _admit(offer: Offer, training: Training | None) -> Round | None:
+    """The round that takes this submission; None: its very bytes already count. Everything else is refused."""
     if training is None:
         raise NoTraining(offer.target_id)
-    return training
-
-
-def _admit(offer: Offer, training: Training) -> Round | None:
-    """The round that takes this submission; None: its very bytes already count. Everything else is refused."""
     if not is_participant(offer.participant, training):
         raise NotAllowed(f"You are not a participant of training {training.id}!")
-    same_phase = training.rounds.filter(kind__in=kinds_of(offer.phase), number=offer.number)
-    counted = Submission.objects.filter(round__in=same_phase, participant=offer.participant, counted=True).first()
+    counted = _submissions_like(offer, training).filter(participant=offer.participant).first()
     if counted is not None and counted.digest == offer.digest:
         return None
-    current = rounds.current_round(training)
-    if training.state != _state_of(offer.phase):
-        raise WrongState(training.id, training.state, current if _is_over(training, offer, same_phase) else None)
-    row = _round_for(training, offer) if offer.number == current else None
+    row = _round_for(offer, training)
     if row is None:
-        raise WrongRound(training.id, offer.number, current)
+        raise _refusal(offer, training)
     given = kind_of(row.kind).models_given(training, [offer.participant.pk])[offer.participant.pk]
     if offer.target_id != given:
-        raise InvalidValue(f"In round {current} you were given model {given}. Upload to that model.")
+        raise InvalidValue(f"In round {row.number} you were given model {given}. Upload to that model.")
     return row
 
 
-def _state_of(phase: str) -> str:
-    return next(kind_of(name).state for name in kinds_of(phase))
+def _submissions_like(offer: Offer, training: Training) -> QuerySet[Submission]:
+    """The submissions that count in the round that is submitted to."""
+    return Submission.objects.filter(
+        round__training=training, round__phase=offer.phase, round__number=offer.number, counted=True
+    )
 
 
-def _is_over(training: Training, offer: Offer, same_phase: Any) -> bool:
-    """Was the round that was submitted to closed while the training went on?"""
-    closed = same_phase.filter(submissions__counted=True).exists()
-    return training.is_running and (offer.number < rounds.current_round(training) or closed)
-
-
-def _round_for(training: Training, offer: Offer) -> Round | None:
+def _round_for(offer: Offer, training: Training) -> Round | None:
     """The open round, unless it is claimed, or the next one, where early submissions are taken."""
-    kinds = kinds_of(offer.phase)
-    open_row = rounds.open_round_of(training)
-    if open_row is None:
-        with transaction.atomic():
-            open_row = ensure_open(_lock(offer, training.pk))
-    if open_row is not None and open_row.kind in kinds:
-        return None if open_row.claim is not None else open_row
-    early = training.rounds.filter(kind__in=kinds, number=offer.number, opened_at=None).first()
-    return early if early and open_row and open_row.kind in kind_of(early.kind).early_in else None
+    if not training.is_running:
+        return None
+    row = rounds.open_round_of(training) or _open_missing(training)
+    if row is None or row.number != offer.number:
+        return None
+    if row.phase == offer.phase:
+        return row if row.claim is None else None
+    early = training.rounds.filter(phase=offer.phase, number=offer.number, opened_at=None).first()
+    return early if early is not None and row.kind in kind_of(early.kind).early_in else None
 
 
-def _write(
-    offer: Offer, training: Training, row: Round, kind: RoundKind[Any], digest: str, names: dict[str, str]
-) -> None:
+def _open_missing(training: Training) -> Round | None:
+    with transaction.atomic():
+        locked = lock_training(training.pk)
+        return ensure_open(locked) if locked else None
+
+
+def _refusal(offer: Offer, training: Training) -> WrongState | WrongRound:
+    """Why no round takes the submission; a straggler also hears which round it is now."""
+    current = rounds.current_round(training)
+    if any(kind.state == training.state for kind in all_kinds() if kind.phase == offer.phase):
+        return WrongRound(training.id, offer.number, current)
+    is_over = offer.number < current or _submissions_like(offer, training).exists()
+    return WrongState(training.id, training.state, current if training.is_running and is_over else None)
+
+
+def _write(offer: Offer, row: Round, kind: RoundKind[Any], digest: str, names: dict[str, str]) -> None:
     submission, _is_new = Submission.objects.update_or_create(
         round=row,
         participant=offer.participant,
@@ -175,4 +171,4 @@ def _write(
         },
     )
     kind.keep(submission, offer, names)
-    training.save(update_fields=["last_update"])
+    Training.objects.filter(pk=row.training_id).update(last_update=timezone.now())

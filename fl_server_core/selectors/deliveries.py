@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from fl_server_core.batches import batches
 from fl_server_core.models.delivery import Delivery, DeliveryStatus
 from fl_server_core.models.user import User
 
@@ -33,15 +31,6 @@ def sendable(now: datetime | None = None) -> QuerySet[Delivery]:
         status=DeliveryStatus.PENDING,
         next_attempt_at__lte=(now or timezone.now()) + CLOCK_SKEW,
     )
-
-
-def sendable_ids(delivery_ids: Sequence[int]) -> list[int]:
-    """Which of these may go out now, in the order of their ids."""
-    found: list[int] = []
-    for some in batches(delivery_ids):
-        chosen = sendable().filter(pk__in=some)
-        found.extend(chosen.order_by("pk").values_list("pk", flat=True))
-    return found
 
 
 def next_in_line(delivery: Delivery) -> Delivery | None:

@@ -52,4 +52,4 @@ def rounds_closed(training: Training, number: int) -> int:
 
 
 def is_target_reached(training: Training, number: int) -> bool:
-    return rounds_closed(training, number) >= training.target_num_updates
+    return training.first_round is not None and number - training.first_round >= training.target_num_updates

@@ -9,7 +9,6 @@ from fl_server_core.models.delivery import Delivery, DeliveryStatus
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.round import Round
 from fl_server_core.models.training import Training, TrainingState
-from fl_server_core.rounds.kinds import phase_of
 from fl_server_core.selectors import rounds
 
 IDLE = "idle"
@@ -25,7 +24,7 @@ def training_status(training: Training) -> dict[str, Any]:
     return {
         "training": training.id,
         "state": training.state,
-        "phase": phase_of(row.kind) if row else IDLE,
+        "phase": row.phase if row else IDLE,
         "round": current,
         "rounds_closed": rounds.rounds_closed(training, current),
         "target_num_updates": training.target_num_updates,

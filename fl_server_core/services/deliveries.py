@@ -7,7 +7,6 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from fl_server_core.batches import batches
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.round import Round
 from fl_server_core.models.training import Training
@@ -56,11 +55,9 @@ def announce_round(*, training: Training, row: Round, notification: str, model_i
 def supersede(*, training_id: UUID, receiver_ids: Iterable[UUID] | None = None) -> None:
     """Drop the announcements of a training's rounds that still wait: of all receivers, or of these."""
     waiting = Delivery.objects.filter(training_id=training_id, status=DeliveryStatus.PENDING, round__isnull=False)
-    if receiver_ids is None:
-        waiting.update(status=DeliveryStatus.SUPERSEDED, settled_at=timezone.now())
-        return
-    for some in batches(list(receiver_ids)):
-        waiting.filter(receiver_id__in=some).update(status=DeliveryStatus.SUPERSEDED, settled_at=timezone.now())
+    if receiver_ids is not None:
+        waiting = waiting.filter(receiver_id__in=list(receiver_ids))
+    waiting.update(status=DeliveryStatus.SUPERSEDED, settled_at=timezone.now())
 
 
 def _post(deliveries: list[Delivery]) -> None:

@@ -15,7 +15,6 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from fl_server_core.batches import batches
 from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models.delivery import Delivery, DeliveryStatus
 from fl_server_core.models.event import EventKind
@@ -69,8 +68,7 @@ def claim_due_deliveries() -> list[int]:
 
 def take_from_queue(*, delivery_ids: Sequence[int]) -> None:
     """These did not reach the queue: the next sweep may take them."""
-    for some in batches(delivery_ids):
-        Delivery.objects.filter(pk__in=some).update(enqueued_at=None)
+    Delivery.objects.filter(pk__in=delivery_ids).update(enqueued_at=None)
 
 
 def accept_delivery(*, delivery: Delivery) -> None:

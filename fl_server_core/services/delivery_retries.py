@@ -9,7 +9,6 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from fl_server_core.batches import batches
 from fl_server_core.models.delivery import Delivery, DeliveryStatus
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.training import Training
@@ -37,13 +36,10 @@ def retry_deliveries(*, deliveries: QuerySet[Delivery], user: User) -> int:
 def _retry_of_training(training_id: UUID, delivery_ids: list[int], user: User) -> int:
     with transaction.atomic():
         training = lock_training(training_id)  # first, as everybody does who changes deliveries
-        due: list[int] = []
-        for some in batches(delivery_ids):
-            rows = _retriable(training).filter(pk__in=some)
-            batch = list(rows.order_by("id").values_list("id", flat=True))
-            _make_due(batch)
-            due += batch
+        rows = _retriable(training).filter(pk__in=delivery_ids)
+        due = list(rows.order_by("id").values_list("id", flat=True))
         if due:
+            _make_due(due)
             transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=due), robust=True)
         if due and training is not None:
             number = rounds.current_round(training)

@@ -8,6 +8,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
@@ -46,11 +47,11 @@ class _OwnFile(_BytesFile):
         return str(self._path)
 
 
+@dataclass
 class NewFiles:
     """Files stored before the transaction that names them: if the block fails, they are removed again."""
 
-    def __init__(self) -> None:
-        self.names: list[str] = []
+    names: list[str] = field(default_factory=list)
 
     def store(self, file: File[bytes]) -> str:
         """Write a file under a new name in the default storage and say the name."""
@@ -62,16 +63,13 @@ class NewFiles:
     def store_path(self, path: Path) -> str:
         """Move a file of our own into the default storage under a new name."""
         with _OwnFile(path) as file:
-            name = default_storage.save(new_file_name(None, ""), file)
-        self.names.append(name)
-        return name
+            return self.store(file)
 
     def store_weights(self, path: Path) -> StoredWeights:
         """Move a file of our own that holds weights into the default storage."""
-        with path.open("rb") as file:
-            digest = digest_of(file)
-        size = path.stat().st_size
-        return StoredWeights(self.store_path(path), digest, size)
+        with _OwnFile(path) as file:
+            digest, size = digest_of(file), path.stat().st_size
+            return StoredWeights(self.store(file), digest, size)
 
     def __enter__(self) -> Self:
         return self
@@ -93,14 +91,14 @@ class NewFiles:
         self.names.clear()
 
 
+@dataclass
 class _Unnamed:
     """Removes files after the commit, unless a row still names them. One for each transaction."""
 
-    def __init__(self) -> None:
-        self.names: list[str] = []
+    names: list[str] = field(default_factory=list)
 
     def __call__(self) -> None:
-        for name in set(self.names) - _shared(self.names):
+        for name in set(self.names) - _named(self.names):
             try:
                 default_storage.delete(name)
             except OSError:
@@ -119,7 +117,7 @@ def forget_files(names: Collection[str]) -> None:
     waiting.names.extend(names)
 
 
-def _shared(names: Collection[str]) -> set[str]:
+def _named(names: Collection[str]) -> set[str]:
     """Those of the names that a row has: copies of a model and restored versions name the same files."""
     weights = ModelVersion.objects.filter(weights_file__in=names).values_list("weights_file", flat=True)
     parts = VersionFile.objects.filter(file__in=names).values_list("file", flat=True)

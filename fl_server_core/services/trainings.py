@@ -25,6 +25,7 @@ from fl_server_core.services.deliveries import notify, supersede
 from fl_server_core.services.files import open_weights
 from fl_server_core.services.history import record
 from fl_server_core.services.participants import newcomers_of, tell_of_training
+from fl_server_core.signals import training_resumed
 
 MODEL_KINDS: dict[str, tuple[type[GlobalModel], str]] = {
     "SWAGModel": (SWAGModel, "a model of type SWAG"),
@@ -192,6 +193,7 @@ def resume_training(*, training_id: UUID, user: User) -> None:
         tell_of_training(training, newcomers_of(training, participants))
         open_round(training, kind_of(row.kind), row.number, receivers=missing)
         record(training=training, kind=EventKind.RESUMED, number=row.number, user_id=user.pk, author_id=user.pk)
+        training_resumed.send(sender=Training, training_id=training.pk)
 
 
 def stop_training(*, training_id: UUID, user: User) -> None:
