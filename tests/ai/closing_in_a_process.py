@@ -53,8 +53,8 @@ def prepare(model_file: Path, number: int) -> Training:
     from django.conf import settings
     from django.core.management import call_command
 
-    from fl_server_core.models import Answer, GlobalModel, LocalModel, Phase, Training, User
     from fl_server_core.services.trainings import start_training
+    from tests.builders.rows import make_model, make_submission, make_training, make_update, make_user
 
     call_command("migrate", verbosity=0)
 
@@ -63,21 +63,14 @@ def prepare(model_file: Path, number: int) -> Training:
         shutil.copyfile(model_file, settings.MEDIA_ROOT / name)
         return name
 
-    people = [User.objects.create_user(f"participant-{index}") for index in range(number)]
-    actor = User.objects.create_user("actor")
-    model = GlobalModel.objects.create(owner=actor, name="large", description="large", weights_file=copy("model"))
-    training = Training.objects.create(
-        actor=actor, model=model, target_num_updates=1, options={"skip_model_tests": True}
-    )
-    training.participants.set(people)
+    people = [make_user(f"participant-{index}") for index in range(number)]
+    actor = make_user("actor")
+    model = make_model(actor, name="large", stored_as=copy("model"))
+    training = make_training(actor, people, model, target_num_updates=1, options={"skip_model_tests": True})
     start_training(training_id=training.id, user=actor)
     for index, person in enumerate(people):
-        update = LocalModel.objects.create(
-            owner=person, base_model=model, round=0, sample_size=index + 1, weights_file=copy(f"update-{index}")
-        )
-        answer = Answer(training=training, participant=person, phase=Phase.UPDATE, round=0, local_model=update)
-        # In bulk: no signal, no nudge.
-        Answer.objects.bulk_create([answer])
+        update = make_update(model, person, sample_size=index + 1, stored_as=copy(f"update-{index}"))
+        make_submission(training, person, update=update, is_silent=True)
     return training
 
 
@@ -87,6 +80,7 @@ def main(model_file: Path, number: int) -> dict[str, object]:
     training = prepare(model_file, number)
 
     from fl_server_ai.trainer import ModelTrainer
+    from tests.builders.rounds import events_of
 
     with Watch() as watch:
         started = time.perf_counter()
@@ -95,7 +89,7 @@ def main(model_file: Path, number: int) -> dict[str, object]:
     training.refresh_from_db()
     return {
         "state": training.state,
-        "events": list(training.events.values_list("kind", flat=True)),
+        "events": [event.kind for event in events_of(training)],
         "before": watch.before,
         "growth": watch.peak - watch.before,
         "seconds": seconds,

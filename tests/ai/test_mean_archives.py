@@ -10,7 +10,7 @@ from torch import nn
 
 from fl_server_ai.aggregation.kernel import weighted_mean
 from fl_server_core.archive import ArchiveError, ArchiveWriter, open_archive
-from tests.core.archive.files import saved, scripted
+from tests.builders.files import saved, scripted
 from tests.memory import anonymous_memory
 
 

@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
-from django.core.files.storage import default_storage
 from rest_framework.test import APIClient
 
 from fl_server_core.models import GlobalModel, Training, User
 from fl_server_core.services.trainings import start_training
-from tests.factories import client_of, make_model, make_training, make_user
+from tests.builders.clients import client_of
+from tests.builders.rows import make_model, make_training, make_user
 
 
 @dataclass
@@ -50,7 +49,8 @@ def people(db: None) -> People:
 @pytest.fixture
 def model(people: People) -> GlobalModel:
     """The actor's model, on which the participant trains."""
-    return make_model(people.actor.user, input_shape=[None, 3])
+    model: GlobalModel = make_model(people.actor.user, input_shape=[None, 3])
+    return model
 
 
 @pytest.fixture
@@ -65,18 +65,3 @@ def running(training: Training) -> Training:
     start_training(training_id=training.pk, user=training.actor)
     training.refresh_from_db()
     return training
-
-
-def stored_files() -> set[str]:
-    """The names of all files in the storage."""
-    return set(_walk(""))
-
-
-def _walk(folder: str) -> Iterator[str]:
-    try:
-        folders, files = default_storage.listdir(folder)
-    except FileNotFoundError:
-        return
-    yield from (f"{folder}/{name}" for name in files)
-    for name in folders:
-        yield from _walk(f"{folder}/{name}" if folder else name)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import People
-from tests.factories import client_of
+from tests.builders.clients import client_of
 
 
 @pytest.mark.parametrize("debug", [True, False])

@@ -8,7 +8,8 @@ from django.test import Client
 
 from fl_server_core.models import User
 from tests.api.conftest import People
-from tests.factories import client_of, make_user, token_of
+from tests.builders.clients import client_of, token_of
+from tests.builders.rows import make_user
 
 PATH = "/api/users/myself/"
 PASSWORD = "a long enough Passw0rd"

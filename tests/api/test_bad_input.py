@@ -13,8 +13,11 @@ from django.apps import apps
 from django.test.client import MULTIPART_CONTENT
 
 from fl_server_core.models import Delivery, Training
-from tests.api.conftest import People, stored_files
-from tests.factories import client_of, make_swag_model, saved_vector, scripted_linear
+from tests.api.conftest import People
+from tests.builders.clients import client_of
+from tests.builders.files import saved_vector, scripted_linear
+from tests.builders.rows import make_swag_model
+from tests.builders.storage import stored_files
 
 ENDPOINTS: dict[str, str] = {
     "users/": "GET POST",

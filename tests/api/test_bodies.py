@@ -14,8 +14,10 @@ from django.core.handlers.wsgi import WSGIHandler
 from fl_server_api.renderers import JSONRenderer
 from fl_server_api.wsgi import ignore_charset
 from fl_server_core.models import Model
-from tests.api.conftest import People, stored_files
-from tests.factories import scripted_linear, token_of, uploaded
+from tests.api.conftest import People
+from tests.builders.clients import token_of
+from tests.builders.files import scripted_linear, uploaded
+from tests.builders.storage import stored_files
 
 NAN = float("nan")
 

@@ -6,7 +6,8 @@ from django.contrib.auth.models import Group
 from fl_server_core.exceptions import InvalidValue
 from fl_server_core.services.groups import create_group, rename_group
 from tests.api.conftest import People
-from tests.factories import client_of, make_user
+from tests.builders.clients import client_of
+from tests.builders.rows import make_user
 
 NOT_A_MEMBER = {"detail": "You are not allowed to access this group."}
 

@@ -11,20 +11,20 @@ from pytest_django import Settings
 
 from fl_server_ai.inference.configured import close_sandbox, get_sandbox
 from tests.ai.inference import hostile
-from tests.ai.inference.sandboxes import children_of, linear, needs_every_wall, saved
+from tests.ai.inference.sandboxes import children_of, needs_every_wall
 from tests.api.conftest import People
-from tests.factories import uploaded
+from tests.builders.files import linear, saved, scripted, uploaded
 
 DEADLINE_SECONDS = 5
 
 
 MODELS: dict[str, tuple[Callable[[Path], bytes], str]] = {
-    "loops": (lambda _: hostile.script(hostile.LoopsForEver()), f"did not answer within {DEADLINE_SECONDS} seconds"),
-    "allocates": (lambda _: hostile.script(hostile.AllocatesWithoutEnd()), "allocate memory"),
-    "reads": (lambda _: hostile.script(hostile.ReadsAFile("/etc/passwd")), "Permission denied"),
-    "writes": (lambda target: hostile.script(hostile.WritesAFile(str(target))), "Permission denied"),
+    "loops": (lambda _: scripted(hostile.LoopsForEver()), f"did not answer within {DEADLINE_SECONDS} seconds"),
+    "allocates": (lambda _: scripted(hostile.AllocatesWithoutEnd()), "allocate memory"),
+    "reads": (lambda _: scripted(hostile.ReadsAFile("/etc/passwd")), "Permission denied"),
+    "writes": (lambda target: scripted(hostile.WritesAFile(str(target))), "Permission denied"),
     "writes when loaded": (
-        lambda target: hostile.script(hostile.WritesAFileWhenLoaded(str(target))),
+        lambda target: scripted(hostile.WritesAFileWhenLoaded(str(target))),
         "Permission denied",
     ),
     "crashes the parser": (lambda _: hostile.crashes_the_parser(), "The model crashed"),

@@ -12,7 +12,8 @@ from fl_server_ai.inference.configured import close_sandbox
 from fl_server_ai.inference.exceptions import SandboxBusy
 from fl_server_core.models import GlobalModel, Training
 from tests.api.conftest import People
-from tests.factories import make_model, saved, scripted_clamp, uploaded
+from tests.builders.files import saved, scripted_clamp, uploaded
+from tests.builders.rows import make_model
 
 UNKNOWN = "6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"
 ROWS = [[0.1, 0.2, 0.3], [1.0, 2.0, 3.0]]
@@ -59,7 +60,7 @@ def test_a_tensor_may_come_in_base64_too(people: People, model: GlobalModel) -> 
 
 def test_the_preprocessing_is_applied_first(people: People) -> None:
     """The mean over MC_DROPOUT's samples shows the outputs: 3·1 + 1 for an input that is limited to 1."""
-    from tests.factories import make_training
+    from tests.builders.rows import make_training
 
     model = make_model(people.actor.user, preprocessing=scripted_clamp())
     make_training(people.actor.user, [], model, uncertainty_method="MC_DROPOUT")

@@ -4,7 +4,8 @@ import pytest
 
 from fl_server_core.models import GlobalModel, Training
 from tests.api.conftest import People
-from tests.factories import make_mean_model, make_model, make_update, scripted_linear
+from tests.builders.files import scripted_linear
+from tests.builders.rows import make_mean_model, make_model, make_update
 
 UNKNOWN = "6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"
 

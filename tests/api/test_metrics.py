@@ -8,7 +8,9 @@ import pytest
 
 from fl_server_core.models import GlobalModel, Metric, Training
 from tests.api.conftest import People
-from tests.factories import make_update, uploaded
+from tests.builders.files import uploaded
+from tests.builders.rounds import set_model_round
+from tests.builders.rows import make_metric, make_update
 
 
 def report(client: Any, model_id: object, format: str = "multipart", **fields: Any) -> Any:
@@ -50,7 +52,7 @@ def test_a_value_may_be_a_file(people: People, model: GlobalModel) -> None:
 
 
 def test_the_step_is_the_models_round(people: People, model: GlobalModel) -> None:
-    GlobalModel.objects.filter(pk=model.pk).update(round=4)
+    set_model_round(model, 4)
     report(people.actor.client, model.pk, metric_names=["loss"], metric_values=["1"])
     assert Metric.objects.get().step == 4
 
@@ -114,6 +116,6 @@ def test_the_metrics_of_an_update_are_for_its_owner_and_the_actor(
     people: People, model: GlobalModel, training: Training
 ) -> None:
     update = make_update(model, people.participant.user)
-    Metric.objects.create(model=update, key="loss", value_float=1.0, reporter=people.participant.user)
+    make_metric(update, reporter=people.participant.user)
     for name, status in (("participant", 200), ("actor", 200), ("outsider", 403)):
         assert getattr(people, name).client.get(f"/api/models/{update.pk}/metrics/").status_code == status, name

@@ -3,12 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.core.files.storage import default_storage
 
 from fl_server_core.models import GlobalModel, LocalModel, Metric, Model, Training
 from fl_server_core.selectors.models import get_readable_model
-from tests.api.conftest import People, stored_files
-from tests.factories import body_of, make_mean_model, make_model, make_swag_model, make_update, scripted_linear
+from tests.api.conftest import People
+from tests.builders.files import scripted_linear
+from tests.builders.rows import make_mean_model, make_metric, make_model, make_swag_model, make_update
+from tests.builders.storage import body_of, lose_file, replace_file, stored_files
 
 UNKNOWN = "6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"
 
@@ -72,10 +73,7 @@ def test_a_file_replaced_while_its_row_is_read_is_answered_with_the_newer_one(
         row = read(*arguments)
         reads.append(row)
         if len(reads) == 2:  # the first is the look at the kind of model
-            newer = GlobalModel.objects.get(pk=model.pk)
-            newer.weights = scripted_linear(7.0)
-            newer.save()
-            default_storage.delete(str(row.weights_file.name))
+            replace_file(row, scripted_linear(7.0))
         return row
 
     monkeypatch.setattr("fl_server_api.downloads.get_readable_model", read_and_replace)
@@ -84,13 +82,13 @@ def test_a_file_replaced_while_its_row_is_read_is_answered_with_the_newer_one(
 
 
 def test_a_file_that_the_storage_has_lost_is_a_404(people: People, model: GlobalModel) -> None:
-    default_storage.delete(str(model.weights_file.name))
+    lose_file(model)
     answer = people.actor.client.get(f"/api/models/{model.pk}/")
     assert (answer.status_code, list(answer.json())) == (404, ["detail"])
 
 
 def test_a_mean_model_of_members_that_are_no_torchscript_is_refused_with_a_reason(people: People) -> None:
-    from tests.factories import pickled_linear
+    from tests.builders.files import pickled_linear
 
     member = make_model(people.actor.user, weights=pickled_linear())
     mean = make_mean_model(people.actor.user, [member])
@@ -117,7 +115,7 @@ def test_an_owner_removes_its_model_with_everything_that_hangs_on_it(
     people: People, model: GlobalModel, training: Training
 ) -> None:
     make_update(model, people.participant.user)
-    Metric.objects.create(model=model, key="loss", value_float=1.0, reporter=people.participant.user)
+    make_metric(model, reporter=people.participant.user)
     answer = people.actor.client.delete(f"/api/models/{model.pk}/")
     assert (answer.status_code, answer.json()) == (200, {"detail": "Model removed!"})
     assert (Model.objects.count(), Training.objects.count(), Metric.objects.count()) == (0, 0, 0)

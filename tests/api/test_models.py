@@ -7,19 +7,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from fl_server_core.models import GlobalModel, MeanModel, Model, SWAGModel, Training
-from tests.api.conftest import People, stored_files
-from tests.factories import (
-    make_mean_model,
-    make_model,
-    make_swag_model,
-    make_training,
-    make_update,
-    pickled_linear,
-    saved_vector,
-    scripted_clamp,
-    scripted_linear,
-    uploaded,
-)
+from tests.api.conftest import People
+from tests.builders.files import pickled_linear, saved_vector, scripted_clamp, scripted_linear, uploaded
+from tests.builders.rows import make_mean_model, make_model, make_swag_model, make_training, make_update
+from tests.builders.storage import stored_files
 
 ABOUT = {"name": "Wire model", "description": "three in, two out"}
 UNKNOWN = "6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"

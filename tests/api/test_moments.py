@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from fl_server_core.models import Answer, Phase, Training
-from fl_server_core.models.training import TrainingState
+from fl_server_core.models import Training
 from fl_server_core.services.trainings import start_training
-from tests.api.conftest import People, stored_files
-from tests.factories import make_swag_model, make_training, saved_vector, uploaded
+from tests.api.conftest import People
+from tests.builders.files import saved_vector, uploaded
+from tests.builders.rounds import kind_of, moment_files_of, open_round_as, submissions
+from tests.builders.rows import make_swag_model, make_training
+from tests.builders.storage import stored_files
 
 FIRST = saved_vector(*[0.5] * 8)
 SECOND = saved_vector(*[0.25] * 8)
@@ -20,7 +22,7 @@ def swag_round(people: People) -> Training:
     model = make_swag_model(people.actor.user)
     training = make_training(people.actor.user, [people.participant.user], model, uncertainty_method="SWAG")
     start_training(training_id=training.pk, user=people.actor.user)
-    Training.objects.update(state=TrainingState.SWAG_ROUND, phase=Phase.SWAG)
+    open_round_as(training, "swag")
     training.refresh_from_db()
     return training
 
@@ -40,15 +42,11 @@ def send(client: Any, training: Training, **fields: Any) -> Any:
 def test_a_participants_moments_are_kept(people: People, swag_round: Training) -> None:
     answer = send(people.participant.client, swag_round)
     assert (answer.status_code, answer.json()) == (201, {"detail": "SWAG Statistic Accepted"})
-    kept = Answer.objects.get()
-    assert (kept.phase, kept.sample_size, kept.first_moment_file.read(), kept.second_moment_file.read()) == (
-        Phase.SWAG,
-        10,
-        FIRST,
-        SECOND,
-    )
-    kept.first_moment_file.close()
-    kept.second_moment_file.close()
+    (kept,) = submissions()
+    assert (kind_of(kept), kept.sample_size) == ("swag", 10)
+    for file, content in zip(moment_files_of(kept), (FIRST, SECOND), strict=True):
+        with file.open("rb") as opened:
+            assert opened.read() == content
 
 
 @pytest.mark.parametrize("missing", ["first_moment_file", "second_moment_file"])
@@ -76,7 +74,7 @@ def test_moments_that_cannot_be_averaged_are_refused_and_nothing_stays(
     before = stored_files()
     answer = send(people.participant.client, swag_round, **fields)
     assert answer.status_code == 400
-    assert (Answer.objects.count(), stored_files()) == (0, before)
+    assert (len(submissions()), stored_files()) == (0, before)
 
 
 def test_moments_are_for_participants_and_for_the_state_s(

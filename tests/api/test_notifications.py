@@ -8,7 +8,7 @@ import pytest
 from fl_server_core.models import Delivery, DeliveryStatus, Training
 from fl_server_core.services.trainings import start_training
 from tests.api.conftest import People
-from tests.factories import make_training
+from tests.builders.rows import make_training
 
 UNKNOWN = "6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"
 

@@ -6,7 +6,9 @@ import pytest
 
 from fl_server_core.models import GlobalModel, Training
 from tests.api.conftest import People
-from tests.factories import body_of, make_model, make_update, scripted_clamp, uploaded
+from tests.builders.files import scripted_clamp, uploaded
+from tests.builders.rows import make_model, make_update
+from tests.builders.storage import body_of
 
 
 def send(client: Any, model_id: object, **files: bytes) -> Any:

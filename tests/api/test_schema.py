@@ -9,7 +9,7 @@ import yaml
 from django.core.management import call_command
 from django.test import Client
 
-from tests.factories import body_of
+from tests.builders.storage import body_of
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from fl_server_api.wsgi import ignore_charset
-from fl_server_core.models import Delivery, Training
+from fl_server_core.models import Training
 from tests.api.conftest import People
-from tests.factories import token_of
+from tests.builders.clients import token_of
+from tests.builders.rows import make_delivery
 
 EXAMPLES = 12
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -46,9 +47,7 @@ def identifiers(people: People, running: Training) -> dict[str, str]:
     """Rows that path parameters can be about."""
     group = Group.objects.create(name="radiology")
     people.actor.user.groups.add(group)
-    delivery = Delivery.objects.create(
-        receiver=people.actor.user, training=running, training_uuid=running.pk, notification_type="TRAINING_START"
-    )
+    delivery = make_delivery(running, people.actor.user, "TRAINING_START")
     return {
         "user_id": people.actor.id,
         "group_id": str(group.pk),

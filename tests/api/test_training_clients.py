@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from fl_server_core.models import Training
 from tests.api.conftest import People
-from tests.factories import make_training, make_user
+from tests.builders.rows import make_training, make_user
 
 UNKNOWN = "6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"
 

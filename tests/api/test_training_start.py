@@ -6,7 +6,7 @@ import pytest
 
 from fl_server_core.models import Delivery, Training
 from tests.api.conftest import People
-from tests.factories import make_mean_model, make_model, make_training
+from tests.builders.rows import make_mean_model, make_model, make_training
 
 
 def start(client: Any, training: Training, body: str = "", content_type: str = "application/json") -> Any:

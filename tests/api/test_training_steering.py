@@ -6,12 +6,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from fl_server_core.models import Delivery, GlobalModel, Training
-from fl_server_core.models.training import TrainingState
+from fl_server_core.models import Delivery, Training
 from fl_server_core.services.participants import add_participants
 from fl_server_core.services.trainings import start_training
 from tests.api.conftest import People
-from tests.factories import make_training, make_user
+from tests.builders.rounds import mark_failed, phase_of, set_round
+from tests.builders.rows import make_training, make_user
 
 UNKNOWN = "6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"
 FORBIDDEN = {"detail": "You do not have permission to perform this action."}
@@ -24,7 +24,7 @@ def steer(client: Any, training: Training, verb: str) -> Any:
 @pytest.fixture
 def failed(running: Training) -> Training:
     """A training that failed in its first round."""
-    Training.objects.update(state=TrainingState.ERROR)
+    mark_failed(running)
     Delivery.objects.all().delete()
     running.refresh_from_db()
     return running
@@ -34,7 +34,7 @@ def test_the_actor_resumes_a_failed_training_and_who_is_missing_is_told_again(pe
     answer = steer(people.actor.client, failed, "resume")
     assert (answer.status_code, answer.json()) == (202, {"detail": "Training resumed!"})
     failed.refresh_from_db()
-    assert (failed.state, failed.phase) == ("O", "update")
+    assert (failed.state, phase_of(failed)) == ("O", "update")
     delivery = Delivery.objects.get()
     assert (delivery.notification_type, delivery.receiver) == ("UPDATE_ROUND_START", people.participant.user)
 
@@ -49,7 +49,7 @@ def test_only_a_failed_training_is_resumed_and_only_a_running_one_stopped(people
 def test_a_training_that_is_stopped_is_complete_if_a_round_was_closed(
     people: People, running: Training, rounds_closed: int, state: str
 ) -> None:
-    GlobalModel.objects.update(round=rounds_closed)
+    set_round(running, rounds_closed)
     answer = steer(people.actor.client, running, "stop")
     assert (answer.status_code, answer.json()) == (202, {"detail": "Training stopped!"})
     running.refresh_from_db()

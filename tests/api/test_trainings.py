@@ -8,9 +8,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from fl_server_core.models import GlobalModel, Metric, Training
-from tests.api.conftest import People, stored_files
-from tests.factories import make_mean_model, make_model, make_training, make_update, make_user, scripted_linear
+from fl_server_core.models import GlobalModel, Training
+from tests.api.conftest import People
+from tests.builders.files import scripted_linear
+from tests.builders.rounds import set_model_round
+from tests.builders.rows import make_mean_model, make_metric, make_model, make_training, make_update, make_user
+from tests.builders.storage import file_name_of, stored_files
 
 UNKNOWN = "6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"
 KEYS = {
@@ -73,14 +76,14 @@ def test_the_body_is_json_whatever_the_content_type_says(people: People, model: 
 
 
 def test_a_second_training_of_a_model_gets_a_copy_without_its_metrics(people: People, model: GlobalModel) -> None:
-    GlobalModel.objects.update(round=3)
-    Metric.objects.create(model=model, key="loss", value_float=1.0, reporter=people.actor.user)
+    set_model_round(model, 3)
+    make_metric(model, reporter=people.actor.user)
     create(people.actor.client, model)
     again = create(people.actor.client, model)
     copy = Training.objects.get(pk=again.json()["training_id"]).model
     assert copy.pk != model.pk
     assert (copy.weights, copy.round, copy.metrics.count()) == (scripted_linear(), 3, 0)
-    assert copy.weights_file.name != model.weights_file.name
+    assert file_name_of(copy) != file_name_of(model)
 
 
 def test_a_daisy_chained_training_needs_period_times_as_many_rounds(people: People, model: GlobalModel) -> None:
@@ -216,7 +219,7 @@ def test_a_training_is_read_by_those_who_take_part(people: People, training: Tra
 
 def test_arrived_are_the_updates_of_the_current_round(people: People, training: Training, model: GlobalModel) -> None:
     make_update(model, people.participant.user, round=0)
-    GlobalModel.objects.update(round=1)
+    set_model_round(model, 1)
     body = people.actor.client.get(f"/api/trainings/{training.pk}/").json()
     assert (body["local_models_arrived"], body["local_models_expected"]) == (0, 1)
     make_update(model, people.participant.user, round=1)

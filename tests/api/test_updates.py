@@ -6,19 +6,14 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from fl_server_core.models import Answer, GlobalModel, LocalModel, Metric, Training
+from fl_server_core.models import GlobalModel, LocalModel, Metric, Training
 from fl_server_core.services.trainings import start_training
-from tests.api.conftest import People, stored_files
-from tests.factories import (
-    client_of,
-    make_training,
-    make_user,
-    pickled_linear,
-    saved,
-    saved_vector,
-    scripted_linear,
-    uploaded,
-)
+from tests.api.conftest import People
+from tests.builders.clients import client_of
+from tests.builders.files import pickled_linear, saved, saved_vector, scripted_linear, uploaded
+from tests.builders.rounds import submissions, update_in
+from tests.builders.rows import make_training, make_user
+from tests.builders.storage import stored_files
 
 UNKNOWN = "6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"
 ACCEPTED = {"detail": "Model Update Accepted"}
@@ -48,7 +43,7 @@ def test_a_participants_update_is_kept_with_its_metrics(people: People, running:
     assert update.weights == scripted_linear(2.0)
     metrics = [(metric.key, metric.value, metric.step) for metric in Metric.objects.filter(model=update)]
     assert metrics == [("loss", 0.25, 0), ("note", b"text", 0)]
-    assert Answer.objects.get().local_model_id == update.pk
+    assert [update_in(submission) for submission in submissions()] == [update]
 
 
 def test_an_update_may_be_pickled_or_a_bare_state_dict(people: People, running: Training) -> None:
@@ -66,7 +61,7 @@ def test_a_repeat_replaces_the_earlier_update(people: People, running: Training)
     second = send(people.participant.client, running.model_id, model_file=uploaded(scripted_linear(5.0)))
     assert (first.status_code, second.status_code) == (201, 201)
     assert LocalModel.objects.get().weights == scripted_linear(5.0)
-    assert (Answer.objects.count(), Metric.objects.count()) == (1, 0)
+    assert (len(submissions()), Metric.objects.count()) == (1, 0)
 
 
 def test_metrics_of_different_lengths_are_ignored(people: People, running: Training) -> None:
@@ -78,7 +73,7 @@ def test_a_metric_that_cannot_be_kept_refuses_the_update_as_a_whole(people: Peop
     before = stored_files()
     answer = send(people.participant.client, running.model_id, metric_names=["x" * 33], metric_values=["1"])
     assert (answer.status_code, list(answer.json())) == (400, ["metric_names"])
-    assert (LocalModel.objects.count(), Answer.objects.count(), stored_files()) == (0, 0, before)
+    assert (LocalModel.objects.count(), len(submissions()), stored_files()) == (0, 0, before)
 
 
 def test_the_checks_come_in_the_order_of_the_contract(people: People, model: GlobalModel, training: Training) -> None:
@@ -146,7 +141,7 @@ def test_an_update_that_would_break_the_mean_is_refused_and_nothing_stays(
     before = stored_files()
     answer = send(people.participant.client, running.model_id, **fields)
     assert answer.status_code == 400
-    assert (LocalModel.objects.count(), Answer.objects.count(), stored_files()) == (0, 0, before)
+    assert (LocalModel.objects.count(), len(submissions()), stored_files()) == (0, 0, before)
 
 
 def test_an_update_of_another_architecture_is_refused_by_the_tensors_name(people: People, running: Training) -> None:
@@ -173,5 +168,4 @@ def test_an_upload_takes_the_same_statements_among_thirty_participants_as_among_
         with CaptureQueriesContext(connection) as statements:
             assert send(client_of(participants[0]), training.model_id).status_code == 201
         counts.append(len(statements))
-    print(f"statements an upload, among 3 and 30 participants: {counts}")  # noqa: T201  a figure to read
     assert counts[0] == counts[1]

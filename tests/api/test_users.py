@@ -9,7 +9,8 @@ from fl_server_core.exceptions import InvalidValue
 from fl_server_core.models import User
 from fl_server_core.services.users import register_user
 from tests.api.conftest import People
-from tests.factories import client_of, make_user, token_of
+from tests.builders.clients import client_of, token_of
+from tests.builders.rows import make_user
 
 KEYS = {"username", "first_name", "last_name", "email", "id", "actor", "client", "message_endpoint"}
 NEW = {"username": "new", "password": "a long enough Passw0rd", "message_endpoint": "http://client-01:8101/"}

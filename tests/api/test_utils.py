@@ -5,7 +5,7 @@ import pytest
 from fl_server_api.utils import get_entity
 from fl_server_core.exceptions import EntityNotFound, InvalidRequest
 from fl_server_core.models import User
-from tests.factories import make_user
+from tests.builders.rows import make_user
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,8 @@ from django.db import connection
 from fl_server_core.models import GlobalModel, LocalModel, Training
 from fl_server_core.services.rounds import lock_training
 from tests.api.conftest import People
-from tests.factories import make_model, make_update, scripted_linear, uploaded
+from tests.builders.files import scripted_linear, uploaded
+from tests.builders.rows import make_model, make_update
 
 
 def leave_a_bare_row(model: Any) -> None:

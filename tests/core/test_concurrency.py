@@ -14,7 +14,9 @@ from fl_server_core.models import Training, User
 from fl_server_core.models.model import copy_files
 from fl_server_core.services import trainings
 from fl_server_core.services.accounts import delete_user
-from tests.factories import make_model, make_training, make_user, scripted_linear
+from tests.builders.files import scripted_linear
+from tests.builders.rows import make_model, make_training, make_user
+from tests.builders.storage import replace_file
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -65,7 +67,7 @@ def test_the_files_of_a_copy_are_written_before_the_transaction(monkeypatch: pyt
     )
     assert copied == [False]
     assert second.model_id != first.model_id
-    assert body_of(second) == body_of(first)
+    assert second.model.weights == first.model.weights
 
 
 def test_a_copy_of_a_model_whose_round_closes_meanwhile_is_that_of_the_newer_row(
@@ -79,10 +81,7 @@ def test_a_copy_of_a_model_whose_round_closes_meanwhile_is_that_of_the_newer_row
     def close_first(found: Any) -> dict[str, str]:
         if not closed:
             closed.append(found.round)
-            found.weights_file.storage.delete(found.weights_file.name)
-            newer = type(found).objects.get(pk=found.pk)
-            newer.weights, newer.round = scripted_linear(3.0), 1
-            newer.save()
+            replace_file(found, scripted_linear(3.0), round=1)
         return copy_files(found)
 
     monkeypatch.setattr(trainings, "copy_files", close_first)
@@ -91,9 +90,4 @@ def test_a_copy_of_a_model_whose_round_closes_meanwhile_is_that_of_the_newer_row
     )
     assert closed == [0]
     assert copy.model.round == 1
-    assert body_of(copy) == scripted_linear(3.0)
-
-
-def body_of(training: Training) -> bytes:
-    with training.model.weights_file.open("rb") as file:
-        return bytes(file.read())
+    assert copy.model.weights == scripted_linear(3.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -17,7 +18,8 @@ from fl_server_core.services.notifications import (
 )
 from fl_server_core.services.participants import add_participants, remove_participants
 from fl_server_core.services.trainings import resume_training, stop_training
-from tests.ai.notification.world import NOWHERE, World, make_due
+from tests.builders.outbox import make_about, make_due
+from tests.builders.world import NOWHERE, World
 
 pytestmark = pytest.mark.django_db
 
@@ -30,14 +32,14 @@ def claim(delivery: Delivery) -> Delivery:
 
 def told_world(participants: int = 1) -> World:
     """A training whose participants know that it has started."""
-    world = World([NOWHERE] * participants)
+    world = World([NOWHERE] * participants).start()
     for who in range(participants):
         accept_delivery(delivery=claim(world.delivery("TRAINING_START", who)))
     return world
 
 
 def test_a_claim_counts_the_attempt_and_keeps_others_away() -> None:
-    world = World()
+    world = World([NOWHERE]).start()
     claimed = claim(world.delivery("TRAINING_START"))
     assert claimed.attempts == 1
     assert claimed.last_attempt_at is not None
@@ -45,7 +47,7 @@ def test_a_claim_counts_the_attempt_and_keeps_others_away() -> None:
 
 
 def test_what_a_killed_worker_had_claimed_is_due_again_when_the_lease_ends() -> None:
-    claimed = claim(World().delivery("TRAINING_START"))
+    claimed = claim(World([NOWHERE]).start().delivery("TRAINING_START"))
     assert claimed.next_attempt_at is not None
     assert claimed.next_attempt_at - timezone.now() > timedelta(seconds=10)  # longer than an attempt may take
     make_due(claimed)
@@ -55,13 +57,13 @@ def test_what_a_killed_worker_had_claimed_is_due_again_when_the_lease_ends() -> 
 
 
 def test_clocks_that_differ_a_little_lose_no_time() -> None:
-    start = World().delivery("TRAINING_START")
+    start = World([NOWHERE]).start().delivery("TRAINING_START")
     Delivery.objects.filter(pk=start.pk).update(next_attempt_at=timezone.now() + timedelta(seconds=0.8))
     assert claim_delivery(delivery_id=start.pk) is not None
 
 
 def test_silence_at_an_attempt_whose_lease_has_ended_is_not_counted() -> None:
-    world = World()
+    world = World([NOWHERE]).start()
     slow = claim(world.delivery("TRAINING_START"))
     make_due(slow)
     later = claim(slow)
@@ -72,7 +74,7 @@ def test_silence_at_an_attempt_whose_lease_has_ended_is_not_counted() -> None:
 
 
 def test_an_acceptance_counts_however_late_it_is_heard_of() -> None:
-    world = World()
+    world = World([NOWHERE]).start()
     slow = claim(world.delivery("TRAINING_START"))
     make_due(slow)
     later = claim(slow)
@@ -90,11 +92,11 @@ def test_a_rejection_of_a_round_start_that_was_superseded_meanwhile_has_no_conse
     assert world.delivery("UPDATE_ROUND_START").status == "superseded"
 
 
-@pytest.mark.parametrize("later", [{"round": 1}, {"phase": "test"}], ids=["another round", "another phase"])
-def test_a_rejection_of_a_round_start_other_than_the_open_one_has_no_consequences(later: dict[str, object]) -> None:
+@pytest.mark.parametrize("other", [{"round": 1}, {"kind": "test"}], ids=["another round", "another phase"])
+def test_a_rejection_of_a_round_start_other_than_the_open_one_has_no_consequences(other: dict[str, Any]) -> None:
     world = told_world()
     start = claim(world.delivery("UPDATE_ROUND_START"))
-    Delivery.objects.filter(pk=start.pk).update(**later)
+    make_about(start, **other)
     reject_delivery(delivery=start, reason="Declined.")
     assert world.training.participants.count() == 1
     start.refresh_from_db()
@@ -106,7 +108,7 @@ def test_silence_at_a_round_start_that_was_superseded_meanwhile_has_no_consequen
     sent = claim(world.delivery("UPDATE_ROUND_START"))
     remove_participants(training_id=world.training.pk, user=world.actor, user_ids=[world.people[0].pk])
     assert leave_unanswered(delivery=sent, error="No answer.", is_permanent=True) is None
-    assert world.state == "O"
+    assert world.now.state == "O"
     assert world.events(EventKind.DELIVERY_FAILED) == []
 
 
@@ -127,19 +129,19 @@ def test_who_was_removed_and_came_back_is_told_of_both_in_order() -> None:
 def test_after_a_resume_who_could_not_be_reached_gets_all_retries_again() -> None:
     world = told_world()
     leave_unanswered(delivery=claim(world.delivery("UPDATE_ROUND_START")), error="No answer.", is_permanent=True)
-    assert world.state == "E"
+    assert world.now.state == "E"
     resume_training(training_id=world.training.pk, user=world.actor)
     again = claim(world.delivery("UPDATE_ROUND_START"))
     assert leave_unanswered(delivery=again, error="No answer.") == 2
 
 
 def test_the_error_of_the_last_attempt_is_kept() -> None:
-    world = World()
+    world = World([NOWHERE]).start()
     leave_unanswered(delivery=claim(world.delivery("TRAINING_START")), error="Connection refused.")
     assert world.delivery("TRAINING_START").last_error == "Connection refused."
 
 
 def test_a_sweep_takes_only_the_first_of_each_receiver_and_training() -> None:
-    world = World([NOWHERE, NOWHERE])
+    world = World([NOWHERE, NOWHERE]).start()
     Delivery.objects.update(enqueued_at=None)
     assert claim_due_deliveries() == sorted(world.delivery("TRAINING_START", who).pk for who in (0, 1))

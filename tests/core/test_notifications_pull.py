@@ -16,7 +16,8 @@ from fl_server_core.models import Delivery, EventKind, User
 from fl_server_core.services import notifications
 from fl_server_core.services.notifications import acknowledge, pending_notifications, wait_for_notifications
 from fl_server_core.services.trainings import start_training
-from tests.ai.notification.world import World
+from tests.builders.rows import make_user
+from tests.builders.world import World
 
 PATIENCE = 20.0
 
@@ -27,7 +28,7 @@ def types_of(user: User) -> list[str]:
 
 @pytest.mark.django_db
 def test_a_user_finds_what_is_not_acknowledged_oldest_first() -> None:
-    world = World(["", ""])
+    world = World(["", ""]).start()
     person = world.people[0]
     assert types_of(person) == ["TRAINING_START", "UPDATE_ROUND_START"]
     acknowledge(user=person, notification_uuid=world.delivery("TRAINING_START").uuid, accept=True)
@@ -38,7 +39,7 @@ def test_a_user_finds_what_is_not_acknowledged_oldest_first() -> None:
 
 @pytest.mark.django_db
 def test_to_accept_settles() -> None:
-    world = World([""])
+    world = World([""]).start()
     acknowledge(user=world.people[0], notification_uuid=str(world.delivery("UPDATE_ROUND_START").uuid), accept=True)
     accepted = world.delivery("UPDATE_ROUND_START")
     assert accepted.status == "accepted"
@@ -48,7 +49,7 @@ def test_to_accept_settles() -> None:
 
 @pytest.mark.django_db
 def test_to_reject_the_start_of_a_round_is_to_leave_the_training() -> None:
-    world = World(["", ""])
+    world = World(["", ""]).start()
     person = world.people[0]
     acknowledge(user=person, notification_uuid=world.delivery("UPDATE_ROUND_START").uuid, accept=False)
     assert not world.takes_part()
@@ -59,7 +60,7 @@ def test_to_reject_the_start_of_a_round_is_to_leave_the_training() -> None:
 
 @pytest.mark.django_db
 def test_to_reject_another_type_has_no_consequences() -> None:
-    world = World(["", ""])
+    world = World(["", ""]).start()
     acknowledge(user=world.people[0], notification_uuid=world.delivery("TRAINING_START").uuid, accept=False)
     assert world.takes_part()
     assert world.delivery("TRAINING_START").status == "rejected"
@@ -67,7 +68,7 @@ def test_to_reject_another_type_has_no_consequences() -> None:
 
 @pytest.mark.django_db
 def test_a_second_acknowledgement_changes_nothing() -> None:
-    world = World(["", ""])
+    world = World(["", ""]).start()
     identifier = world.delivery("UPDATE_ROUND_START").uuid
     acknowledge(user=world.people[0], notification_uuid=identifier, accept=True)
     acknowledge(user=world.people[0], notification_uuid=identifier, accept=False)
@@ -77,7 +78,7 @@ def test_a_second_acknowledgement_changes_nothing() -> None:
 
 @pytest.mark.django_db
 def test_only_the_receiver_can_acknowledge() -> None:
-    world = World(["", ""])
+    world = World(["", ""]).start()
     identifier = world.delivery("TRAINING_START").uuid
     for user in (world.actor, world.people[1]):
         with pytest.raises(EntityNotFound, match=f"Notification {identifier} not found."):
@@ -87,7 +88,7 @@ def test_only_the_receiver_can_acknowledge() -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("identifier", [str(uuid4()), "nonsense", ""])
 def test_an_unknown_id_is_not_found(identifier: str) -> None:
-    user = User.objects.create_user("somebody")
+    user = make_user("somebody")
     with pytest.raises(EntityNotFound):
         acknowledge(user=user, notification_uuid=identifier, accept=True)
 
@@ -102,7 +103,7 @@ def seats(settings: Settings) -> Iterator[Settings]:
 
 @pytest.mark.django_db(transaction=True)
 def test_who_waits_is_answered_when_something_comes(seats: Settings) -> None:
-    world = World([""], start=False)
+    world = World([""])
     found: list[Delivery] = []
     about_to_wait = threading.Event()
 
@@ -123,13 +124,13 @@ def test_who_waits_is_answered_when_something_comes(seats: Settings) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_who_waits_in_vain_is_answered_with_nothing(seats: Settings) -> None:
-    user = User.objects.create_user("somebody")
+    user = make_user("somebody")
     assert wait_for_notifications(user=user, seconds=0.05) == []
 
 
 @pytest.mark.django_db(transaction=True)
 def test_who_waits_holds_no_connection(seats: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World([""], start=False)
+    world = World([""])
     connected = []
 
     def look(_seconds: float) -> None:
@@ -144,7 +145,7 @@ def test_who_waits_holds_no_connection(seats: Settings, monkeypatch: pytest.Monk
 @pytest.mark.django_db(transaction=True)
 def test_no_more_than_half_of_the_threads_wait(seats: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     seats.FL_WEB_THREADS = 4
-    world = World([""], start=False)
+    world = World([""])
     all_wait = threading.Barrier(3)
     over = threading.Event()
     found = []
@@ -176,7 +177,7 @@ def test_no_more_than_half_of_the_threads_wait(seats: Settings, monkeypatch: pyt
 @pytest.mark.django_db(transaction=True)
 def test_a_seat_is_free_again_when_its_user_was_answered(seats: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     seats.FL_WEB_THREADS = 2
-    user = User.objects.create_user("somebody")
+    user = make_user("somebody")
     rests: list[float] = []
 
     def rest(seconds: float) -> None:
@@ -192,6 +193,6 @@ def test_a_seat_is_free_again_when_its_user_was_answered(seats: Settings, monkey
 @pytest.mark.django_db(transaction=True)
 def test_a_server_with_one_thread_lets_nobody_wait(seats: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     seats.FL_WEB_THREADS = 1
-    user = User.objects.create_user("somebody")
+    user = make_user("somebody")
     monkeypatch.delattr(notifications, "sleep")  # to wait would be a NameError
     assert wait_for_notifications(user=user, seconds=PATIENCE) == []

@@ -7,12 +7,13 @@ import torch
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db.models.fields.files import FieldFile
 
-from fl_server_core.models import Answer, Model, SWAGModel
+from fl_server_core.models import SWAGModel
 from fl_server_core.models.files import new_file_name
 from fl_server_core.services.orphans import remove_orphans
-from tests.ai.trainer.world import World
+from tests.builders.rounds import moment_files_of, submissions
+from tests.builders.storage import weight_files
+from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +25,7 @@ def make_older(path: Path) -> None:
 def test_a_file_that_no_row_names_is_removed_once_it_is_old() -> None:
     world = World(swag=True).start()
     world.update(0, 1.0)
-    named = {str(name) for name in Model.objects.values_list("weights_file", flat=True)}
+    named = weight_files()
     assert len(named) == 2
     orphan = default_storage.save(new_file_name(None, ""), ContentFile(b"left behind"))
     for name in (orphan, *named):
@@ -39,17 +40,13 @@ def test_the_files_of_moments_are_named_too() -> None:
     world.update(0, 1.0)
     world.advance()
     world.moments(0, torch.ones(8), torch.ones(8))
-    uploaded = [str(file) for answer in Answer.objects.filter(phase="swag") for file in moments_of(answer)]
+    uploaded = [str(file) for submission in submissions(kind="swag") for file in moment_files_of(submission)]
     assert len(uploaded) == 2
     keep_though_old(uploaded)
     world.advance()
     model = world.model
     assert isinstance(model, SWAGModel)
     keep_though_old([str(model.swag_first_moment_file), str(model.swag_second_moment_file)])
-
-
-def moments_of(answer: Answer) -> tuple[FieldFile, FieldFile]:
-    return answer.first_moment_file, answer.second_moment_file
 
 
 def keep_though_old(names: list[str]) -> None:

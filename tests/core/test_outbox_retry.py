@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from fl_server_core.models import Delivery, DeliveryStatus, Phase, Training, User
+from fl_server_core.models import Delivery, DeliveryStatus, Training, User
 from fl_server_core.models.delivery import NotificationType
-from fl_server_core.models.training import TrainingState
 from fl_server_core.services.outbox_retry import retry_deliveries
 from fl_server_core.services.trainings import discard_training
 from fl_server_core.signals import deliveries_due
-from tests.core.admin.people import make_delivery, make_running, make_user
+from tests.builders.rounds import mark_completed, mark_failed, open_round_as, set_round
+from tests.builders.rows import make_deliveries, make_delivery, make_running, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +27,7 @@ def anna() -> User:
 
 @pytest.fixture
 def training(anna: User) -> Training:
-    return make_running(make_user("actor"), anna)
+    return make_running(make_user("actor"), [anna])
 
 
 def retry() -> int:
@@ -41,7 +42,7 @@ def test_what_was_given_up_is_as_new_and_goes_out(
     def listen(delivery_ids: list[int], **_others: Any) -> None:
         told.append(delivery_ids)
 
-    settled = {"status": DeliveryStatus.FAILED, "attempts": 6, "settled_at": timezone.now()}
+    settled: dict[str, Any] = {"status": DeliveryStatus.FAILED, "attempts": 6, "settled_at": timezone.now()}
     rows = [make_delivery(training, anna, **settled, last_attempt_at=timezone.now()) for _ in range(2)]
     deliveries_due.connect(listen)
     try:
@@ -89,21 +90,21 @@ def test_one_that_is_settled_otherwise_is_left_alone(training: Training, anna: U
 
 
 @pytest.mark.parametrize(
-    "now",
-    [{"phase": Phase.TEST}, {"state": TrainingState.ERROR}, {"state": TrainingState.COMPLETED, "phase": Phase.IDLE}],
+    "change",
+    [lambda training: open_round_as(training, "test"), mark_failed, mark_completed],
+    ids=["another kind", "failed", "completed"],
 )
 def test_the_start_of_a_round_that_is_not_open_any_more_is_left_alone(
-    training: Training, anna: User, now: dict[str, str]
+    training: Training, anna: User, change: Callable[[Training], None]
 ) -> None:
     make_delivery(training, anna, status=DeliveryStatus.FAILED)
-    Training.objects.filter(pk=training.pk).update(**now)
+    change(training)
     assert retry() == 0
 
 
 def test_the_start_of_an_earlier_round_is_left_alone(training: Training, anna: User) -> None:
     make_delivery(training, anna, status=DeliveryStatus.FAILED)
-    training.model.round = 1
-    training.model.save()
+    set_round(training, 1)
     assert retry() == 0
 
 
@@ -117,17 +118,6 @@ def test_the_news_of_a_training_that_is_gone_goes_out(training: Training, anna: 
 
 
 def test_more_deliveries_than_a_statement_takes_go_out(training: Training, anna: User) -> None:
-    Delivery.objects.bulk_create(
-        [
-            Delivery(
-                receiver=anna,
-                training=training,
-                training_uuid=training.pk,
-                notification_type=NotificationType.TRAINING_START,
-                status=DeliveryStatus.FAILED,
-            )
-            for _ in range(1100)
-        ]
-    )
+    make_deliveries(1100, training, anna, NotificationType.TRAINING_START, status=DeliveryStatus.FAILED)
     assert retry() == 1100
     assert Delivery.objects.filter(status=DeliveryStatus.PENDING, attempts=0).count() == 1100

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
@@ -6,8 +8,8 @@ from fl_server_core.models import Delivery, EventKind
 from fl_server_core.selectors.status import training_history, training_status
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.trainings import resume_training, stop_training
-from tests.ai.trainer.test_people import pass_the_deadline
-from tests.ai.trainer.world import World
+from tests.builders.rounds import deadline_of, open_since
+from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db
 
@@ -17,7 +19,8 @@ def test_the_status_says_who_was_told_and_who_is_awaited() -> None:
     world.update(0, 1.0)
     status = training_status(world.now)
     assert (status["state"], status["phase"], status["round"]) == ("O", "update", 0)
-    assert status["deadline"] - status["since"] == world.now.deadline - world.now.phase_since  # type: ignore[operator]
+    assert (status["deadline"], status["since"]) == (deadline_of(world.training), open_since(world.training))
+    assert status["deadline"] - status["since"] == timedelta(seconds=60)
     first, second = status["participants"]
     assert first["awaited"] is False
     assert first["answered_at"] is not None
@@ -29,13 +32,13 @@ def test_the_status_says_who_was_told_and_who_is_awaited() -> None:
 
 def test_the_status_of_a_failed_training_says_why() -> None:
     world = World(2, options={"round_deadline": 60}).start()
-    pass_the_deadline(world)
+    world.pass_the_deadline()
     assert "0 of 2 participants had answered" in training_status(world.now)["failure"]
 
 
 def test_a_training_that_was_resumed_and_then_stopped_has_not_failed() -> None:
     world = World(2, options={"round_deadline": 60}).start()
-    pass_the_deadline(world)
+    world.pass_the_deadline()
     resume_training(training_id=world.training.pk, user=world.actor)
     assert training_status(world.now)["failure"] is None
     stop_training(training_id=world.training.pk, user=world.actor)
@@ -45,7 +48,7 @@ def test_a_training_that_was_resumed_and_then_stopped_has_not_failed() -> None:
 def test_after_a_resume_the_status_still_says_what_was_told_to_those_who_had_answered() -> None:
     world = World(2, options={"round_deadline": 60}).start()
     world.update(0, 1.0)
-    pass_the_deadline(world)
+    world.pass_the_deadline()
     resume_training(training_id=world.training.pk, user=world.actor)
     told = [person["notification"]["status"] for person in training_status(world.now)["participants"]]
     assert told == ["superseded", "pending"]

@@ -12,8 +12,8 @@ import httpx
 from examples.actor import ActorClient
 from examples.client import LIMITS, ParticipantClient
 from examples.inbox import Agenda, Listener, Notification
+from tests.builders.waiting import wait_until
 from tests.e2e.sites import Site
-from tests.waiting import wait_until
 
 Worker = Callable[[Notification], None]
 PATIENCE = 120.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import httpx
 import pytest
 import torch
 
+from tests.builders.files import saved
 from tests.e2e.people import People
 from tests.e2e.sites import Site, embedded
 from tests.e2e.test_methods import check, start, student
@@ -76,12 +76,6 @@ def store(tmp_path: Path) -> Iterator[ObjectStore]:
 def site(store: ObjectStore, tmp_path: Path) -> Iterator[Site]:
     with embedded(tmp_path, environment=store.settings) as (running, _server):
         yield running
-
-
-def saved(module: torch.nn.Module) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(module, buffer)
-    return buffer.getvalue()
 
 
 def test_trainings_complete_and_leave_no_object_that_nobody_names(site: Site, store: ObjectStore) -> None:

@@ -1,6 +1,5 @@
 """The example participant reads both formats of model files and writes what it read."""
 
-import io
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +8,7 @@ import torch
 
 from examples.digits import build_model
 from examples.model_files import UnreadableModel, is_scripted, load_model, save_model, script
+from tests.builders.files import saved
 
 
 class Unknown(torch.nn.Module):
@@ -24,12 +24,6 @@ class Malicious:
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (print, ("unpickled",))
-
-
-def saved(thing: object) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(thing, buffer)
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("scripted", [True, False])

@@ -13,9 +13,9 @@ import requests
 import torch
 
 from examples.actor import ActorClient
+from tests.builders.files import scripted_linear
+from tests.builders.waiting import wait_until
 from tests.e2e.sites import Account, Site
-from tests.factories import scripted_linear
-from tests.waiting import wait_until
 
 TRIALS = 50
 PATIENCE = 60.0

@@ -16,9 +16,12 @@ from examples.inbox import Notification
 from fl_server_ai.trainer.tasks import process_trainer_task
 from fl_server_core.models import User
 from fl_server_core.services.trainings import start_training
+from tests.builders.clients import client_of
+from tests.builders.files import scripted_linear, uploaded
+from tests.builders.rounds import submissions
+from tests.builders.rows import make_training, make_user
 from tests.e2e.people import People, Worker
 from tests.e2e.sites import Site
-from tests.factories import client_of, make_training, make_user, scripted_linear, uploaded
 
 FEW, MANY = 3, 200
 Commit = Callable[..., AbstractContextManager[Any]]
@@ -39,7 +42,7 @@ def statements(number: int, commit: Commit) -> dict[str, int]:
     training = make_training(actor, people)
     start_training(training_id=training.id, user=actor)
     counts = [upload(participant, training.model_id, commit) for participant in people]
-    assert training.answers.count() == number
+    assert len(submissions(training)) == number
     return {"first": counts[0], "middle": counts[number // 2], "last": counts[-1]}
 
 

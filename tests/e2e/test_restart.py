@@ -13,9 +13,9 @@ import torch
 
 from examples.client import ParticipantClient
 from examples.inbox import Notification
+from tests.builders.files import scripted_linear
 from tests.e2e.people import People, Worker
 from tests.e2e.sites import embedded
-from tests.factories import scripted_linear
 
 PARTICIPANTS = 3
 ROUNDS = 4

@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
+from tests.builders.waiting import wait_until
 from tests.faults.harness.counting import injected
 from tests.faults.harness.laptop import Laptop
 from tests.faults.harness.participant import Behaviour
 from tests.faults.harness.proxy import StalledUpload
 from tests.faults.harness.run import Run
-from tests.waiting import wait_until
 
 WIDE = 1600
 PEOPLE = 5

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 
+from tests.builders.waiting import wait_until
 from tests.faults.harness.cluster import WORKERS, Cluster
 from tests.faults.harness.counting import injected
 from tests.faults.harness.participant import Behaviour
 from tests.faults.harness.run import Run
-from tests.waiting import wait_until
 
 PEOPLE = 10
 WIDTH = 3200  # of a linear layer in float32: 41 MB

@@ -22,7 +22,7 @@ def test_the_last_two_of_three_uploads_sent_at_once_close_the_round_exactly_once
 
     def wait_for_the_first(round: int) -> None:
         assert started.wait(PATIENCE)
-        run[0].wait_until("the first update", lambda: site.ledger.answers(run[0].id, "update", round) >= 1)
+        run[0].wait_until("the first update", lambda: site.ledger.submissions(run[0].id, "update", round) >= 1)
         together.wait()
         injected("last two uploads at once")
 

@@ -15,9 +15,9 @@ import psutil
 import pytest
 import requests
 
+from tests.builders.waiting import wait_until
 from tests.memory import anonymous_memory
 from tests.server_process import REPOSITORY, ServerProcess, server_environment
-from tests.waiting import wait_until
 
 
 @pytest.fixture

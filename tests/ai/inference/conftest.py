@@ -8,6 +8,7 @@ from fl_server_ai.inference.configured import close_sandbox
 from fl_server_ai.inference.sandbox import Sandbox
 from fl_server_core.models import User
 from tests.ai.inference.sandboxes import new_sandbox
+from tests.builders.rows import make_user
 
 
 @pytest.fixture(scope="package")
@@ -26,4 +27,4 @@ def no_process_is_left() -> Iterator[None]:
 
 @pytest.fixture
 def owner(db: None) -> User:
-    return User.objects.create_user("owner", password="x")
+    return make_user("owner")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from tests.ai.inference.sandboxes import linear, saved, scripted, scripted_class
+from tests.ai.inference.sandboxes import scripted_class
+from tests.builders.files import linear, saved, scripted
 
 
 class LoopsForEver(torch.nn.Module):
@@ -128,10 +129,6 @@ class Honest(torch.nn.Module):
         return x + 1
 
 
-def script(model: torch.nn.Module) -> bytes:
-    return saved(scripted(model))
-
-
 class NamesOsSystem:
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -156,7 +153,7 @@ def _with_code(old: bytes, new: bytes) -> bytes:
     import io
     import zipfile
 
-    source = zipfile.ZipFile(io.BytesIO(script(Honest())))
+    source = zipfile.ZipFile(io.BytesIO(scripted(Honest())))
     target = io.BytesIO()
     replaced = False
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:

@@ -35,30 +35,11 @@ def new_sandbox(
     )
 
 
-def scripted(model: torch.nn.Module) -> torch.jit.ScriptModule:
-    """The model as TorchScript, which torch calls deprecated and clients upload all the same."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`torch.jit.* is deprecated")
-        module: torch.jit.ScriptModule = torch.jit.script(model)
-        return module
-
-
 def scripted_class(of: type) -> Any:
     """A class that TorchScript knows."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit.* is deprecated")
         return torch.jit.script(of)
-
-
-def saved(model: torch.nn.Module) -> bytes:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`torch.jit.* is deprecated")
-        if isinstance(model, torch.jit.ScriptModule):
-            torch.jit.save(model, buffer)
-        else:
-            torch.save(model, buffer)
-    return buffer.getvalue()
 
 
 def loaded(content: bytes) -> torch.nn.Module:
@@ -78,14 +59,6 @@ def zygote_of(sandbox: Sandbox) -> psutil.Process:
 
 def children_of(sandbox: Sandbox) -> set[int]:
     return {child.pid for child in zygote_of(sandbox).children(recursive=True)}
-
-
-def linear(value: float = 1.0) -> torch.nn.Module:
-    """3 → 2, every parameter `value`."""
-    model = torch.nn.Linear(3, 2)
-    for parameter in model.parameters():
-        torch.nn.init.constant_(parameter, value)
-    return model
 
 
 def prediction(*files: bytes, array: Any = None, key: str = "", image: bytes | None = None, **options: Any) -> Job:

@@ -10,18 +10,19 @@ import torch
 from fl_server_ai.inference import about
 from fl_server_ai.inference.about import layer_statistics, mean_model_file
 from fl_server_ai.inference.exceptions import ModelNotTrusted, ModelRunError, ModelStopped, SandboxBusy, SandboxFailed
-from fl_server_core.models import GlobalModel, MeanModel, Model, User
+from fl_server_core.models import GlobalModel, Model, User
 from tests.ai.inference import hostile
-from tests.ai.inference.models import new_local, new_model
-from tests.ai.inference.sandboxes import linear, loaded, saved, scripted
+from tests.ai.inference.sandboxes import loaded
+from tests.builders.files import linear, saved, script
+from tests.builders.rows import make_mean_model, make_model, make_update
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_process_is_left")]
 
 
 def test_statistics_are_those_of_torchinfo_computed_once(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = new_model(
+    model = make_model(
         owner,
-        torch.nn.Sequential(torch.nn.Linear(3, 64), torch.nn.ELU(), torch.nn.Linear(64, 2)),
+        weights=torch.nn.Sequential(torch.nn.Linear(3, 64), torch.nn.ELU(), torch.nn.Linear(64, 2)),
         input_shape=[None, 3],
     )
     stats = layer_statistics(model)
@@ -43,21 +44,21 @@ def test_statistics_are_those_of_torchinfo_computed_once(owner: User, monkeypatc
 
 
 def test_a_local_model_has_its_base_models_statistics(owner: User) -> None:
-    base = new_model(owner, linear(), input_shape=[None, 3])
-    local = new_local(base, saved(linear()))
+    base = make_model(owner, weights=linear(), input_shape=[None, 3])
+    local = make_update(base, base.owner, weights=saved(linear()))
     assert layer_statistics(local) == layer_statistics(GlobalModel.objects.get(pk=base.pk))
     assert layer_statistics(local) is not None
 
 
 def test_there_are_no_statistics_without_a_shape_of_a_mean_or_where_the_shape_is_wrong(owner: User) -> None:
-    wrong = new_model(owner, linear(), input_shape=[None, 7])
-    for model in (new_model(owner, linear()), new_model(owner, None, MeanModel, input_shape=[3]), wrong):
+    wrong = make_model(owner, weights=linear(), input_shape=[None, 7])
+    for model in (make_model(owner, weights=linear()), make_mean_model(owner, input_shape=[3]), wrong):
         assert layer_statistics(model) is None
     assert GlobalModel.objects.get(pk=wrong.pk).stats == {}
 
 
 def test_that_a_model_took_too_long_is_not_kept(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = new_model(owner, linear(), input_shape=[None, 3])
+    model = make_model(owner, weights=linear(), input_shape=[None, 3])
 
     def stop(_row: Model) -> dict[str, Any]:
         raise ModelStopped("too slow")
@@ -73,7 +74,7 @@ def test_that_a_model_took_too_long_is_not_kept(owner: User, monkeypatch: pytest
 def test_what_may_be_otherwise_the_next_time_is_not_kept(
     owner: User, monkeypatch: pytest.MonkeyPatch, reason: Exception
 ) -> None:
-    model = new_model(owner, linear(), input_shape=[None, 3])
+    model = make_model(owner, weights=linear(), input_shape=[None, 3])
 
     def refuse(_row: Model) -> dict[str, Any]:
         raise reason
@@ -85,7 +86,7 @@ def test_what_may_be_otherwise_the_next_time_is_not_kept(
 
 
 def test_a_class_that_is_not_trusted_leaves_the_question_open(owner: User) -> None:
-    model = new_model(owner, hostile.Honest(), input_shape=[None, 1])
+    model = make_model(owner, weights=hostile.Honest(), input_shape=[None, 1])
     assert layer_statistics(model) is None
     assert GlobalModel.objects.get(pk=model.pk).stats is None
 
@@ -98,21 +99,21 @@ class Doubles(torch.nn.Module):
 
 
 def test_the_members_of_a_mean_file_do_not_see_what_others_do_to_their_input(owner: User) -> None:
-    mean = new_model(owner, None, MeanModel)
-    mean.models.set([new_model(owner, scripted(Doubles())) for _ in range(3)])
+    mean = make_mean_model(owner)
+    mean.models.set([make_model(owner, weights=script(Doubles())) for _ in range(3)])
     assert loaded(mean_model_file(user=owner, model=mean))(torch.ones(1, 2)).tolist() == [[2.0, 2.0]]
 
 
 def test_the_file_of_a_mean_model_averages_its_members(owner: User) -> None:
-    mean = new_model(owner, None, MeanModel)
-    mean.models.set([new_model(owner, scripted(linear(value))) for value in (1.0, 2.0, 6.0)])
+    mean = make_mean_model(owner)
+    mean.models.set([make_model(owner, weights=script(linear(value))) for value in (1.0, 2.0, 6.0)])
     for _ in range(2):
         module = loaded(mean_model_file(user=owner, model=mean))
         assert module(torch.ones(1, 3)).tolist() == [[12.0, 12.0]]
 
 
 def test_a_mean_of_pickled_modules_has_no_file(owner: User) -> None:
-    mean = new_model(owner, None, MeanModel)
-    mean.models.set([new_model(owner, linear()), new_model(owner, scripted(linear()))])
+    mean = make_mean_model(owner)
+    mean.models.set([make_model(owner, weights=linear()), make_model(owner, weights=script(linear()))])
     with pytest.raises(ModelRunError, match="Only models in TorchScript"):
         mean_model_file(user=owner, model=mean)

@@ -14,16 +14,9 @@ import torch
 from fl_server_ai.inference.exceptions import ModelRunError
 from fl_server_ai.inference.sandbox import Sandbox
 from tests.ai.inference import hostile
-from tests.ai.inference.sandboxes import (
-    children_of,
-    linear,
-    loaded,
-    needs_every_wall,
-    new_sandbox,
-    prediction,
-    saved,
-)
-from tests.waiting import wait_until
+from tests.ai.inference.sandboxes import children_of, loaded, needs_every_wall, new_sandbox, prediction
+from tests.builders.files import linear, saved, scripted
+from tests.builders.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +37,7 @@ def _honest_models_are_served_afterwards(impatient: Sandbox) -> Iterator[None]:
 
 def test_a_model_that_loops_for_ever_is_stopped_by_its_cpu_time(impatient: Sandbox) -> None:
     with pytest.raises(ModelRunError, match="more than 2 seconds of CPU time"):
-        impatient.run(prediction(hostile.script(hostile.LoopsForEver())), tenant="loop")
+        impatient.run(prediction(scripted(hostile.LoopsForEver())), tenant="loop")
     assert children_of(impatient) == set()
 
 
@@ -52,14 +45,14 @@ def test_a_model_that_loops_for_ever_is_stopped_at_the_deadline() -> None:
     sandbox = new_sandbox(seconds=1, cpu_seconds=100)
     try:
         with pytest.raises(ModelRunError, match="did not answer within 1 seconds"):
-            sandbox.run(prediction(hostile.script(hostile.LoopsForEver())), tenant="loop")
+            sandbox.run(prediction(scripted(hostile.LoopsForEver())), tenant="loop")
         assert children_of(sandbox) == set()
     finally:
         sandbox.close()
 
 
 def test_a_task_that_a_model_leaves_running_is_ended(impatient: Sandbox) -> None:
-    answer = impatient.run(prediction(hostile.script(hostile.LeavesATaskBehind())), tenant="fork")
+    answer = impatient.run(prediction(scripted(hostile.LeavesATaskBehind())), tenant="fork")
     assert answer.arrays["inference"].shape == (2, 3)
     (child,) = children_of(impatient)
     wait_until("its end", lambda: psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
@@ -68,20 +61,20 @@ def test_a_task_that_a_model_leaves_running_is_ended(impatient: Sandbox) -> None
 @pytest.mark.parametrize("model", [hostile.AllocatesWithoutEnd(), hostile.GrowsAList()])
 def test_a_model_that_allocates_without_end_is_told_so(impatient: Sandbox, model: torch.nn.Module) -> None:
     with pytest.raises(ModelRunError, match=r"could not allocate memory: .*FL_SANDBOX_MEMORY_MB"):
-        impatient.run(prediction(hostile.script(model)), tenant="memory")
+        impatient.run(prediction(scripted(model)), tenant="memory")
 
 
 @needs_every_wall
 def test_a_model_reads_no_file(impatient: Sandbox) -> None:
     with pytest.raises(ModelRunError, match=r"Permission denied|Too many open files"):
-        impatient.run(prediction(hostile.script(hostile.ReadsAFile("/etc/passwd"))), tenant="read")
+        impatient.run(prediction(scripted(hostile.ReadsAFile("/etc/passwd"))), tenant="read")
 
 
 @needs_every_wall
 def test_a_model_writes_no_file(impatient: Sandbox, tmp_path: Path) -> None:
     target = tmp_path / "written"
     with pytest.raises(ModelRunError):
-        impatient.run(prediction(hostile.script(hostile.WritesAFile(str(target)))), tenant="write")
+        impatient.run(prediction(scripted(hostile.WritesAFile(str(target)))), tenant="write")
     assert not target.exists()
 
 
@@ -89,7 +82,7 @@ def test_a_model_writes_no_file(impatient: Sandbox, tmp_path: Path) -> None:
 def test_a_model_that_writes_a_file_when_it_is_loaded_is_not_loaded(impatient: Sandbox, tmp_path: Path) -> None:
     target = tmp_path / "written"
     with pytest.raises(ModelRunError, match=r"Permission denied|Too many open files"):
-        impatient.run(prediction(hostile.script(hostile.WritesAFileWhenLoaded(str(target)))), tenant="setstate")
+        impatient.run(prediction(scripted(hostile.WritesAFileWhenLoaded(str(target)))), tenant="setstate")
     assert not target.exists()
 
 
@@ -97,9 +90,9 @@ def test_without_the_sandbox_these_models_do_what_they_are_feared_for(tmp_path: 
     read, written, at_load = tmp_path / "read", tmp_path / "written", tmp_path / "at_load"
     read.write_bytes(b"A" * 10)
     row = torch.zeros(10)
-    assert loaded(hostile.script(hostile.ReadsAFile(str(read))))(row).tolist() == [65.0] * 10
-    loaded(hostile.script(hostile.WritesAFile(str(written))))(row)
-    loaded(hostile.script(hostile.WritesAFileWhenLoaded(str(at_load))))
+    assert loaded(scripted(hostile.ReadsAFile(str(read))))(row).tolist() == [65.0] * 10
+    loaded(scripted(hostile.WritesAFile(str(written))))(row)
+    loaded(scripted(hostile.WritesAFileWhenLoaded(str(at_load))))
     assert written.read_bytes() == at_load.read_bytes() == b"A" * 10
 
 
@@ -115,16 +108,16 @@ def test_a_pickle_that_names_os_system_is_not_loaded(impatient: Sandbox, tmp_pat
 
 
 def test_what_a_model_prints_does_not_disturb_its_answer(impatient: Sandbox) -> None:
-    answer = impatient.run(prediction(hostile.script(hostile.Prints())), tenant="print")
+    answer = impatient.run(prediction(scripted(hostile.Prints())), tenant="print")
     np.testing.assert_array_equal(answer.arrays["inference"], np.ones((2, 3)))
 
 
 def test_an_answer_beyond_all_bounds_is_refused(impatient: Sandbox) -> None:
-    job = prediction(hostile.script(hostile.AnswersAtLength()))
+    job = prediction(scripted(hostile.AnswersAtLength()))
     with pytest.raises(ModelRunError, match="larger than was asked for"):
         impatient.run(replace(job, max_answer=1_000_000), tenant="answer")
 
 
 def test_the_models_own_error_comes_back(impatient: Sandbox) -> None:
     with pytest.raises(ModelRunError, match="only on Tuesdays"):
-        impatient.run(prediction(hostile.script(hostile.RaisesItsOwnError())), tenant="error")
+        impatient.run(prediction(scripted(hostile.RaisesItsOwnError())), tenant="error")

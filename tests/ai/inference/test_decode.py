@@ -14,7 +14,7 @@ from PIL import Image
 
 from fl_server_ai.inference.decode import decode_input
 from fl_server_ai.inference.exceptions import InvalidInput
-from tests.ai.inference.sandboxes import linear, saved
+from tests.builders.files import linear, saved
 
 
 def torch_file(value: Any) -> bytes:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from fl_server_ai.inference.exceptions import InvalidInput
 from fl_server_ai.inference.sandbox import Sandbox, images
-from tests.ai.inference.sandboxes import prediction, saved
+from tests.ai.inference.sandboxes import prediction
+from tests.builders.files import saved
 
 
 def file_of(image: Image.Image, kind: str = "PNG") -> bytes:

@@ -13,21 +13,16 @@ import pytest
 from fl_server_ai.inference.exceptions import ModelStopped, SandboxBusy
 from fl_server_ai.inference.sandbox import pool
 from tests.ai.inference import hostile
-from tests.ai.inference.sandboxes import (
-    children_of,
-    linear,
-    new_sandbox,
-    prediction,
-    saved,
-)
-from tests.waiting import wait_until
+from tests.ai.inference.sandboxes import children_of, new_sandbox, prediction
+from tests.builders.files import linear, saved, scripted
+from tests.builders.waiting import wait_until
 
 
 def test_who_finds_every_process_busy_is_told_so() -> None:
     sandbox = new_sandbox(seconds=1, cpu_seconds=60)
     try:
         sandbox.run(prediction(saved(linear())), tenant="first")
-        slow = prediction(hostile.script(hostile.LoopsForEver()))
+        slow = prediction(scripted(hostile.LoopsForEver()))
         with ThreadPoolExecutor(5) as threads:
             loops = [threads.submit(sandbox.run, slow, tenant="loop") for _ in range(5)]
         errors = [loop.exception() for loop in loops]
@@ -40,7 +35,7 @@ def test_who_finds_every_process_busy_is_told_so() -> None:
 def test_one_tenants_slow_models_keep_no_other_waiting_for_longer_than_a_turn() -> None:
     sandbox = new_sandbox(seconds=2, cpu_seconds=60)
     try:
-        slow, order = prediction(hostile.script(hostile.LoopsForEver())), []
+        slow, order = prediction(scripted(hostile.LoopsForEver())), []
 
         def loop(_number: int) -> None:
             with suppress(ModelStopped, SandboxBusy):
@@ -63,7 +58,7 @@ def test_one_tenants_slow_models_keep_no_other_waiting_for_longer_than_a_turn() 
 def test_of_one_tenant_no_more_requests_wait_than_may() -> None:
     sandbox = new_sandbox(queue=2, seconds=3, cpu_seconds=60)
     try:
-        slow = prediction(hostile.script(hostile.LoopsForEver()))
+        slow = prediction(scripted(hostile.LoopsForEver()))
         with ThreadPoolExecutor(3) as threads:
             loops = [threads.submit(sandbox.run, slow, tenant="slow") for _ in range(3)]
             wait_until("a queue", lambda: len(sandbox._models._waiting) == 2)

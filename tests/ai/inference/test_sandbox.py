@@ -17,16 +17,9 @@ import torch
 from fl_server_ai.inference.exceptions import InputShapeMismatch, ModelRunError
 from fl_server_ai.inference.sandbox import Job, ModelSource, Sandbox
 from tests.ai.inference import hostile
-from tests.ai.inference.sandboxes import (
-    children_of,
-    linear,
-    new_sandbox,
-    prediction,
-    saved,
-    scripted,
-    zygote_of,
-)
-from tests.waiting import wait_until
+from tests.ai.inference.sandboxes import children_of, new_sandbox, prediction, zygote_of
+from tests.builders.files import linear, saved, script, scripted
+from tests.builders.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +54,7 @@ class Counted:
         return replace(prediction(), models=[ModelSource("0", self.key, self.read)])
 
 
-@pytest.mark.parametrize("wrap", [lambda model: model, scripted], ids=["pickled", "scripted"])
+@pytest.mark.parametrize("wrap", [lambda model: model, script], ids=["pickled", "scripted"])
 def test_a_model_is_sent_once_and_then_known(
     sandbox: Sandbox, wrap: Callable[[torch.nn.Module], torch.nn.Module]
 ) -> None:
@@ -126,7 +119,7 @@ def test_another_tenant_gets_another_process(own: Sandbox) -> None:
 
 
 def test_what_a_model_keeps_of_one_user_another_does_not_meet(own: Sandbox) -> None:
-    model = Counted("remembers", hostile.script(hostile.Remembers()))
+    model = Counted("remembers", scripted(hostile.Remembers()))
     for _ in range(2):
         mine = own.run(model.job(), tenant="owner/me")
     assert mine.arrays["inference"].tolist() == [1.0]
@@ -170,12 +163,13 @@ def test_closing_leaves_no_process() -> None:
 
 _SERVER = """
 import sys, time
-from tests.ai.inference.sandboxes import new_sandbox, prediction, saved, linear
+from tests.ai.inference.sandboxes import new_sandbox, prediction
+from tests.builders.files import linear, saved, scripted
 from tests.ai.inference import hostile
 import psutil, threading
 sandbox = new_sandbox(processes=2, seconds=500, cpu_seconds=500)
 sandbox.run(prediction(saved(linear())), tenant="idle")
-job = prediction(hostile.script(hostile.LoopsForEver()))
+job = prediction(scripted(hostile.LoopsForEver()))
 threading.Thread(target=sandbox.run, args=(job,), kwargs={"tenant": "busy"}, daemon=True).start()
 while len(psutil.Process().children(recursive=True)) < 3:
     time.sleep(0.02)
@@ -248,7 +242,7 @@ def test_layers_that_start_threads_or_other_kernels_run_behind_the_walls(sandbox
     )
     attention = torch.nn.TransformerEncoderLayer(16, 2, batch_first=True)
     for model, shape in ((conv, (8, 3, 64, 64)), (attention, (2, 5, 16)), (torch.nn.Linear(2000, 2000), (256, 2000))):
-        for wrapped in (model, scripted(model)):
+        for wrapped in (model, script(model)):
             values = np.random.default_rng(0).random(shape, np.float32)
             with torch.no_grad():
                 expected = model.eval()(torch.from_numpy(values)).numpy()

@@ -20,7 +20,8 @@ from fl_server_core.models import Delivery
 from fl_server_core.services.notifications import claim_delivery
 from tests.ai.notification.conftest import Queue
 from tests.ai.notification.listener import PATIENCE, Heard, Listener, listening
-from tests.ai.notification.world import NOWHERE, World
+from tests.builders.outbox import make_due
+from tests.builders.world import NOWHERE, World
 
 Commit = Callable[[], AbstractContextManager[Any]]
 
@@ -32,7 +33,7 @@ def lose_the_queue(**age: float) -> None:
 
 @pytest.mark.django_db
 def test_what_is_lost_from_the_queue_is_put_there_again(queue: Queue, listener: Listener) -> None:
-    world = World([listener.url])
+    world = World([listener.url]).start()
     lose_the_queue(seconds=61)
     assert enqueue_due_deliveries() == 1
     assert queue.waiting == [world.delivery("TRAINING_START").pk]
@@ -42,14 +43,14 @@ def test_what_is_lost_from_the_queue_is_put_there_again(queue: Queue, listener: 
 
 @pytest.mark.django_db
 def test_what_was_put_into_the_queue_lately_is_left_there(queue: Queue) -> None:
-    World([NOWHERE])
+    World([NOWHERE]).start()
     lose_the_queue(seconds=30)
     assert enqueue_due_deliveries() == 0
 
 
 @pytest.mark.django_db
 def test_a_second_sweep_finds_nothing_more(queue: Queue) -> None:
-    World([NOWHERE, NOWHERE])
+    World([NOWHERE, NOWHERE]).start()
     lose_the_queue(seconds=61)
     assert [enqueue_due_deliveries(), enqueue_due_deliveries()] == [2, 0]
 
@@ -57,12 +58,12 @@ def test_a_second_sweep_finds_nothing_more(queue: Queue) -> None:
 @pytest.mark.django_db
 def test_a_retry_is_the_queues_until_it_is_due(queue: Queue, commit: Commit) -> None:
     with commit():
-        world = World([NOWHERE])
+        world = World([NOWHERE]).start()
     queue.run()
     start = world.delivery("TRAINING_START")
     assert start.next_attempt_at is not None
     assert start.enqueued_at == start.next_attempt_at
-    Delivery.objects.update(next_attempt_at=timezone.now())
+    make_due(start)
     assert enqueue_due_deliveries() == 0
     lose_the_queue(seconds=61)
     assert enqueue_due_deliveries() == 1
@@ -71,7 +72,7 @@ def test_a_retry_is_the_queues_until_it_is_due(queue: Queue, commit: Commit) -> 
 @pytest.mark.django_db
 def test_a_receiver_without_an_endpoint_is_never_posted_to(queue: Queue, commit: Commit) -> None:
     with commit():
-        world = World([""])
+        world = World([""]).start()
     assert queue.waiting == []
     lose_the_queue(days=1)
     assert enqueue_due_deliveries() == 0
@@ -82,7 +83,7 @@ def test_a_receiver_without_an_endpoint_is_never_posted_to(queue: Queue, commit:
 
 @pytest.mark.django_db
 def test_who_gets_an_endpoint_later_is_posted_what_waits(queue: Queue, listener: Listener) -> None:
-    world = World([""])
+    world = World([""]).start()
     world.people[0].message_endpoint = listener.url
     world.people[0].save()
     lose_the_queue(seconds=61)
@@ -105,7 +106,7 @@ def test_a_broker_that_is_gone_is_asked_once_and_the_sweep_makes_up_for_it(
     with monkeypatch.context() as patch:
         patch.setattr(deliver, "apply_async", refuse)
         with commit():
-            world = World([NOWHERE, NOWHERE])
+            world = World([NOWHERE, NOWHERE]).start()
     assert len(asked) == 1
     assert enqueue_due_deliveries() == 2
     assert queue.waiting == sorted(world.delivery("TRAINING_START", who).pk for who in (0, 1))
@@ -118,7 +119,7 @@ def test_a_broker_that_is_gone_does_not_put_off_a_retry_longer_than_planned(
     def refuse(*_args: object, **_kwargs: object) -> None:
         raise OperationalError("gone")
 
-    world = World([NOWHERE])
+    world = World([NOWHERE]).start()
     start = world.delivery("TRAINING_START")
     monkeypatch.setattr(deliver, "apply_async", refuse)
     enqueue([start.pk], countdown=8)
@@ -143,7 +144,7 @@ def test_two_tasks_at_the_same_time_post_once(queue: Queue) -> None:
             connection.close()
 
     with listening(answer=answer) as slow:
-        world = World([slow.url])
+        world = World([slow.url]).start()
         start = world.delivery("TRAINING_START")
         first = threading.Thread(target=run)
         first.start()
@@ -171,7 +172,7 @@ def wait_until_another_is_blocked() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_claim_that_had_to_wait_for_another_comes_to_nothing() -> None:
-    start = World([NOWHERE]).delivery("TRAINING_START")
+    start = World([NOWHERE]).start().delivery("TRAINING_START")
     claims = []
     begun = threading.Event()
 

@@ -5,46 +5,41 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from fl_server_ai.trainer.claims import MAX_ATTEMPTS
 from fl_server_ai.trainer.due import trainings_to_look_at
 from fl_server_core.exceptions import InvalidRequest, WrongRound
-from fl_server_core.models import Answer, EventKind, LocalModel, Training, User
-from fl_server_core.models.training_event import TrainingEvent
+from fl_server_core.models import EventKind, LocalModel
 from fl_server_core.selectors.status import training_status
 from fl_server_core.services.accounts import delete_user
 from fl_server_core.services.models import delete_model
-from fl_server_core.services.participants import add_participants, remove_participants
+from fl_server_core.services.participants import add_participants
 from fl_server_core.services.trainings import resume_training, stop_training
-from tests.ai.trainer.test_claims import full_round, let_the_lease_run_out
-from tests.ai.trainer.world import World
+from tests.builders.outbox import rounds_told_to, sent_to
+from tests.builders.rounds import drop_submissions, mark_claimed, set_claim_attempts, set_deadline
+from tests.builders.rows import make_user
+from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db
 
 
-def remove(world: World, *leaving: int) -> None:
-    ids = [world.people[who].pk for who in leaving]
-    remove_participants(training_id=world.training.pk, user=world.actor, user_ids=ids)
-
-
 def fail_at_the_last_attempt(world: World) -> None:
-    Training.objects.filter(pk=world.training.pk).update(claim_attempts=MAX_ATTEMPTS)
-    let_the_lease_run_out(world)
+    set_claim_attempts(world.training)
+    world.let_the_lease_run_out()
     world.advance()
     assert world.state == ("E", "update")
 
 
 def test_who_joins_is_told_of_the_training_but_not_of_the_claimed_round() -> None:
     world = World().start()
-    full_round(world)
-    late = User.objects.create_user("late", password="x")
+    world.claim_full_round()
+    late = make_user("late")
     add_participants(training_id=world.training.pk, user=world.actor, user_ids=[late.pk])
-    assert [delivery.notification_type for delivery in late.deliveries.all()] == ["TRAINING_START"]
+    assert sent_to(late) == ["TRAINING_START"]
     world.people.append(late)
     with pytest.raises(WrongRound):
         world.update(3, 1.0)
-    let_the_lease_run_out(world)
+    world.let_the_lease_run_out()
     world.advance()
-    assert [(delivery.notification_type, delivery.round) for delivery in late.deliveries.order_by("id")] == [
+    assert rounds_told_to(late) == [
         ("TRAINING_START", None),
         ("MODEL_TEST_ROUND", 1),
     ]
@@ -52,10 +47,10 @@ def test_who_joins_is_told_of_the_training_but_not_of_the_claimed_round() -> Non
 
 def test_a_claimed_round_counts_who_leaves_and_is_closed_though_nobody_is_left() -> None:
     world = World(2).start()
-    full_round(world)
-    remove(world, 0, 1)
+    world.claim_full_round()
+    world.remove(0, 1)
     assert world.state == ("O", "update")
-    let_the_lease_run_out(world)
+    world.let_the_lease_run_out()
     world.advance()
     assert world.round == 1
     assert world.weight == pytest.approx(1.5)
@@ -64,8 +59,8 @@ def test_a_claimed_round_counts_who_leaves_and_is_closed_though_nobody_is_left()
 
 def test_who_left_a_claimed_round_counts_no_more_after_a_resume() -> None:
     world = World().start()
-    full_round(world)
-    remove(world, 2)
+    world.claim_full_round()
+    world.remove(2)
     fail_at_the_last_attempt(world)
     resume_training(training_id=world.training.pk, user=world.actor)
     world.advance()
@@ -75,36 +70,31 @@ def test_who_left_a_claimed_round_counts_no_more_after_a_resume() -> None:
 def test_a_claimed_round_whose_answers_went_with_their_accounts_fails_and_says_so() -> None:
     world = World(2, options={"round_deadline": 60, "min_updates": 1}).start()
     world.update(0, 1.0)
-    Training.objects.filter(pk=world.training.pk).update(deadline=timezone.now())
-    full_round_of_one(world)
+    set_deadline(world.training, timezone.now())
+    mark_claimed(world.training)
     delete_user(user=world.people[0])
-    let_the_lease_run_out(world)
+    world.let_the_lease_run_out()
     world.advance()
     assert world.state == ("E", "update")
-    assert "accounts" in TrainingEvent.objects.get(kind=EventKind.FAILED).message
-
-
-def full_round_of_one(world: World) -> None:
-    Training.objects.filter(pk=world.training.pk).update(locked=True, lease_until=timezone.now(), claim_attempts=1)
-    Answer.objects.update(counted=True)
+    assert "accounts" in world.event(EventKind.FAILED).message
 
 
 def test_nobody_is_awaited_in_a_claimed_round() -> None:
     world = World(2).start()
     assert [person["awaited"] for person in training_status(world.now)["participants"]] == [True, True]
-    full_round(world)
-    Answer.objects.filter(participant=world.people[0]).delete()
+    world.claim_full_round()
+    drop_submissions(world.training, world.people[0])
     assert [person["awaited"] for person in training_status(world.now)["participants"]] == [False, False]
 
 
 def test_only_what_may_be_due_is_looked_at() -> None:
     world = World(options={"round_deadline": 60}).start()
     assert not trainings_to_look_at().exists()
-    Training.objects.update(deadline=timezone.now())
+    set_deadline(world.training, timezone.now())
     assert trainings_to_look_at().exists()
-    full_round(world)
+    world.claim_full_round()
     assert not trainings_to_look_at().exists()
-    let_the_lease_run_out(world)
+    world.let_the_lease_run_out()
     assert trainings_to_look_at().exists()
 
 
@@ -114,7 +104,7 @@ def test_an_update_that_the_actor_deletes_is_asked_for_again() -> None:
     delete_model(model_id=LocalModel.objects.get().pk, user=world.actor)
     asked = [delivery.receiver for delivery in world.sent("UPDATE_ROUND_START") if delivery.status == "pending"]
     assert sorted(person.pk for person in asked) == [person.pk for person in world.people]
-    event = TrainingEvent.objects.get(kind=EventKind.UPDATE_DELETED)
+    event = world.event(EventKind.UPDATE_DELETED)
     assert (event.user, event.round) == (world.people[0], 0)
     for who in range(2):
         world.update(who, 4.0)
@@ -132,7 +122,7 @@ def test_an_early_update_that_is_deleted_during_the_test_is_no_answer_to_the_nex
     for who in range(participants):
         world.update(who, 5.0, round=1)
     delete_model(model_id=LocalModel.objects.get(owner=world.people[0]).pk, user=world.people[0])
-    assert TrainingEvent.objects.filter(kind=EventKind.UPDATE_DELETED).count() == 1
+    assert len(world.events(EventKind.UPDATE_DELETED)) == 1
     for who in range(participants):
         world.metrics(who)
     world.advance()
@@ -146,7 +136,7 @@ def test_an_early_update_that_is_deleted_during_the_test_is_no_answer_to_the_nex
 
 def test_an_update_of_a_stopped_training_can_be_deleted() -> None:
     world = World(2).start()
-    full_round(world)
+    world.claim_full_round()
     stop_training(training_id=world.training.pk, user=world.actor)
     for update in LocalModel.objects.all():
         delete_model(model_id=update.pk, user=world.actor)
@@ -155,26 +145,26 @@ def test_an_update_of_a_stopped_training_can_be_deleted() -> None:
 
 def test_a_claimed_update_is_deleted_after_the_round_only() -> None:
     world = World(2, options={"delete_local_models_after_aggregation": False, "skip_model_tests": True}).start()
-    full_round(world)
+    world.claim_full_round()
     update = LocalModel.objects.earliest("created_at")
     with pytest.raises(InvalidRequest, match="being aggregated"):
         delete_model(model_id=update.pk, user=world.actor)
-    let_the_lease_run_out(world)
+    world.let_the_lease_run_out()
     world.advance()
     assert world.round == 1
     delete_model(model_id=update.pk, user=world.actor)
     assert LocalModel.objects.count() == 1
-    assert TrainingEvent.objects.filter(kind=EventKind.UPDATE_DELETED).count() == 0
+    assert len(world.events(EventKind.UPDATE_DELETED)) == 0
 
 
 def test_who_joins_a_failed_training_hears_of_it_when_it_is_resumed() -> None:
     world = World(2).start()
-    full_round(world)
+    world.claim_full_round()
     fail_at_the_last_attempt(world)
-    late = User.objects.create_user("late", password="x")
+    late = make_user("late")
     add_participants(training_id=world.training.pk, user=world.actor, user_ids=[late.pk])
     resume_training(training_id=world.training.pk, user=world.actor)
-    assert [delivery.notification_type for delivery in late.deliveries.order_by("id")] == [
+    assert sent_to(late) == [
         "TRAINING_START",
         "UPDATE_ROUND_START",
     ]

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from fl_server_core.exceptions import EntityNotFound, InvalidRequest, InvalidValue, WrongRound
-from fl_server_core.models import Delivery, EventKind, LocalModel, TrainingEvent
+from fl_server_core.models import Delivery, EventKind, LocalModel
 from fl_server_core.services.accounts import delete_user
 from fl_server_core.services.models import delete_model
-from fl_server_core.services.participants import add_participants, remove_participants
+from fl_server_core.services.participants import add_participants
 from fl_server_core.services.trainings import create_training, delete_training, start_training, stop_training
-from tests.ai.trainer.test_people import pass_the_deadline
-from tests.ai.trainer.world import World, flat, linear, noisy
+from tests.builders.files import flat, linear, noisy
+from tests.builders.rounds import passed_on
+from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db
 DAISY = {"aggregation_method": "FedDC", "options": {"daisy_chain_period": 3}}
@@ -36,7 +37,7 @@ def test_daisy_chaining_agrees_with_a_simulation_by_the_recorded_permutations() 
             torch.nn.utils.vector_to_parameters(torch.as_tensor(mean), shared.parameters())
             held = dict.fromkeys(people, shared)
         else:
-            event = TrainingEvent.objects.filter(kind=EventKind.PASSED_ON).latest("id")
+            event = world.events(EventKind.PASSED_ON)[-1]
             assert sorted(source for source, _target in event.figures["permutation"]) == sorted(map(str, people))
             assert sorted(target for _source, target in event.figures["permutation"]) == sorted(map(str, people))
             held = {UUID(target): held[UUID(source)] for source, target in event.figures["permutation"]}
@@ -50,7 +51,7 @@ def test_what_is_passed_on_is_readable_by_its_receiver_and_holds_the_sender_s_va
     for who in range(3):
         world.update(who, float(who))
     world.advance()
-    event = TrainingEvent.objects.get(kind=EventKind.PASSED_ON)
+    event = world.event(EventKind.PASSED_ON)
     values = {str(person.pk): float(who) for who, person in enumerate(world.people)}
     for source, target in event.figures["permutation"]:
         passed = LocalModel.objects.get(passed_to=UUID(target))
@@ -90,7 +91,7 @@ def test_a_straggler_whose_passed_model_is_gone_hears_of_the_present_round() -> 
     world.advance()
     given = world.given(world.people[1])
     world.update(0, 2.0)
-    pass_the_deadline(world)
+    world.pass_the_deadline()
     assert world.round == 2
     with pytest.raises(WrongRound) as refusal:
         world.update(1, 3.0, model_id=given, round=1)
@@ -118,12 +119,12 @@ def test_the_chain_of_a_removed_participant_ends() -> None:
     for who in range(3):
         world.update(who, 1.0)
     world.advance()
-    remove_participants(training_id=world.training.pk, user=world.actor, user_ids=[world.people[0].pk])
-    assert LocalModel.objects.exclude(passed_to=None).count() == 2
+    world.remove(0)
+    assert len(passed_on()) == 2
     for who in (1, 2):
         world.update(who, 2.0)
     world.advance()
-    assert LocalModel.objects.exclude(passed_to=None).count() == 2
+    assert len(passed_on()) == 2
 
 
 def test_a_silent_participant_s_model_goes_on_as_it_was() -> None:
@@ -137,13 +138,13 @@ def test_a_silent_participant_s_model_goes_on_as_it_was() -> None:
     assert silent is not None
     talker = next(who for who, person in enumerate(world.people) if person != silent)
     world.update(talker, 5.0)
-    pass_the_deadline(world)
-    values = sorted(float(flat(row.get_torch_model())[0]) for row in LocalModel.objects.exclude(passed_to=None))
+    world.pass_the_deadline()
+    values = sorted(float(flat(row.get_torch_model())[0]) for row in passed_on())
     assert values == [5.0, 8.0]
     # Silent in the round that is averaged, too: the model counts as it was given.
     kept = float(flat(world.handed_out(1))[0])
     world.update(0, 2.0)
-    pass_the_deadline(world)
+    world.pass_the_deadline()
     assert world.weight == pytest.approx((2.0 + kept) / 2)
 
 
@@ -156,7 +157,7 @@ def test_the_permutation_is_drawn_anew_in_each_round() -> None:
         world.advance()
     seen = {
         tuple(places[target] for _source, target in event.figures["permutation"])
-        for event in TrainingEvent.objects.filter(kind=EventKind.PASSED_ON)
+        for event in world.events(EventKind.PASSED_ON)
     }
     # Of six equally likely orders, at most three in 60 rounds would come once in 10^17 runs.
     assert len(seen) > 3
@@ -170,7 +171,7 @@ def test_a_training_that_ends_between_two_averagings_leaves_nothing_to_a_later_o
     world.advance()
     end(training_id=world.training.pk, user=world.actor)
     assert LocalModel.objects.filter(base_model=world.training.model_id).count() == 2
-    assert not LocalModel.objects.exclude(passed_to=None).exists()
+    assert passed_on() == []
     if end is delete_training:
         later = create_training(
             actor=world.actor,

@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from fl_server_core.exceptions import InvalidFile, InvalidRequest, WrongState
-from fl_server_core.models import Answer, SWAGModel
-from tests.ai.trainer.test_people import pass_the_deadline
-from tests.ai.trainer.world import World, flat, linear, noisy
+from fl_server_core.models import SWAGModel
+from tests.builders.files import flat, linear, noisy
+from tests.builders.rounds import moment_files_of, submissions
+from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +25,7 @@ def test_swag_moments_are_averaged_by_sample_size_after_each_aggregation() -> No
     assert isinstance(model, SWAGModel)
     assert torch.allclose(model.first_moment, first * (1 + 3 * 5) / 4)
     assert torch.allclose(model.second_moment, second * (1 + 3 * 25) / 4)
-    assert not Answer.objects.exclude(first_moment_file="").exists()
+    assert not any(moment_files_of(submission)[0] for submission in submissions())
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -55,12 +56,12 @@ def test_who_comes_late_to_a_round_whose_state_is_over_hears_of_the_present_roun
     options = {"round_deadline": 60, "min_updates": 1}
     world = World(2, swag=True, options=options).start()
     world.update(0, 1.0)
-    pass_the_deadline(world)
+    world.pass_the_deadline()
     with pytest.raises(WrongState) as update:
         world.update(1, 2.0, round=0)
     assert update.value.messages == [f"Training with ID {world.training.pk} is in state S", "The current round is 1."]
     world.moments(0, torch.ones(8), torch.ones(8))
-    pass_the_deadline(world)
+    world.pass_the_deadline()
     with pytest.raises(WrongState) as moments:
         world.moments(1, torch.ones(8), torch.ones(8))
     assert moments.value.messages == [f"Training with ID {world.training.pk} is in state O", "The current round is 1."]

@@ -6,26 +6,24 @@ from django.db import transaction
 from django.utils import timezone
 
 from fl_server_core.exceptions import InvalidRequest, NotAllowed
-from fl_server_core.models import Delivery, DeliveryStatus, EventKind, Training, User
+from fl_server_core.models import Delivery, DeliveryStatus, EventKind
 from fl_server_core.selectors.status import training_status
-from fl_server_core.services.participants import add_participants, drop_participants, remove_participants
+from fl_server_core.services.participants import add_participants, drop_participants
 from fl_server_core.services.rounds import lock_training
 from fl_server_core.services.trainings import delete_training, resume_training, start_training, stop_training
-from tests.ai.trainer.world import World
+from tests.builders.outbox import sent_to
+from tests.builders.rounds import deadline_of, open_since, phase_of
+from tests.builders.rows import make_user
+from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db
-
-
-def pass_the_deadline(world: World) -> World:
-    Training.objects.filter(pk=world.training.pk).update(deadline=timezone.now() - timedelta(seconds=1))
-    return world.advance()
 
 
 def test_removing_the_one_who_is_awaited_lets_the_round_close() -> None:
     world = World().start()
     world.update(0, 1.0)
     world.update(1, 3.0)
-    remove_participants(training_id=world.training.pk, user=world.actor, user_ids=[world.people[2].pk])
+    world.remove(2)
     world.advance()
     assert world.round == 1
     assert world.weight == pytest.approx(2.0)
@@ -36,22 +34,22 @@ def test_the_answer_of_a_removed_participant_does_not_count() -> None:
     world = World().start()
     for who in range(3):
         world.update(who, float(who))
-    remove_participants(training_id=world.training.pk, user=world.actor, user_ids=[world.people[2].pk])
+    world.remove(2)
     world.advance()
     assert world.weight == pytest.approx(0.5)
 
 
 def test_removing_the_last_participant_is_an_error() -> None:
     world = World(1).start()
-    remove_participants(training_id=world.training.pk, user=world.actor, user_ids=[world.people[0].pk])
+    world.remove(0)
     assert world.state == ("E", "update")
 
 
 def test_a_late_participant_is_told_of_the_training_and_of_the_open_round() -> None:
     world = World().start()
-    late = User.objects.create_user("late", password="x")
+    late = make_user("late")
     add_participants(training_id=world.training.pk, user=world.actor, user_ids=[late.pk])
-    assert [delivery.notification_type for delivery in Delivery.objects.filter(receiver=late)] == [
+    assert sent_to(late) == [
         "TRAINING_START",
         "UPDATE_ROUND_START",
     ]
@@ -74,7 +72,7 @@ def test_at_the_deadline_enough_updates_suffice() -> None:
     world.update(2, 3.0)
     world.advance()
     assert world.round == 0
-    pass_the_deadline(world)
+    world.pass_the_deadline()
     assert world.round == 1
     assert world.weight == pytest.approx(2.0)
 
@@ -82,14 +80,14 @@ def test_at_the_deadline_enough_updates_suffice() -> None:
 def test_at_the_deadline_too_few_updates_are_an_error() -> None:
     world = World(3, options={"round_deadline": 60, "min_updates": 2}).start()
     world.update(0, 1.0)
-    pass_the_deadline(world)
+    world.pass_the_deadline()
     assert world.state == ("E", "update")
 
 
 def test_a_fraction_of_the_participants_is_rounded_up() -> None:
     world = World(3, options={"round_deadline": 60, "min_updates": 0.5}).start()
     world.update(0, 1.0)
-    pass_the_deadline(world)
+    world.pass_the_deadline()
     assert world.state == ("E", "update")
     assert "1 of 3 participants had answered; 2 are needed" in training_status(world.now)["failure"]
 
@@ -97,8 +95,8 @@ def test_a_fraction_of_the_participants_is_rounded_up() -> None:
 def test_every_phase_has_the_deadline_from_its_own_start() -> None:
     world = World(1, swag=True, options={"round_deadline": 60}).start()
     for phase in ("update", "swag", "test"):
-        now = world.now
-        assert (now.phase, now.deadline) == (phase, now.phase_since + timedelta(seconds=60))  # type: ignore[operator]
+        expected = open_since(world.training) + timedelta(seconds=60)
+        assert (phase_of(world.training), deadline_of(world.training)) == (phase, expected)
         if phase == "update":
             world.update(0, 1.0)
         elif phase == "swag":
@@ -110,7 +108,7 @@ def test_a_deadline_alone_needs_everybody() -> None:
     world = World(3, options={"round_deadline": 60}).start()
     world.update(0, 1.0)
     world.update(1, 1.0)
-    pass_the_deadline(world)
+    world.pass_the_deadline()
     assert world.state == ("E", "update")
 
 
@@ -120,7 +118,7 @@ def test_a_test_round_goes_on_without_the_missing_at_the_deadline() -> None:
     world.update(1, 1.0)
     world.advance()
     world.metrics(1)
-    pass_the_deadline(world)
+    world.pass_the_deadline()
     assert (world.round, *world.state) == (1, "O", "update")
 
 
@@ -128,14 +126,14 @@ def test_a_resumed_training_goes_on_and_tells_only_those_who_are_missing() -> No
     world = World(3, options={"round_deadline": 60}).start()
     world.update(0, 1.0)
     world.update(1, 2.0)
-    pass_the_deadline(world)
+    world.pass_the_deadline()
     Delivery.objects.all().delete()
     resume_training(training_id=world.training.pk, user=world.actor)
     assert world.state == ("O", "update")
     assert [delivery.receiver for delivery in world.sent("UPDATE_ROUND_START")] == [world.people[2]]
-    now = world.now
-    assert now.deadline is not None
-    assert now.deadline > timezone.now() + timedelta(seconds=50)
+    deadline = deadline_of(world.training)
+    assert deadline is not None
+    assert deadline > timezone.now() + timedelta(seconds=50)
     world.update(2, 3.0)
     world.advance()
     assert world.weight == pytest.approx(2.0)
@@ -200,4 +198,4 @@ def test_who_rejected_a_notification_is_not_told_that_it_was_removed() -> None:
         )
     assert world.sent("CLIENT_REMOVED") == []
     assert list(world.now.participants.all()) == [world.people[1]]
-    assert EventKind.PARTICIPANT_REJECTED in world.events()
+    assert EventKind.PARTICIPANT_REJECTED in world.history()

@@ -1,8 +1,9 @@
 import pytest
 
 from fl_server_core.exceptions import WrongRound, WrongState
-from fl_server_core.models import Answer, LocalModel, Metric
-from tests.ai.trainer.world import World
+from fl_server_core.models import LocalModel, Metric
+from tests.builders.rounds import set_round, submissions
+from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +37,7 @@ def test_a_training_ends_after_its_target_and_everybody_hears_of_it_once() -> No
     assert (world.round, *world.state) == (2, "C", "idle")
     told = [delivery.receiver for delivery in world.sent("TRAINING_FINISHED")]
     assert sorted(user.username for user in told) == ["actor", "p0", "p1", "p2"]
-    assert world.events() == ["started", "aggregated", "tested", "aggregated", "tested", "finished"]
+    assert world.history() == ["started", "aggregated", "tested", "aggregated", "tested", "finished"]
 
 
 def test_each_round_start_names_round_and_model() -> None:
@@ -88,8 +89,7 @@ def test_only_the_final_model_is_tested_where_the_options_say_so() -> None:
 
 def test_a_copy_of_a_finished_model_trains_its_full_target() -> None:
     world = World(1, options={"skip_model_tests": True})
-    world.training.model.round = 7
-    world.training.model.save()
+    set_round(world.training, 7)
     world.start()
     for expected in (8, 9):
         world.update(0, 1.0)
@@ -159,7 +159,7 @@ def test_only_metrics_of_participants_answer_the_test_round() -> None:
     world.metrics(0)
     world.advance()
     assert world.state == ("O", "test")
-    assert Answer.objects.filter(phase="test").count() == 1
+    assert len(submissions(kind="test")) == 1
     world.metrics(1)
     world.advance()
     assert world.state == ("O", "update")

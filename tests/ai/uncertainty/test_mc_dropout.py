@@ -10,7 +10,7 @@ from fl_server_ai.uncertainty import MCDropout
 from fl_server_ai.uncertainty.base import Subject, UncertaintyOptions
 from fl_server_ai.uncertainty.batching import repeated_pass
 from fl_server_ai.uncertainty.mc_dropout import has_dropout
-from tests.ai.inference.sandboxes import scripted
+from tests.builders.files import script
 
 N = 4000
 
@@ -121,7 +121,7 @@ class OneMaskForAll(nn.Module):
 
 
 @pytest.mark.parametrize("inplace", [False, True])
-@pytest.mark.parametrize("wrap", [lambda model: model, Unknown, scripted], ids=["batched", "loop", "scripted"])
+@pytest.mark.parametrize("wrap", [lambda model: model, Unknown, script], ids=["batched", "loop", "scripted"])
 def test_samples_are_those_of_independent_dropout(wrap: type[Unknown], inplace: bool) -> None:
     torch.manual_seed(11)
     subject = Subject([wrap(dropout_of_ones(inplace))])
@@ -165,7 +165,7 @@ def test_row_by_row_the_one_pass_says_what_single_passes_say() -> None:
         nn.Sequential(nn.BatchNorm1d(5, track_running_stats=False)),
         nn.Sequential(nn.Softmax(dim=0)),
         nn.Sequential(nn.Flatten(0)),
-        scripted(nn.Sequential(nn.Dropout())),
+        script(nn.Sequential(nn.Dropout())),
     ],
     ids=["own code", "own code inside", "batch statistics", "softmax over rows", "flattened rows", "scripted"],
 )
@@ -189,7 +189,7 @@ def test_input_without_a_batch_is_asked_one_by_one() -> None:
     )
 
 
-@pytest.mark.parametrize("wrap", [lambda model: model, scripted], ids=["pickled", "scripted"])
+@pytest.mark.parametrize("wrap", [lambda model: model, script], ids=["pickled", "scripted"])
 def test_only_dropout_is_active_and_only_meanwhile(wrap: type[Unknown]) -> None:
     model = wrap(nn.Sequential(nn.BatchNorm1d(5), nn.Dropout(0.5))).eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -198,7 +198,7 @@ def test_only_dropout_is_active_and_only_meanwhile(wrap: type[Unknown]) -> None:
     assert not any(module.training for module in model.modules())
 
 
-@pytest.mark.parametrize("wrap", [lambda model: model, scripted], ids=["pickled", "scripted"])
+@pytest.mark.parametrize("wrap", [lambda model: model, script], ids=["pickled", "scripted"])
 @pytest.mark.parametrize("module", [NetWithDropout, DropsByFunction])
 def test_normalisation_beside_dropout_stays_as_it_is(module: type[nn.Module], wrap: type[Unknown]) -> None:
     torch.manual_seed(3)
@@ -213,7 +213,7 @@ def test_normalisation_beside_dropout_stays_as_it_is(module: type[nn.Module], wr
     assert not any(inside.training for inside in model.modules())
 
 
-@pytest.mark.parametrize("wrap", [lambda model: model, scripted], ids=["pickled", "scripted"])
+@pytest.mark.parametrize("wrap", [lambda model: model, script], ids=["pickled", "scripted"])
 @pytest.mark.parametrize("batch_first", [True, False])
 def test_transformers_drop_too(batch_first: bool, wrap: type[Unknown]) -> None:
     layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.5, batch_first=batch_first)
@@ -225,7 +225,7 @@ def test_transformers_drop_too(batch_first: bool, wrap: type[Unknown]) -> None:
         assert float(said["variance"].min()) > 1e-3
 
 
-@pytest.mark.parametrize("wrap", [lambda model: model, scripted], ids=["pickled", "scripted"])
+@pytest.mark.parametrize("wrap", [lambda model: model, script], ids=["pickled", "scripted"])
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
@@ -248,7 +248,7 @@ def test_dropout_inside_recurrent_and_attention_layers_is_found() -> None:
     assert has_dropout(nn.LSTM(2, 2, num_layers=2, dropout=0.5))
     assert has_dropout(nn.MultiheadAttention(2, 1))
     assert not has_dropout(nn.BatchNorm1d(2))
-    assert has_dropout(scripted(nn.Dropout2d()))
+    assert has_dropout(script(nn.Dropout2d()))
 
 
 def test_a_dropout_that_raises_leaves_the_model_in_evaluation_mode() -> None:

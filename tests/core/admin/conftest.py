@@ -4,13 +4,14 @@ import pytest
 from django.test import Client
 
 from fl_server_core.models import User
-from tests.core.admin.people import admin_client, make_user
+from tests.builders.clients import operator_browser
+from tests.builders.rows import make_user
 
 
 @pytest.fixture
 def operator(db: None) -> Client:
     """A client in which a superuser is signed in."""
-    return admin_client()
+    return operator_browser()
 
 
 @pytest.fixture

@@ -8,34 +8,21 @@ import pytest
 from django.core.files.storage import default_storage
 from django.test import Client
 
-from fl_server_core.models import Answer, Delivery, GlobalModel, LocalModel, MeanModel, Phase, SWAGModel, Training, User
-from tests.core.admin.people import (
-    act,
-    client_of,
-    fill,
-    kinds_left,
-    list_url,
-    make_running,
-    make_user,
-    page_url,
-    staff_with,
-    upload,
-)
+from fl_server_core.models import Delivery, GlobalModel, LocalModel, MeanModel, SWAGModel, Training, User
+from tests.builders.clients import browser_of, staff_with
+from tests.builders.rounds import mark_claimed, submissions
+from tests.builders.rows import make_model, make_running, make_submission, make_update, make_user
+from tests.builders.storage import file_name_of, lose_file
+from tests.core.admin.pages import act, fill, kinds_left, list_url, page_url
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def model() -> GlobalModel:
-    return GlobalModel.objects.create(
-        owner=make_user("owner"),
-        name="digits",
-        description="A model.",
-        round=3,
-        input_shape=[None, 64],
-        stats={"total_params": 650},
-        weights_file=upload(b"0123456789"),
-    )
+    fields: dict[str, Any] = {"name": "digits", "round": 3, "input_shape": [None, 64], "stats": {"total_params": 650}}
+    model: GlobalModel = make_model(make_user("owner"), weights=b"0123456789", **fields)
+    return model
 
 
 def edit(client: Client, model: GlobalModel, **changes: Any) -> Any:
@@ -44,11 +31,11 @@ def edit(client: Client, model: GlobalModel, **changes: Any) -> Any:
 
 
 def test_a_name_is_edited_and_nothing_else_is_written(operator: Client, model: GlobalModel) -> None:
-    name = str(model.weights_file.name)
+    name = file_name_of(model)
     forged = {"round": "9", "weights_file": "", "owner": "x", "id": "x"}
     assert edit(operator, model, name="numbers", **forged).status_code == 302
     model.refresh_from_db()
-    assert (model.name, model.round, model.weights_file.name) == ("numbers", 3, name)
+    assert (model.name, model.round, file_name_of(model)) == ("numbers", 3, name)
     assert model.stats == {"total_params": 650}
     assert default_storage.exists(name)
 
@@ -75,7 +62,7 @@ def test_texts_that_cannot_be_are_refused(operator: Client, model: GlobalModel, 
 
 def test_the_page_names_the_files_and_says_where_one_is_missing(operator: Client, model: GlobalModel) -> None:
     assert "10\xa0bytes" in operator.get(page_url(model)).content.decode()
-    default_storage.delete(str(model.weights_file.name))
+    lose_file(model)
     assert "cannot be read" in operator.get(page_url(model)).content.decode()
 
 
@@ -108,9 +95,9 @@ def test_models_are_not_created_here_and_updates_not_edited(operator: Client) ->
 
 def test_deleting_a_model_deletes_its_training_and_tells_the_participants(operator: Client) -> None:
     actor, anna = make_user("actor"), make_user("anna")
-    training = make_running(actor, anna)
+    training = make_running(actor, [anna])
     model = GlobalModel.objects.get(pk=training.model_id)
-    LocalModel.objects.create(owner=anna, base_model=model, sample_size=1)
+    make_update(model, anna)
     assert operator.post(page_url(model, "delete"), {"post": "yes"}).status_code == 302
     assert kinds_left(Training, GlobalModel, LocalModel) == []
     assert list(Delivery.objects.values_list("receiver", "notification_type")) == [(anna.pk, "CLIENT_REMOVED")]
@@ -128,11 +115,10 @@ def test_the_deletion_of_several_models_of_all_kinds_tells_the_participants_too(
 
 def make_counted_update() -> LocalModel:
     actor, anna = make_user("actor"), make_user("anna")
-    training = make_running(actor, anna, locked=True)
-    update = LocalModel.objects.create(owner=anna, base_model_id=training.model_id, sample_size=1)
-    Answer.objects.create(
-        training=training, participant=anna, phase=Phase.UPDATE, round=0, local_model=update, counted=True
-    )
+    training = make_running(actor, [anna])
+    update = make_update(GlobalModel.objects.get(pk=training.model_id), anna)
+    make_submission(training, anna, update=update)
+    mark_claimed(training)
     return update
 
 
@@ -145,7 +131,7 @@ def test_an_update_that_is_being_aggregated_is_not_deleted_and_the_operator_is_t
 
 def test_if_one_of_several_cannot_be_deleted_none_is(operator: Client) -> None:
     update = make_counted_update()
-    other = LocalModel.objects.create(owner=update.owner, base_model=update.base_model, sample_size=1)
+    other = make_update(update.base_model, update.owner)
     (message,) = act(operator, LocalModel, "delete_selected", other, update, post="yes")
     assert "is being aggregated" in message
     assert LocalModel.objects.count() == 2
@@ -153,16 +139,16 @@ def test_if_one_of_several_cannot_be_deleted_none_is(operator: Client) -> None:
     assert not log.context["action_list"]
 
 
-def test_a_deleted_update_is_no_answer_any_more(operator: Client) -> None:
+def test_with_an_update_its_submission_is_deleted(operator: Client) -> None:
     rows = fill(1)
-    (update,), (answer,) = rows[LocalModel], rows[Answer]
+    (update,) = rows[LocalModel]
     assert act(operator, LocalModel, "delete_selected", update, post="yes") == ["Successfully deleted 1 local model."]
-    assert not Answer.objects.filter(pk=answer.pk).exists()
+    assert submissions() == []
 
 
 def test_deleting_a_model_needs_the_permission_to_delete_its_training(db: None) -> None:
     model = fill(1)[GlobalModel][0]
-    client = client_of(staff_with("view_globalmodel", "delete_globalmodel", "delete_localmodel", "delete_metric"))
+    client = browser_of(staff_with("view_globalmodel", "delete_globalmodel", "delete_localmodel", "delete_metric"))
     page = client.get(page_url(model, "delete"))
     assert page.context["perms_lacking"] == {"training"}
     assert client.post(page_url(model, "delete"), {"post": "yes"}).status_code == 403

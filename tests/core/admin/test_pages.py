@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from fl_server_core.models import (
-    Answer,
     Delivery,
     GlobalModel,
     LocalModel,
@@ -21,10 +20,11 @@ from fl_server_core.models import (
     Metric,
     SWAGModel,
     Training,
-    TrainingEvent,
     User,
 )
-from tests.core.admin.people import KINDS, client_of, fill, first_digits, list_url, make_user, page_url
+from tests.builders.clients import browser_of
+from tests.builders.rows import Event, Submission, make_user
+from tests.core.admin.pages import KINDS, fill, first_digits, list_url, page_url
 
 pytestmark = pytest.mark.django_db
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -58,7 +58,7 @@ def test_no_list_shows_tokens(operator: Client) -> None:
 def test_an_outsider_is_sent_to_the_login(kind: type[Model]) -> None:
     outsider = make_user("outsider")
     row = fill(1)[kind][0]
-    for client in (Client(), client_of(outsider)):
+    for client in (Client(), browser_of(outsider)):
         for url in (list_url(kind), page_url(row), page_url(row, "delete")):
             response = client.get(url)
             assert response.status_code == 302
@@ -96,9 +96,9 @@ SEARCHES: tuple[tuple[type[Model], str], ...] = (
     (Metric, "digits-1 acc"),
     (Training, "digits-1"),
     (Training, "participant-1"),
-    (Answer, "digits-1"),
+    (Submission, "digits-1"),
     (Delivery, "participant-1 refused"),
-    (TrainingEvent, "actor-1"),
+    (Event, "actor-1"),
 )
 
 
@@ -121,7 +121,7 @@ def test_a_search_finds_by_the_beginning_of_an_id_with_or_without_dashes(operato
     for text in texts:
         assert [found.pk for found in found_rows(operator, Training, q=text)] == [training.pk]
         assert [found.pk for found in found_rows(operator, GlobalModel, q=text)] == [training.model_id]
-        for kind in (Answer, Delivery, TrainingEvent):
+        for kind in (Submission, Delivery, Event):
             assert [found.pk for found in found_rows(operator, kind, q=text)] == [rows[kind][2].pk]
 
 
@@ -188,7 +188,7 @@ def test_an_autocomplete_search_with_a_null_character_answers(operator: Client) 
     assert [found["id"] for found in response.json()["results"]] == [str(anna.pk)]
 
 
-@pytest.mark.parametrize("kind", [Answer, Delivery, TrainingEvent], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [Submission, Delivery, Event], ids=lambda kind: kind.__name__)
 def test_what_the_server_wrote_can_only_be_looked_at(operator: Client, kind: type[Model]) -> None:
     row = fill(1)[kind][0]
     assert operator.get(reverse(f"admin:fl_server_core_{kind._meta.model_name}_add")).status_code == 403

@@ -8,15 +8,20 @@ import pytest
 from django.test import Client
 
 from fl_server_core.admin.trainings import TrainingForm
-from fl_server_core.models import Answer, Phase, Training, User
+from fl_server_core.models import User
 from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.training import TrainingState
-from tests.core.admin.people import (
-    edit,
-    make_running,
-    make_training,
-    sent_to,
+from tests.builders.outbox import sent_to
+from tests.builders.rounds import (
+    claim_attempts_of,
+    is_claimed,
+    open_round_as,
+    phase_of,
+    set_claim_attempts,
+    submissions,
 )
+from tests.builders.rows import make_running, make_submission, make_training
+from tests.core.admin.pages import edit
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +32,7 @@ def errors_of(response: Any) -> dict[str, list[str]]:
 
 
 def test_options_and_target_are_edited_and_nothing_else_is_written(operator: Client, actor: User, anna: User) -> None:
-    training = make_running(actor, anna)
+    training = make_running(actor, [anna])
     changes = {"options": '{"round_deadline": 60, "mu": 1}', "target_num_updates": 9, "metric_names": '["loss"]'}
     forged = {"state": "C", "phase": "idle", "round": "7", "locked": "on", "claim_attempts": "3", "actor": str(anna.pk)}
     assert edit(operator, training, **changes, **forged).status_code == 302
@@ -35,25 +40,26 @@ def test_options_and_target_are_edited_and_nothing_else_is_written(operator: Cli
     training.refresh_from_db()
     assert training.options == {"round_deadline": 60, "mu": 1}
     assert (training.target_num_updates, training.metric_names) == (9, ["loss"])
-    assert (training.state, training.phase, training.locked) == (TrainingState.ONGOING, Phase.UPDATE, False)
-    assert (training.claim_attempts, training.actor_id) == (0, actor.pk)
+    assert (training.state, phase_of(training), is_claimed(training)) == (TrainingState.ONGOING, "update", False)
+    assert (claim_attempts_of(training), training.actor_id) == (0, actor.pk)
     assert training.last_update > before
 
 
 def test_an_edit_leaves_what_a_worker_changed_meanwhile(
     operator: Client, actor: User, anna: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    training = make_running(actor, anna)
+    training = make_running(actor, [anna])
     clean = TrainingForm.clean_options
 
     def clean_while_a_worker_works(form: TrainingForm) -> dict[str, Any]:
-        Training.objects.filter(pk=training.pk).update(phase=Phase.TEST, claim_attempts=2)
+        open_round_as(training, "test")
+        set_claim_attempts(training, 2)
         return clean(form)
 
     monkeypatch.setattr(TrainingForm, "clean_options", clean_while_a_worker_works)
     assert edit(operator, training, target_num_updates=9).status_code == 302
     training.refresh_from_db()
-    assert (training.phase, training.claim_attempts, training.target_num_updates) == (Phase.TEST, 2, 9)
+    assert (phase_of(training), claim_attempts_of(training), training.target_num_updates) == ("test", 2, 9)
 
 
 BAD_OPTIONS = (
@@ -112,19 +118,19 @@ def test_a_daisy_chained_training_keeps_its_period_and_takes_other_options(opera
 def test_one_who_is_added_to_a_running_training_is_told_of_the_open_round(
     operator: Client, actor: User, anna: User, ben: User
 ) -> None:
-    training = make_running(actor, anna)
+    training = make_running(actor, [anna])
     assert edit(operator, training, add_participants=[str(ben.pk)]).status_code == 302
     assert set(training.participants.all()) == {anna, ben}
     assert (sent_to(anna), sent_to(ben)) == ([], ["TRAINING_START", "UPDATE_ROUND_START"])
 
 
-def test_one_who_is_removed_is_told_and_its_answer_dropped(
+def test_one_who_is_removed_is_told_and_its_submission_dropped(
     operator: Client, actor: User, anna: User, ben: User
 ) -> None:
-    training = make_running(actor, anna, ben)
+    training = make_running(actor, [anna, ben])
     for person in (anna, ben):
-        Answer.objects.create(training=training, participant=person, phase=Phase.UPDATE, round=0)
+        make_submission(training, person)
     assert edit(operator, training, remove_participants=[str(ben.pk)]).status_code == 302
     assert list(training.participants.all()) == [anna]
     assert (sent_to(anna), sent_to(ben)) == ([], [NotificationType.CLIENT_REMOVED])
-    assert [answer.participant for answer in Answer.objects.all()] == [anna]
+    assert [submission.participant for submission in submissions()] == [anna]

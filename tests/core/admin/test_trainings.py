@@ -5,37 +5,30 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from fl_server_core.models import Answer, EventKind, GlobalModel, Phase, Training, TrainingEvent, User
+from fl_server_core.models import EventKind, GlobalModel, Training, User
 from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.training import TrainingState
-from tests.core.admin.people import (
-    act,
-    client_of,
-    edit,
-    list_url,
-    make_delivery,
-    make_running,
-    make_training,
-    page_url,
-    sent_to,
-    staff_with,
-)
+from tests.builders.clients import browser_of, staff_with
+from tests.builders.outbox import sent_to
+from tests.builders.rounds import events_of, mark_claimed, mark_failed, phase_of, set_round
+from tests.builders.rows import make_delivery, make_event, make_running, make_submission, make_training
+from tests.core.admin.pages import act, edit, list_url, page_url
 
 pytestmark = pytest.mark.django_db
 
 
 def test_start_opens_the_first_round_and_says_so(operator: Client, actor: User, anna: User) -> None:
-    training = make_training(actor, anna)
+    training = make_training(actor, [anna])
     assert act(operator, Training, "start", training) == ["1 of 1 trainings started."]
     training.refresh_from_db()
-    assert (training.state, training.phase) == (TrainingState.ONGOING, Phase.UPDATE)
+    assert (training.state, phase_of(training)) == (TrainingState.ONGOING, "update")
     assert sent_to(anna) == ["TRAINING_START", "UPDATE_ROUND_START"]
 
 
 def test_of_several_trainings_those_that_can_start_do_and_the_others_are_named(
     operator: Client, actor: User, anna: User
 ) -> None:
-    empty, ready = make_training(actor), make_training(actor, anna)
+    empty, ready = make_training(actor), make_training(actor, [anna])
     messages = act(operator, Training, "start", empty, ready)
     assert sorted(messages) == ["1 of 2 trainings started.", "At least one participant must be registered!"]
     states = dict(Training.objects.values_list("pk", "state"))
@@ -45,18 +38,19 @@ def test_of_several_trainings_those_that_can_start_do_and_the_others_are_named(
 def test_resume_takes_a_failed_training_back_to_its_phase_and_tells_who_is_missing(
     operator: Client, actor: User, anna: User, ben: User
 ) -> None:
-    training = make_running(actor, anna, ben, state=TrainingState.ERROR, phase=Phase.TEST)
-    Answer.objects.create(training=training, participant=ben, phase=Phase.TEST, round=0)
+    training = make_running(actor, [anna, ben], kind="test")
+    mark_failed(training)
+    make_submission(training, ben, kind="test")
     assert act(operator, Training, "resume", training) == ["1 of 1 trainings resumed."]
     training.refresh_from_db()
-    assert (training.state, training.phase) == (TrainingState.ONGOING, Phase.TEST)
+    assert (training.state, phase_of(training)) == (TrainingState.ONGOING, "test")
     assert (sent_to(anna), sent_to(ben)) == (["MODEL_TEST_ROUND"], [])
-    event = TrainingEvent.objects.get(training=training)
+    (event,) = events_of(training)
     assert (event.kind, event.user) == (EventKind.RESUMED, User.objects.get(username="operator"))
 
 
 def test_stop_ends_a_running_training_and_tells_everybody(operator: Client, actor: User, anna: User) -> None:
-    training = make_running(actor, anna)
+    training = make_running(actor, [anna])
     assert act(operator, Training, "stop", training) == ["1 of 1 trainings stopped."]
     training.refresh_from_db()
     assert training.state == TrainingState.ERROR  # no round was closed
@@ -71,7 +65,7 @@ def test_what_a_training_cannot_do_is_a_message(operator: Client, actor: User, a
 
 
 def test_a_retry_counts_what_goes_out(operator: Client, actor: User, anna: User) -> None:
-    training = make_running(actor, anna)
+    training = make_running(actor, [anna])
     given_up = make_delivery(training, anna, status="failed", attempts=6)
     make_delivery(training, anna, status="accepted")
     assert act(operator, Training, "retry_deliveries", training) == ["1 notifications are sent again."]
@@ -80,8 +74,8 @@ def test_a_retry_counts_what_goes_out(operator: Client, actor: User, anna: User)
 
 
 def test_staff_who_may_only_look_are_offered_no_action_and_cannot_run_one(actor: User, anna: User) -> None:
-    training = make_training(actor, anna)
-    client = client_of(staff_with("view_training"))
+    training = make_training(actor, [anna])
+    client = browser_of(staff_with("view_training"))
     page = client.get(list_url(Training))
     assert "retry_deliveries" not in page.content.decode()
     act(client, Training, "start", training)
@@ -92,8 +86,8 @@ def test_staff_who_may_only_look_are_offered_no_action_and_cannot_run_one(actor:
 
 
 def test_the_page_shows_who_is_awaited_and_why(operator: Client, actor: User, anna: User, ben: User) -> None:
-    training = make_running(actor, anna, ben)
-    Answer.objects.create(training=training, participant=ben, phase=Phase.UPDATE, round=0)
+    training = make_running(actor, [anna, ben])
+    make_submission(training, ben)
     make_delivery(training, anna, status="failed", attempts=6, last_error="<b>Connection refused</b>")
     page = operator.get(page_url(training)).content.decode()
     row = page[page.index(">anna</a>") :]
@@ -107,9 +101,9 @@ def test_the_page_shows_who_is_awaited_and_why(operator: Client, actor: User, an
 
 def test_the_tables_of_a_page_are_bounded(operator: Client, actor: User) -> None:
     users = User.objects.bulk_create([User(username=f"p-{index:03}") for index in range(150)])
-    training = make_running(actor, *users)
+    training = make_running(actor, users)
     for index in range(30):
-        TrainingEvent.objects.create(training=training, kind=EventKind.AGGREGATED, round=index)
+        make_event(training, EventKind.AGGREGATED, round=index)
     page = operator.get(page_url(training)).content.decode()
     assert ">p-099</a>" in page
     assert ">p-100</a>" not in page
@@ -120,13 +114,13 @@ def test_the_tables_of_a_page_are_bounded(operator: Client, actor: User) -> None
 
 
 def test_the_list_says_what_each_training_waits_for(operator: Client, actor: User, anna: User, ben: User) -> None:
-    make_training(actor, anna, name="resting")
-    waiting = make_running(actor, anna, ben, name="waiting", first_round=0)
-    waiting.model.round = 2
-    waiting.model.save()
-    Answer.objects.create(training=waiting, participant=ben, phase=Phase.UPDATE, round=1)
-    Answer.objects.create(training=waiting, participant=ben, phase=Phase.UPDATE, round=2)
-    make_running(actor, anna, name="closing", locked=True)
+    make_training(actor, [anna], name="resting", target_num_updates=5)
+    waiting = make_running(actor, [anna, ben], name="waiting", target_num_updates=5)
+    set_round(waiting, 2)
+    make_submission(waiting, ben, round=1)
+    make_submission(waiting, ben, round=2)
+    closing = make_running(actor, [anna], name="closing", target_num_updates=5)
+    mark_claimed(closing)
     page = operator.get(list_url(Training)).content.decode()
     cells = {
         name: page[page.index(f">{name} <small>") :].split("</tr>")[0] for name in ("resting", "waiting", "closing")
@@ -142,7 +136,7 @@ def test_the_list_says_what_each_training_waits_for(operator: Client, actor: Use
 def test_deleting_a_running_training_tells_its_participants_and_keeps_the_model(
     operator: Client, actor: User, anna: User
 ) -> None:
-    training = make_running(actor, anna)
+    training = make_running(actor, [anna])
     page = operator.get(page_url(training, "delete")).content.decode()
     assert "Are you sure" in page
     assert operator.post(page_url(training, "delete"), {"post": "yes"}).status_code == 302
@@ -152,8 +146,8 @@ def test_deleting_a_running_training_tells_its_participants_and_keeps_the_model(
 
 
 def test_the_deletion_of_several_tells_the_participants_of_each(operator: Client, actor: User, anna: User) -> None:
-    running, resting = make_running(actor, anna), make_training(actor, anna)
-    TrainingEvent.objects.create(training=running, kind=EventKind.STARTED, round=0)
+    running, resting = make_running(actor, [anna]), make_training(actor, [anna])
+    make_event(running)
     response = operator.post(
         list_url(Training), {"action": "delete_selected", "_selected_action": [str(running.pk), str(resting.pk)]}
     )
@@ -166,8 +160,8 @@ def test_the_deletion_of_several_tells_the_participants_of_each(operator: Client
 
 def test_staff_may_delete_trainings_without_a_permission_on_their_history(actor: User) -> None:
     training = make_training(actor)
-    TrainingEvent.objects.create(training=training, kind=EventKind.STARTED, round=0)
-    client = client_of(staff_with("view_training", "delete_training"))
+    make_event(training)
+    client = browser_of(staff_with("view_training", "delete_training"))
     assert client.post(page_url(training, "delete"), {"post": "yes"}).status_code == 302
     assert not Training.objects.exists()
 

@@ -9,28 +9,16 @@ from django.test import Client
 from rest_framework.authtoken.models import Token
 
 from fl_server_core.models import (
-    Answer,
     Delivery,
     EventKind,
     GlobalModel,
-    Phase,
     Training,
-    TrainingEvent,
     User,
 )
-from tests.core.admin.people import (
-    KINDS,
-    act,
-    client_of,
-    fill,
-    kinds_left,
-    list_url,
-    make_running,
-    make_training,
-    make_user,
-    page_url,
-    staff_with,
-)
+from tests.builders.clients import browser_of, staff_with
+from tests.builders.rounds import events_of, submissions
+from tests.builders.rows import make_running, make_submission, make_training, make_user
+from tests.core.admin.pages import KINDS, act, fill, kinds_left, list_url, page_url
 
 pytestmark = pytest.mark.django_db
 
@@ -73,7 +61,7 @@ def test_an_endpoint_that_is_none_is_refused(operator: Client, endpoint: str) ->
 
 def test_a_superuser_sees_the_token_on_the_page_and_other_staff_do_not(operator: Client) -> None:
     anna = make_user("anna")
-    clerk = client_of(staff_with("view_user", "change_user"))
+    clerk = browser_of(staff_with("view_user", "change_user"))
     assert anna.auth_token.key in operator.get(page_url(anna)).content.decode()
     page = clerk.get(page_url(anna))
     assert page.status_code == 200
@@ -93,7 +81,7 @@ def test_renewed_tokens_end_the_old_ones(operator: Client) -> None:
 def test_staff_who_are_no_superusers_renew_no_tokens(db: None) -> None:
     anna = make_user("anna")
     key = anna.auth_token.key
-    act(client_of(staff_with("view_user", "change_user")), User, "renew_tokens", anna)
+    act(browser_of(staff_with("view_user", "change_user")), User, "renew_tokens", anna)
     assert Token.objects.get(user=anna).key == key
 
 
@@ -101,7 +89,7 @@ def test_staff_who_are_no_superusers_give_no_privileges(db: None) -> None:
     clerk = staff_with("view_user", "change_user")
     anna = make_user("anna")
     for user in (anna, clerk):
-        response = edit(client_of(clerk), user, is_superuser="on", is_staff="on", first_name="New")
+        response = edit(browser_of(clerk), user, is_superuser="on", is_staff="on", first_name="New")
         assert response.status_code == 302
         user.refresh_from_db()
         assert (user.is_superuser, user.first_name) == (False, "New")
@@ -110,7 +98,7 @@ def test_staff_who_are_no_superusers_give_no_privileges(db: None) -> None:
 
 def test_staff_who_are_no_superusers_leave_superusers_alone(operator: Client) -> None:
     chief = User.objects.get(username="operator")
-    client = client_of(staff_with("view_user", "change_user", "delete_user"))
+    client = browser_of(staff_with("view_user", "change_user", "delete_user"))
     assert client.get(page_url(chief)).status_code == 200
     assert client.post(page_url(chief), {"username": "x"}).status_code == 403
     assert client.get(f"/admin/fl_server_core/user/{chief.pk}/password/").status_code == 403
@@ -135,8 +123,8 @@ def test_a_password_is_set_on_its_own_page(operator: Client) -> None:
 
 def test_with_an_actor_its_running_trainings_go_and_their_participants_are_told(operator: Client) -> None:
     actor, anna = make_user("actor"), make_user("anna")
-    make_running(actor, anna)
-    make_training(actor, anna)
+    make_running(actor, [anna])
+    make_training(actor, [anna])
     page = operator.get(page_url(actor, "delete"))
     assert dict(page.context["model_count"]) == {"users": 1, "models": 2, "trainings": 2}
     assert operator.post(page_url(actor, "delete"), {"post": "yes"}).status_code == 302
@@ -146,18 +134,18 @@ def test_with_an_actor_its_running_trainings_go_and_their_participants_are_told(
 
 def test_a_participant_whose_account_goes_is_taken_out_of_its_trainings(operator: Client) -> None:
     actor, anna, ben = make_user("actor"), make_user("anna"), make_user("ben")
-    training = make_running(actor, anna, ben)
-    Answer.objects.create(training=training, participant=anna, phase=Phase.UPDATE, round=0)
+    training = make_running(actor, [anna, ben])
+    make_submission(training, anna)
     assert act(operator, User, "delete_selected", anna, post="yes") == ["Successfully deleted 1 user."]
     assert list(training.participants.all()) == [ben]
-    assert not Answer.objects.exists()
-    event = TrainingEvent.objects.get(training=training)
+    assert submissions() == []
+    (event,) = events_of(training)
     assert (event.kind, event.user) == (EventKind.PARTICIPANT_REMOVED, None)
     assert event.message == "The account anna was deleted."
 
 
 def test_the_last_participant_whose_account_goes_leaves_a_failed_training(operator: Client) -> None:
-    training = make_running(make_user("actor"), anna := make_user("anna"))
+    training = make_running(make_user("actor"), [anna := make_user("anna")])
     assert operator.post(page_url(anna, "delete"), {"post": "yes"}).status_code == 302
     training.refresh_from_db()
     assert training.state == "E"
@@ -173,7 +161,7 @@ def test_all_users_with_rows_of_every_kind_can_be_deleted_at_once(operator: Clie
 def test_deleting_a_user_needs_the_permission_to_delete_what_is_its(db: None) -> None:
     actor = make_user("actor")
     make_training(actor)
-    client = client_of(staff_with("view_user", "delete_user"))
+    client = browser_of(staff_with("view_user", "delete_user"))
     assert client.get(page_url(actor, "delete")).context["perms_lacking"] == {"model", "training"}
     assert client.post(page_url(actor, "delete"), {"post": "yes"}).status_code == 403
     assert User.objects.filter(pk=actor.pk).exists()

@@ -11,28 +11,6 @@ import torch
 from torch import nn
 
 
-def saved(value: object, pickle_protocol: int = 2) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(value, buffer, pickle_protocol=pickle_protocol)
-    return buffer.getvalue()
-
-
-def script(module: nn.Module) -> torch.jit.ScriptModule:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.jit.script(module)
-
-
-def scripted(module: nn.Module) -> bytes:
-    """The TorchScript archive of a module, or of one that is scripted already."""
-    buffer = io.BytesIO()
-    ready = module if isinstance(module, torch.jit.ScriptModule) else script(module)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.jit.save(ready, buffer)
-    return buffer.getvalue()
-
-
 def load_script(content: bytes) -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

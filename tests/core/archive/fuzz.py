@@ -76,7 +76,7 @@ def _write_originals(folder: Path) -> None:
     import torch
     from torch import nn
 
-    from tests.core.archive.files import saved, scripted
+    from tests.builders.files import saved, scripted
 
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -9,7 +9,7 @@ from torch import nn
 
 from fl_server_core.archive import Archive, ArchiveError, check_compatible, check_finite, open_archive
 from fl_server_core.archive.checks import same_bits
-from tests.core.archive.files import saved
+from tests.builders.files import saved
 
 
 def state(**tensors: torch.Tensor) -> Archive:

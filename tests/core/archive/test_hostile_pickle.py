@@ -6,14 +6,8 @@ import pytest
 from torch import nn
 
 from fl_server_core.archive import open_archive
-from tests.core.archive.files import (
-    read_record,
-    records_of,
-    saved,
-    scripted,
-    with_pickle,
-    with_record,
-)
+from tests.builders.files import saved, scripted
+from tests.core.archive.files import read_record, records_of, with_pickle, with_record
 from tests.core.archive.refusals import refusal
 
 

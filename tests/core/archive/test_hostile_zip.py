@@ -11,6 +11,7 @@ from torch import nn
 
 from fl_server_core.archive import ArchiveError, open_archive
 from fl_server_core.archive.limits import Limits
+from tests.builders.files import saved, scripted
 from tests.core.archive.files import (
     crc,
     directory_entry,
@@ -19,8 +20,6 @@ from tests.core.archive.files import (
     patched,
     read_record,
     records_of,
-    saved,
-    scripted,
     with_record,
 )
 from tests.core.archive.refusals import refusal

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from fl_server_core.archive import Archive, ArchiveError, ArchiveWriter, check_compatible, open_archive
-from tests.core.archive.files import bits, load_module, load_script, randomise, saved, script, scripted
+from tests.builders.files import saved, script, scripted
+from tests.core.archive.files import bits, load_module, load_script, randomise
 from tests.core.archive.layers import LAYERS, is_lazy, make
 
 Made = TypeVar("Made")

@@ -15,7 +15,8 @@ from fl_server_core.archive import (
     copy_tensors,
     open_archive,
 )
-from tests.core.archive.files import load_module, load_script, saved, scripted
+from tests.builders.files import saved, scripted
+from tests.core.archive.files import load_module, load_script
 from tests.core.archive.test_layers import compare
 
 

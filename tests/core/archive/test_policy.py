@@ -11,7 +11,8 @@ from torch import nn
 
 from fl_server_core.archive import foreign_globals, open_archive
 from fl_server_core.archive.policy import _TORCH
-from tests.core.archive.files import saved, scripted, with_pickle, with_record
+from tests.builders.files import saved, scripted
+from tests.core.archive.files import with_pickle, with_record
 from tests.core.archive.layers import LAYERS, make
 
 MODULE = saved(nn.Linear(2, 3))

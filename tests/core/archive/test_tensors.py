@@ -17,7 +17,8 @@ from fl_server_core.archive import (
     copy_tensors,
     open_archive,
 )
-from tests.core.archive.files import bits, saved, with_record
+from tests.builders.files import saved
+from tests.core.archive.files import bits, with_record
 from tests.core.archive.test_layers import compare
 from tests.memory import anonymous_memory
 

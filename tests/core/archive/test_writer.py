@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from fl_server_core.archive import ArchiveError, ArchiveWriter, copy_tensors, open_archive
-from tests.core.archive.files import bits, load_module, packed, records_of, saved, scripted
+from tests.builders.files import saved, scripted
+from tests.core.archive.files import bits, load_module, packed, records_of
 from tests.memory import anonymous_memory
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from tests.builders.files import saved
+
 Weights = dict[str, np.ndarray]
 
 
@@ -19,7 +21,7 @@ def model_file(width: int = 8) -> tuple[bytes, Weights]:
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
-    return _saved(module), weights_of(_saved(module))
+    return saved(module), weights_of(saved(module))
 
 
 def weights_of(content: bytes) -> Weights:
@@ -44,7 +46,7 @@ def update_of(weights: Mapping[str, np.ndarray], number: int, round: int) -> Wei
 
 def update_file(weights: Mapping[str, np.ndarray], number: int, round: int) -> bytes:
     """The update as a state dict's file: the same bytes each time."""
-    return _saved({name: torch.from_numpy(value) for name, value in update_of(weights, number, round).items()})
+    return saved({name: torch.from_numpy(value) for name, value in update_of(weights, number, round).items()})
 
 
 def moment_files(weights: Mapping[str, np.ndarray], number: int) -> tuple[bytes, bytes]:
@@ -52,7 +54,7 @@ def moment_files(weights: Mapping[str, np.ndarray], number: int) -> tuple[bytes,
     vector = np.concatenate([weights[name].reshape(-1) for name in ("0.weight", "0.bias")])
     distance = np.float32(number + 1)
     second = (vector * vector + distance * distance).astype(np.float32)
-    return _saved(torch.from_numpy(vector)), _saved(torch.from_numpy(second))
+    return saved(torch.from_numpy(vector)), saved(torch.from_numpy(second))
 
 
 def simulate(start: Mapping[str, np.ndarray], counted: Sequence[Sequence[int]]) -> Weights:
@@ -78,9 +80,3 @@ def are_bitwise_equal(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndar
     if sorted(one) != sorted(other):
         return False
     return all(one[name].dtype == other[name].dtype and one[name].tobytes() == other[name].tobytes() for name in one)
-
-
-def _saved(value: object) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(value, buffer)
-    return buffer.getvalue()

@@ -14,17 +14,10 @@ def make_users(specification: str) -> list[str]:
 
     Returns: their tokens, in the same order.
     """
-    from rest_framework.authtoken.models import Token
+    from tests.builders.clients import token_of
+    from tests.builders.rows import make_user
 
-    from fl_server_core.models import User
-
-    tokens = []
-    for wanted in json.loads(specification):
-        user = User(**wanted)
-        user.set_unusable_password()
-        user.save()
-        tokens.append(Token.objects.get(user=user).key)
-    return tokens
+    return [token_of(make_user(**wanted)) for wanted in json.loads(specification)]
 
 
 def remove_orphans(seconds: str) -> int:

@@ -94,8 +94,8 @@ class Ledger:
             found.setdefault(number, set()).add(UUID(str(person)))
         return found
 
-    def answers(self, training: UUID, phase: str, round: int) -> int:
-        """How many have answered a round."""
+    def submissions(self, training: UUID, phase: str, round: int) -> int:
+        """How many have submitted to a round."""
         query = "SELECT count(*) FROM fl_server_core_answer WHERE training_id = %s AND phase = %s AND round = %s"
         [(number,)] = self.database.rows(query, training, phase, round)
         return int(number)

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.waiting import wait_until
+from tests.builders.waiting import wait_until
 
 
 def free_port() -> int:

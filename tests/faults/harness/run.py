@@ -11,12 +11,12 @@ from uuid import UUID
 
 import requests
 
+from tests.builders.waiting import wait_until
 from tests.faults.harness import arithmetic
 from tests.faults.harness.mode import ROUNDS
 from tests.faults.harness.participant import Attendance, Behaviour, Participant
 from tests.faults.harness.proxy import Fault
 from tests.faults.harness.site import Site
-from tests.waiting import wait_until
 
 ASK_SECONDS = 30.0
 FINISH_SECONDS = 150.0
@@ -101,7 +101,7 @@ class Run:
         """Return when so many updates of this round have arrived."""
         self.wait_until(
             f"{number} updates of round {round}",
-            lambda: self.site.ledger.answers(self.id, "update", round) >= number,
+            lambda: self.site.ledger.submissions(self.id, "update", round) >= number,
         )
 
     def wait_until(self, what: str, condition: Callable[[], bool], seconds: float = FINISH_SECONDS) -> None:

@@ -1,0 +1,161 @@
+"""Rows of every kind: real users, real archives, no fixture files."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+from fl_server_core.models import (
+    Answer,
+    Delivery,
+    EventKind,
+    GlobalModel,
+    LocalModel,
+    MeanModel,
+    Metric,
+    Model,
+    Phase,
+    SWAGModel,
+    Training,
+    TrainingEvent,
+    User,
+)
+from fl_server_core.models.delivery import ROUND_TYPES
+from fl_server_core.models.training import TrainingState
+from tests.builders.files import saved, scripted_linear
+
+if TYPE_CHECKING:
+    import torch
+
+Submission = Answer
+Event = TrainingEvent
+
+_numbers = itertools.count(1)
+
+
+def make_user(username: str | None = None, **fields: Any) -> User:
+    """A user without a usable password, which costs no hashing; give `password` for one with."""
+    return User.objects.create_user(username or f"user-{next(_numbers)}", **fields)
+
+
+def make_model(
+    owner: User,
+    kind: type[GlobalModel] = GlobalModel,
+    *,
+    weights: bytes | torch.nn.Module | None = None,
+    stored_as: str | None = None,
+    **fields: Any,
+) -> Any:
+    """A global model with a file: of these weights, or one that is stored already, or else a scripted linear model."""
+    file = {} if kind is MeanModel else _file(weights, stored_as, scripted_linear)
+    return kind.objects.create(owner=owner, **{"name": "linear", "description": "three in, two out", **file, **fields})
+
+
+def _file(
+    weights: bytes | torch.nn.Module | None, stored_as: str | None, default: Callable[[], bytes]
+) -> dict[str, Any]:
+    if stored_as is not None:
+        return {"weights_file": stored_as}
+    if weights is None:
+        return {"weights": default()}
+    return {"weights": weights if isinstance(weights, bytes) else saved(weights)}
+
+
+def make_swag_model(owner: User, **fields: Any) -> SWAGModel:
+    model: SWAGModel = make_model(owner, SWAGModel, **fields)
+    return model
+
+
+def make_mean_model(owner: User, members: Iterable[GlobalModel] = (), **fields: Any) -> MeanModel:
+    model: MeanModel = make_model(owner, MeanModel, **{"name": "mean", "description": "of others", **fields})
+    model.models.set(members)
+    return model
+
+
+def make_update(
+    base: GlobalModel,
+    owner: User,
+    *,
+    weights: bytes | torch.nn.Module | None = None,
+    stored_as: str | None = None,
+    **fields: Any,
+) -> LocalModel:
+    """One participant's update of a global model, in the round where that is. No submission: see make_submission."""
+    file = _file(weights, stored_as, lambda: scripted_linear(2.0))
+    values = {"round": base.round, "sample_size": 1, **file, **fields}
+    return LocalModel.objects.create(base_model=base, owner=owner, **values)
+
+
+def make_metric(model: Model, key: str = "loss", value: float | bytes = 1.0, **fields: Any) -> Metric:
+    column = "value_binary" if isinstance(value, bytes) else "value_float"
+    return Metric.objects.create(model=model, key=key, **{column: value}, **fields)
+
+
+def make_training(
+    actor: User,
+    participants: Iterable[User] = (),
+    model: Model | None = None,
+    *,
+    name: str = "linear",
+    **fields: Any,
+) -> Training:
+    """A training that has not been started, by default of a model of its own with that name."""
+    values = {"model": model or make_model(actor, name=name), "target_num_updates": 2, **fields}
+    training = Training.objects.create(actor=actor, **values)
+    training.participants.set(participants)
+    return training
+
+
+def make_running(actor: User, participants: Iterable[User] = (), *, kind: str = "update", **fields: Any) -> Training:
+    """A training in its first round, of which nobody was told."""
+    state = TrainingState.SWAG_ROUND if kind == "swag" else TrainingState.ONGOING
+    running = {"state": state, "phase": Phase(kind), "phase_since": timezone.now(), "first_round": 0}
+    return make_training(actor, participants, **{**running, **fields})
+
+
+def make_submission(
+    training: Training,
+    participant: User,
+    *,
+    kind: str = "update",
+    round: int = 0,
+    update: LocalModel | None = None,
+    is_counted: bool = False,
+    is_silent: bool = False,
+) -> Submission:
+    """One participant's part in one round. A silent one sends no signal, so that no worker is nudged."""
+    submission = Submission(
+        training=training, participant=participant, phase=Phase(kind), round=round, local_model=update
+    )
+    submission.counted = is_counted
+    if is_silent:
+        Submission.objects.bulk_create([submission])
+    else:
+        submission.save()
+    return submission
+
+
+def make_delivery(
+    training: Training, receiver: User, kind: str = "UPDATE_ROUND_START", *, round: int = 0, **fields: Any
+) -> Delivery:
+    """A notification in the outbox, pending if nothing else is said; `round` where it announces one."""
+    return Delivery.objects.create(**_delivery_fields(training, receiver, kind, round), **fields)
+
+
+def make_deliveries(number: int, training: Training, receiver: User, kind: str, **fields: Any) -> None:
+    """So many at once, without signals."""
+    values = _delivery_fields(training, receiver, kind, 0)
+    Delivery.objects.bulk_create([Delivery(**values, **fields) for _ in range(number)])
+
+
+def _delivery_fields(training: Training, receiver: User, kind: str, round: int) -> dict[str, Any]:
+    values = {"receiver": receiver, "training": training, "training_uuid": training.pk, "notification_type": kind}
+    phase = next((phase for phase, announced in ROUND_TYPES.items() if announced == kind), None)
+    return values if phase is None else {**values, "phase": phase, "round": round}
+
+
+def make_event(training: Training, kind: str = EventKind.STARTED, *, round: int = 0, **fields: Any) -> Event:
+    return Event.objects.create(training=training, kind=kind, round=round, **fields)
