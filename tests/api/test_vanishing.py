@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from fl_server_core.models import GlobalModel, LocalModel, Training
-from fl_server_core.services.rounds import lock_training
+from fl_server_core.selectors.trainings import lock_training
 from tests.api.conftest import People
 from tests.builders.files import scripted_linear, uploaded
 from tests.builders.rows import make_model, make_update

@@ -9,29 +9,27 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from fl_server_core.models import (
-    Answer,
     Delivery,
+    Event,
     EventKind,
     GlobalModel,
     LocalModel,
     MeanModel,
     Metric,
     Model,
-    Phase,
+    Round,
+    Submission,
     SWAGModel,
     Training,
-    TrainingEvent,
     User,
 )
-from fl_server_core.models.delivery import ROUND_TYPES
+from fl_server_core.models.model_version import StoredWeights, append_version
 from fl_server_core.models.training import TrainingState
+from fl_server_core.registry import round_kinds
 from tests.builders.files import saved, scripted_linear
 
 if TYPE_CHECKING:
     import torch
-
-Submission = Answer
-Event = TrainingEvent
 
 _numbers = itertools.count(1)
 
@@ -50,18 +48,19 @@ def make_model(
     **fields: Any,
 ) -> Any:
     """A global model with a file: of these weights, or one that is stored already, or else a scripted linear model."""
-    file = {} if kind is MeanModel else _file(weights, stored_as, scripted_linear)
-    return kind.objects.create(owner=owner, **{"name": "linear", "description": "three in, two out", **file, **fields})
-
-
-def _file(
-    weights: bytes | torch.nn.Module | None, stored_as: str | None, default: Callable[[], bytes]
-) -> dict[str, Any]:
+    model = kind.objects.create(owner=owner, **{"name": "linear", "description": "three in, two out", **fields})
     if stored_as is not None:
-        return {"weights_file": stored_as}
+        append_version(model, StoredWeights(stored_as, "", 0))
+    elif kind is not MeanModel:
+        model.weights = _bytes(weights, scripted_linear)
+        model.save()
+    return model
+
+
+def _bytes(weights: bytes | torch.nn.Module | None, default: Callable[[], bytes]) -> bytes:
     if weights is None:
-        return {"weights": default()}
-    return {"weights": weights if isinstance(weights, bytes) else saved(weights)}
+        return default()
+    return weights if isinstance(weights, bytes) else saved(weights)
 
 
 def make_swag_model(owner: User, **fields: Any) -> SWAGModel:
@@ -84,7 +83,8 @@ def make_update(
     **fields: Any,
 ) -> LocalModel:
     """One participant's update of a global model, in the round where that is. No submission: see make_submission."""
-    file = _file(weights, stored_as, lambda: scripted_linear(2.0))
+    given = _bytes(weights, lambda: scripted_linear(2.0)) if stored_as is None else None
+    file = {"weights_file": stored_as} if stored_as is not None else {"weights": given}
     values = {"round": base.round, "sample_size": 1, **file, **fields}
     return LocalModel.objects.create(base_model=base, owner=owner, **values)
 
@@ -112,8 +112,16 @@ def make_training(
 def make_running(actor: User, participants: Iterable[User] = (), *, kind: str = "update", **fields: Any) -> Training:
     """A training in its first round, of which nobody was told."""
     state = TrainingState.SWAG_ROUND if kind == "swag" else TrainingState.ONGOING
-    running = {"state": state, "phase": Phase(kind), "phase_since": timezone.now(), "first_round": 0}
-    return make_training(actor, participants, **{**running, **fields})
+    training = make_training(actor, participants, **{"state": state, "first_round": 0, **fields})
+    make_round(training, kind, training.model.round, opened_at=timezone.now())
+    return training
+
+
+def make_round(training: Training, kind: str = "update", number: int = 0, **fields: Any) -> Round:
+    """The training's round of this kind and number; if it has none yet, one that is not open."""
+    values = {"phase": "update" if kind == "passing_on" else kind, **fields}
+    row, _is_new = Round.objects.update_or_create(training=training, kind=kind, number=number, defaults=values)
+    return row
 
 
 def make_submission(
@@ -127,9 +135,8 @@ def make_submission(
     is_silent: bool = False,
 ) -> Submission:
     """One participant's part in one round. A silent one sends no signal, so that no worker is nudged."""
-    submission = Submission(
-        training=training, participant=participant, phase=Phase(kind), round=round, local_model=update
-    )
+    row = make_round(training, kind, round)
+    submission = Submission(round=row, participant=participant, local_model=update)
     submission.counted = is_counted
     if is_silent:
         Submission.objects.bulk_create([submission])
@@ -141,7 +148,7 @@ def make_submission(
 def make_delivery(
     training: Training, receiver: User, kind: str = "UPDATE_ROUND_START", *, round: int = 0, **fields: Any
 ) -> Delivery:
-    """A notification in the outbox, pending if nothing else is said; `round` where it announces one."""
+    """A delivery, pending if nothing else is said; `round` where it announces one."""
     return Delivery.objects.create(**_delivery_fields(training, receiver, kind, round), **fields)
 
 
@@ -153,8 +160,8 @@ def make_deliveries(number: int, training: Training, receiver: User, kind: str, 
 
 def _delivery_fields(training: Training, receiver: User, kind: str, round: int) -> dict[str, Any]:
     values = {"receiver": receiver, "training": training, "training_uuid": training.pk, "notification_type": kind}
-    phase = next((phase for phase, announced in ROUND_TYPES.items() if announced == kind), None)
-    return values if phase is None else {**values, "phase": phase, "round": round}
+    announced = next((name for name, known in round_kinds.items() if known.notification == kind), None)
+    return values if announced is None else {**values, "round": make_round(training, announced, round)}
 
 
 def make_event(training: Training, kind: str = EventKind.STARTED, *, round: int = 0, **fields: Any) -> Event:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from fl_server_core.models import Model
-from fl_server_core.models.files import new_file_name
+from fl_server_core.models import GlobalModel, LocalModel, ModelVersion
+from fl_server_core.models.model_version import append_version, store_weights
 
 
 def stored_files() -> set[str]:
@@ -32,26 +31,26 @@ def body_of(answer: Any) -> bytes:
     return b"".join(answer.streaming_content)
 
 
-def file_name_of(model: Model) -> str:
+def file_name_of(model: GlobalModel | LocalModel) -> str:
     """Where the model's weights are in the storage."""
+    assert model.weights_file is not None
     return str(model.weights_file.name)
 
 
 def weight_files() -> set[str]:
     """The files that hold the weights of any model."""
-    return {str(name) for name in Model.objects.exclude(weights_file="").values_list("weights_file", flat=True)}
+    versions = ModelVersion.objects.exclude(weights_file="").values_list("weights_file", flat=True)
+    updates = LocalModel.objects.exclude(weights_file="").values_list("weights_file", flat=True)
+    return {str(name) for name in (*versions, *updates)}
 
 
-def lose_file(model: Model) -> None:
+def lose_file(model: GlobalModel | LocalModel) -> None:
     """The storage loses the weights that this row, be it outdated, names."""
     default_storage.delete(file_name_of(model))
 
 
-def replace_file(model: Model, content: bytes, **changes: Any) -> None:
-    """As a round that is closed in another process does it: new weights for the row, and the old file is gone.
-
-    `model` is left as it was read.
-    """
-    name = default_storage.save(new_file_name(None, ""), ContentFile(content))
-    Model.objects.filter(pk=model.pk).update(weights_file=name, **changes)
-    lose_file(model)
+def make_newer(model: GlobalModel, content: bytes, *, round: int | None = None) -> None:
+    """As a round that is closed in another process does it: a new version, and `model` is left as it was read."""
+    row = GlobalModel.objects.get(pk=model.pk)
+    row.round = row.round if round is None else round
+    append_version(row, store_weights(content))

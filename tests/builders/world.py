@@ -11,16 +11,17 @@ import torch
 from django.utils import timezone
 
 from fl_server_ai.trainer import ModelTrainer
-from fl_server_ai.trainer.claims import Claim
-from fl_server_core.models import Delivery, GlobalModel, LocalModel, Model, Training, User
+from fl_server_core.models import Delivery, Event, GlobalModel, LocalModel, Model, Training, User
+from fl_server_core.rounds.claims import Claim
+from fl_server_core.rounds.kinds import Offer
+from fl_server_core.rounds.submitting import submit
 from fl_server_core.services.metrics import report_metrics
 from fl_server_core.services.models import create_global_model
 from fl_server_core.services.participants import remove_participants
 from fl_server_core.services.trainings import create_training, start_training
-from fl_server_core.services.updates import submit_moments, submit_update
 from tests.builders import rounds
 from tests.builders.files import linear, saved, uploaded
-from tests.builders.rows import Event, make_user
+from tests.builders.rows import make_user
 
 NOWHERE = "http://127.0.0.1:9/"
 
@@ -81,25 +82,27 @@ class World:
     def update(self, who: int, value: float | torch.nn.Module, *, size: int = 1, **changes: Any) -> None:
         module = value if isinstance(value, torch.nn.Module) else linear(value)
         person = self.people[who]
-        submit_update(
-            **{
-                "model_id": self.given(person),
-                "participant": person,
-                "round": self.round,
-                "sample_size": size,
-                "file": uploaded(saved(module)),
-                **changes,
-            }
-        )
+        values = {
+            "participant": person,
+            "phase": "update",
+            "target_id": self.given(person),
+            "number": self.round,
+            "sample_size": size,
+            "files": {"model": uploaded(saved(module))},
+        }
+        submit(Offer(**{**values, **changes}))
 
     def moments(self, who: int, first: torch.Tensor, second: torch.Tensor, *, size: int = 1) -> None:
-        submit_moments(
-            model_id=self.training.model_id,
-            participant=self.people[who],
-            round=self.round,
-            sample_size=size,
-            first_moment_file=uploaded(saved(first)),
-            second_moment_file=uploaded(saved(second)),
+        files = {"first_moment": uploaded(saved(first)), "second_moment": uploaded(saved(second))}
+        submit(
+            Offer(
+                self.people[who],
+                "swag",
+                target_id=self.training.model_id,
+                number=self.round,
+                sample_size=size,
+                files=files,
+            )
         )
 
     def metrics(self, who: int, value: float = 0.5) -> None:

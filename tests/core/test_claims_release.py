@@ -1,7 +1,8 @@
 import pytest
 
-from fl_server_core.services.rounds import lock_training, release_all_claims
-from tests.builders.outbox import deliveries_of_round
+from fl_server_core.rounds.ending import release_all_claims
+from fl_server_core.selectors.trainings import lock_training
+from tests.builders.deliveries import deliveries_of_round
 from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from fl_server_core.models import Training, User
-from fl_server_core.models.model import copy_files
+from fl_server_core.models import GlobalModel, Training, User
 from fl_server_core.services import trainings
 from fl_server_core.services.accounts import delete_user
 from tests.builders.files import scripted_linear
 from tests.builders.rows import make_model, make_training, make_user
-from tests.builders.storage import replace_file
+from tests.builders.storage import file_name_of, make_newer, stored_files
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,46 +47,36 @@ def test_two_accounts_that_take_part_in_each_others_trainings_are_deleted_at_the
     assert not Training.objects.exists()
 
 
-def test_the_files_of_a_copy_are_written_before_the_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
-    copied = []
+def create_training(actor: User, model: GlobalModel) -> Training:
+    return trainings.create_training(
+        actor=actor, model_id=model.pk, target_num_updates=1, metric_names=[], aggregation_method="FedAvg"
+    )
 
-    def copy(model: Any) -> dict[str, str]:
-        copied.append(connection.in_atomic_block)
-        return copy_files(model)
 
-    monkeypatch.setattr(trainings, "copy_files", copy)
-    monkeypatch.setattr("fl_server_core.models.model.copy_files", copy)
+def test_a_copy_names_the_files_of_its_model_and_keeps_them_when_that_is_deleted() -> None:
     actor = make_user()
     model = make_model(actor)
-    first, second = (
-        trainings.create_training(
-            actor=actor, model_id=model.pk, target_num_updates=1, metric_names=[], aggregation_method="FedAvg"
-        )
-        for _ in range(2)
-    )
-    assert copied == [False]
+    first, second = create_training(actor, model), create_training(actor, model)
     assert second.model_id != first.model_id
-    assert second.model.weights == first.model.weights
+    assert file_name_of(second.model) == file_name_of(first.model)
+    first.model.delete()
+    assert second.model.weights == scripted_linear()
+    second.model.delete()
+    assert stored_files() == set()
 
 
-def test_a_copy_of_a_model_whose_round_closes_meanwhile_is_that_of_the_newer_row(
+def test_a_copy_of_a_model_whose_round_closes_meanwhile_is_that_of_the_newer_version(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     actor = make_user()
     model = make_model(actor)
     make_training(actor, [actor], model)
-    closed: list[int] = []
 
-    def close_first(found: Any) -> dict[str, str]:
-        if not closed:
-            closed.append(found.round)
-            replace_file(found, scripted_linear(3.0), round=1)
-        return copy_files(found)
+    def close_first(found: Any) -> None:
+        make_newer(found, scripted_linear(3.0), round=1)
 
-    monkeypatch.setattr(trainings, "copy_files", close_first)
-    copy = trainings.create_training(
-        actor=actor, model_id=model.pk, target_num_updates=1, metric_names=[], aggregation_method="FedAvg"
-    )
-    assert closed == [0]
+    monkeypatch.setattr(trainings, "_require_trainable", close_first)
+    copy = create_training(actor, model)
     assert copy.model.round == 1
     assert copy.model.weights == scripted_linear(3.0)
+    assert [version.number for version in copy.model.versions.all()] == [0]

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from fl_server_core.models import Delivery, EventKind
-from fl_server_core.services.notifications import (
+from fl_server_core.services.delivery_attempts import (
     accept_delivery,
     claim_delivery,
     claim_due_deliveries,
@@ -18,7 +18,7 @@ from fl_server_core.services.notifications import (
 )
 from fl_server_core.services.participants import add_participants, remove_participants
 from fl_server_core.services.trainings import resume_training, stop_training
-from tests.builders.outbox import make_about, make_due
+from tests.builders.deliveries import make_about, make_due
 from tests.builders.world import NOWHERE, World
 
 pytestmark = pytest.mark.django_db

@@ -11,10 +11,12 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
+from fl_server_api import polling
+from fl_server_api.polling import wait_for_notifications
 from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models import Delivery, EventKind, User
-from fl_server_core.services import notifications
-from fl_server_core.services.notifications import acknowledge, pending_notifications, wait_for_notifications
+from fl_server_core.selectors.deliveries import pending_notifications
+from fl_server_core.services.delivery_attempts import acknowledge
 from fl_server_core.services.trainings import start_training
 from tests.builders.rows import make_user
 from tests.builders.world import World
@@ -31,7 +33,7 @@ def test_a_user_finds_what_is_not_acknowledged_oldest_first() -> None:
     world = World(["", ""]).start()
     person = world.people[0]
     assert types_of(person) == ["TRAINING_START", "UPDATE_ROUND_START"]
-    acknowledge(user=person, notification_uuid=world.delivery("TRAINING_START").uuid, accept=True)
+    acknowledge(user=person, notification_id=world.delivery("TRAINING_START").uuid, accept=True)
     assert types_of(person) == ["UPDATE_ROUND_START"]
     assert types_of(world.people[1]) == ["TRAINING_START", "UPDATE_ROUND_START"]
     assert types_of(world.actor) == []
@@ -40,7 +42,7 @@ def test_a_user_finds_what_is_not_acknowledged_oldest_first() -> None:
 @pytest.mark.django_db
 def test_to_accept_settles() -> None:
     world = World([""]).start()
-    acknowledge(user=world.people[0], notification_uuid=str(world.delivery("UPDATE_ROUND_START").uuid), accept=True)
+    acknowledge(user=world.people[0], notification_id=str(world.delivery("UPDATE_ROUND_START").uuid), accept=True)
     accepted = world.delivery("UPDATE_ROUND_START")
     assert accepted.status == "accepted"
     assert accepted.settled_at is not None
@@ -51,7 +53,7 @@ def test_to_accept_settles() -> None:
 def test_to_reject_the_start_of_a_round_is_to_leave_the_training() -> None:
     world = World(["", ""]).start()
     person = world.people[0]
-    acknowledge(user=person, notification_uuid=world.delivery("UPDATE_ROUND_START").uuid, accept=False)
+    acknowledge(user=person, notification_id=world.delivery("UPDATE_ROUND_START").uuid, accept=False)
     assert not world.takes_part()
     [event] = world.events(EventKind.PARTICIPANT_REJECTED)
     assert event.user == person
@@ -61,7 +63,7 @@ def test_to_reject_the_start_of_a_round_is_to_leave_the_training() -> None:
 @pytest.mark.django_db
 def test_to_reject_another_type_has_no_consequences() -> None:
     world = World(["", ""]).start()
-    acknowledge(user=world.people[0], notification_uuid=world.delivery("TRAINING_START").uuid, accept=False)
+    acknowledge(user=world.people[0], notification_id=world.delivery("TRAINING_START").uuid, accept=False)
     assert world.takes_part()
     assert world.delivery("TRAINING_START").status == "rejected"
 
@@ -70,8 +72,8 @@ def test_to_reject_another_type_has_no_consequences() -> None:
 def test_a_second_acknowledgement_changes_nothing() -> None:
     world = World(["", ""]).start()
     identifier = world.delivery("UPDATE_ROUND_START").uuid
-    acknowledge(user=world.people[0], notification_uuid=identifier, accept=True)
-    acknowledge(user=world.people[0], notification_uuid=identifier, accept=False)
+    acknowledge(user=world.people[0], notification_id=identifier, accept=True)
+    acknowledge(user=world.people[0], notification_id=identifier, accept=False)
     assert world.takes_part()
     assert world.delivery("UPDATE_ROUND_START").status == "accepted"
 
@@ -82,7 +84,7 @@ def test_only_the_receiver_can_acknowledge() -> None:
     identifier = world.delivery("TRAINING_START").uuid
     for user in (world.actor, world.people[1]):
         with pytest.raises(EntityNotFound, match=f"Notification {identifier} not found."):
-            acknowledge(user=user, notification_uuid=identifier, accept=True)
+            acknowledge(user=user, notification_id=identifier, accept=True)
 
 
 @pytest.mark.django_db
@@ -90,15 +92,15 @@ def test_only_the_receiver_can_acknowledge() -> None:
 def test_an_unknown_id_is_not_found(identifier: str) -> None:
     user = make_user("somebody")
     with pytest.raises(EntityNotFound):
-        acknowledge(user=user, notification_uuid=identifier, accept=True)
+        acknowledge(user=user, notification_id=identifier, accept=True)
 
 
 @pytest.fixture
 def seats(settings: Settings) -> Iterator[Settings]:
     """Settings whose FL_WEB_THREADS counts from now on."""
-    notifications._seats.cache_clear()
+    polling._seats.cache_clear()
     yield settings
-    notifications._seats.cache_clear()
+    polling._seats.cache_clear()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -137,7 +139,7 @@ def test_who_waits_holds_no_connection(seats: Settings, monkeypatch: pytest.Monk
         connected.append(connection.connection is not None)
         start_training(training_id=world.training.pk, user=world.actor)
 
-    monkeypatch.setattr(notifications, "sleep", look)
+    monkeypatch.setattr(polling, "sleep", look)
     assert len(wait_for_notifications(user=world.people[0], seconds=PATIENCE)) == 2
     assert connected == [False]
 
@@ -160,7 +162,7 @@ def test_no_more_than_half_of_the_threads_wait(seats: Settings, monkeypatch: pyt
         finally:
             connection.close()
 
-    monkeypatch.setattr(notifications, "sleep", hold)
+    monkeypatch.setattr(polling, "sleep", hold)
     threads = [threading.Thread(target=wait) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -184,7 +186,7 @@ def test_a_seat_is_free_again_when_its_user_was_answered(seats: Settings, monkey
         rests.append(seconds)
         sleep(seconds)
 
-    monkeypatch.setattr(notifications, "sleep", rest)
+    monkeypatch.setattr(polling, "sleep", rest)
     for waited in (1, 2):
         assert wait_for_notifications(user=user, seconds=0.3) == []
         assert len(rests) >= waited
@@ -194,5 +196,5 @@ def test_a_seat_is_free_again_when_its_user_was_answered(seats: Settings, monkey
 def test_a_server_with_one_thread_lets_nobody_wait(seats: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     seats.FL_WEB_THREADS = 1
     user = make_user("somebody")
-    monkeypatch.delattr(notifications, "sleep")  # to wait would be a NameError
+    monkeypatch.delattr(polling, "sleep")  # to wait would be a NameError
     assert wait_for_notifications(user=user, seconds=PATIENCE) == []

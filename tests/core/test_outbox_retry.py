@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from fl_server_core.models import Delivery, DeliveryStatus, Training, User
 from fl_server_core.models.delivery import NotificationType
-from fl_server_core.services.outbox_retry import retry_deliveries
+from fl_server_core.services.delivery_retries import retry_deliveries
 from fl_server_core.services.trainings import discard_training
 from fl_server_core.signals import deliveries_due
 from tests.builders.rounds import mark_completed, mark_failed, open_round_as, set_round

@@ -22,7 +22,7 @@ from fl_server_core.models import GlobalModel, Model, SWAGModel, User
 from tests.ai.inference import hostile
 from tests.builders.files import linear, saved, saved_vector, script
 from tests.builders.rows import make_mean_model, make_model, make_training, make_update
-from tests.builders.storage import replace_file
+from tests.builders.storage import make_newer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_process_is_left")]
 
@@ -237,10 +237,10 @@ def test_the_file_of_a_scalar_keeps_its_shape() -> None:
     assert answer["uncertainty"]["std"].shape == (2, 0)
 
 
-def test_a_file_that_went_with_a_closed_round_is_read_anew(owner: User) -> None:
-    model = make_model(owner, weights=uneven())
+def test_a_row_that_was_read_before_a_round_closed_answers_with_the_newest_version(owner: User) -> None:
+    model = make_model(owner, weights=linear(0.0))
     stale = Model.objects.get(pk=model.pk)
-    replace_file(stale, saved(uneven()))
+    make_newer(stale, saved(uneven()))
     assert ask(stale)["inference"] == [1, 1]
 
 

@@ -17,10 +17,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from fl_server_ai.notification.tasks import deliver, enqueue, enqueue_due_deliveries
 from fl_server_core.models import Delivery
-from fl_server_core.services.notifications import claim_delivery
+from fl_server_core.services.delivery_attempts import claim_delivery
 from tests.ai.notification.conftest import Queue
 from tests.ai.notification.listener import PATIENCE, Heard, Listener, listening
-from tests.builders.outbox import make_due
+from tests.builders.deliveries import make_due
 from tests.builders.world import NOWHERE, World
 
 Commit = Callable[[], AbstractContextManager[Any]]

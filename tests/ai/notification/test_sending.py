@@ -14,7 +14,7 @@ from fl_server_core.models import Delivery, EventKind
 from fl_server_core.services.trainings import delete_training
 from tests.ai.notification.conftest import Queue
 from tests.ai.notification.listener import Listener, closed_port, listening
-from tests.builders.outbox import make_due, pause_of
+from tests.builders.deliveries import make_due, pause_of
 from tests.builders.rounds import mark_claimed
 from tests.builders.rows import make_submission
 from tests.builders.world import World

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from fl_server_ai.trainer.due import trainings_to_look_at
 from fl_server_core.exceptions import InvalidRequest, WrongRound
 from fl_server_core.models import EventKind, LocalModel
+from fl_server_core.rounds.due import due_rounds
 from fl_server_core.selectors.status import training_status
 from fl_server_core.services.accounts import delete_user
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.participants import add_participants
 from fl_server_core.services.trainings import resume_training, stop_training
-from tests.builders.outbox import rounds_told_to, sent_to
+from tests.builders.deliveries import rounds_told_to, sent_to
 from tests.builders.rounds import drop_submissions, mark_claimed, set_claim_attempts, set_deadline
 from tests.builders.rows import make_user
 from tests.builders.world import World
@@ -89,13 +89,13 @@ def test_nobody_is_awaited_in_a_claimed_round() -> None:
 
 def test_only_what_may_be_due_is_looked_at() -> None:
     world = World(options={"round_deadline": 60}).start()
-    assert not trainings_to_look_at().exists()
+    assert not due_rounds().exists()
     set_deadline(world.training, timezone.now())
-    assert trainings_to_look_at().exists()
+    assert due_rounds().exists()
     world.claim_full_round()
-    assert not trainings_to_look_at().exists()
+    assert not due_rounds().exists()
     world.let_the_lease_run_out()
-    assert trainings_to_look_at().exists()
+    assert due_rounds().exists()
 
 
 def test_an_update_that_the_actor_deletes_is_asked_for_again() -> None:

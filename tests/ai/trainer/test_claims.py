@@ -11,12 +11,13 @@ from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 from pytest_django import Settings
 
-from fl_server_ai.trainer import ModelTrainer, closing
-from fl_server_ai.trainer.averaging import AveragingClosing
-from fl_server_ai.trainer.claims import MAX_ATTEMPTS, Claim, ClaimLost
-from fl_server_ai.trainer.due import trainings_to_look_at
-from fl_server_core.exceptions import EntityNotFound, WrongRound
+from fl_server_ai.rounds import update as update_round
+from fl_server_ai.rounds.update import Aggregated, UpdateRound
+from fl_server_ai.trainer import ModelTrainer
+from fl_server_core.exceptions import WrongRound
 from fl_server_core.models import EventKind
+from fl_server_core.rounds.claims import Claim, ClaimLost
+from fl_server_core.rounds.due import MAX_ATTEMPTS, due_rounds
 from fl_server_core.selectors.status import training_status
 from fl_server_core.services.files import NewFiles, local_path, open_weights
 from fl_server_core.services.trainings import resume_training, stop_training
@@ -28,7 +29,7 @@ from tests.builders.rounds import (
     set_claim_attempts,
     take_the_claim_away,
 )
-from tests.builders.storage import file_name_of, lose_file, replace_file, stored_files
+from tests.builders.storage import file_name_of, make_newer, stored_files
 from tests.builders.waiting import wait_until
 from tests.builders.world import World
 
@@ -51,15 +52,16 @@ def test_a_worker_that_lost_its_claim_writes_nothing_and_leaves_no_file(monkeypa
     world = World(options={"skip_model_tests": True}).start()
     for who in range(3):
         world.update(who, float(who + 1))
-    compute = AveragingClosing.compute
+    compute = UpdateRound.compute
 
-    def compute_slowly(closing: AveragingClosing, files: NewFiles) -> None:
-        compute(closing, files)
-        monkeypatch.setattr(AveragingClosing, "compute", compute)
+    def compute_slowly(kind: UpdateRound, claim: Claim, files: NewFiles) -> Aggregated:
+        result = compute(kind, claim, files)
+        monkeypatch.setattr(UpdateRound, "compute", compute)
         world.let_the_lease_run_out()
         ModelTrainer(world.training).advance()  # somebody else takes over and closes the round
+        return result
 
-    monkeypatch.setattr(AveragingClosing, "compute", compute_slowly)
+    monkeypatch.setattr(UpdateRound, "compute", compute_slowly)
     before = stored_files()
     world.advance()
     assert world.round == 1
@@ -187,7 +189,7 @@ def test_a_database_that_is_away_for_a_moment_costs_no_lease(
 
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_without_progress_lets_the_lease_run_out(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fl_server_ai.trainer.claims.HANGING_LEASES", 0)
+    monkeypatch.setattr("fl_server_core.rounds.claims.HANGING_LEASES", 0)
     settings.FL_LEASE_SECONDS = 0.3
     world = World().start()
     claim = world.claim_full_round()
@@ -210,12 +212,12 @@ def test_files_that_come_slowly_cost_no_claim(settings: Settings, monkeypatch: p
     def slowly(file: FieldFile) -> Iterator[Path]:
         end = time.monotonic() + 0.5
         while time.monotonic() < end:
-            seen.append(trainings_to_look_at().exists())
+            seen.append(due_rounds().exists())
             time.sleep(0.05)
         with local_path(file) as path:
             yield path
 
-    monkeypatch.setattr(closing, "local_path", slowly)
+    monkeypatch.setattr(update_round, "local_path", slowly)
     world.advance()
     assert world.round == 1
     assert len(seen) > 10
@@ -251,14 +253,12 @@ def test_after_an_error_a_claimed_answer_is_open_again_and_leaves_with_its_parti
     assert world.weight == pytest.approx(1.5)
 
 
-def test_a_model_whose_file_was_replaced_since_its_row_was_read_is_read_again() -> None:
+def test_weights_are_those_of_the_newest_version_also_for_a_row_that_was_read_before() -> None:
     world = World(1, options={"skip_model_tests": True}).start()
     outdated = world.model
-    replace_file(outdated, saved(linear(5.0)))
-    replaced = world.model
+    make_newer(outdated, saved(linear(5.0)))
     with open_weights(outdated) as archive:
         assert float(archive.array("0.weight")[0, 0]) == 5.0
     world.training.model.delete()
-    lose_file(replaced)
-    with pytest.raises(EntityNotFound), open_weights(outdated):
+    with pytest.raises(FileNotFoundError), open_weights(outdated):
         pass

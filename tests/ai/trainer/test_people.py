@@ -8,10 +8,10 @@ from django.utils import timezone
 from fl_server_core.exceptions import InvalidRequest, NotAllowed
 from fl_server_core.models import Delivery, DeliveryStatus, EventKind
 from fl_server_core.selectors.status import training_status
+from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.participants import add_participants, drop_participants
-from fl_server_core.services.rounds import lock_training
 from fl_server_core.services.trainings import delete_training, resume_training, start_training, stop_training
-from tests.builders.outbox import sent_to
+from tests.builders.deliveries import sent_to
 from tests.builders.rounds import deadline_of, open_since, phase_of
 from tests.builders.rows import make_user
 from tests.builders.world import World

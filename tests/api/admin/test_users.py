@@ -15,10 +15,10 @@ from fl_server_core.models import (
     Training,
     User,
 )
+from tests.api.admin.pages import KINDS, act, fill, kinds_left, list_url, page_url
 from tests.builders.clients import browser_of, staff_with
 from tests.builders.rounds import events_of, submissions
 from tests.builders.rows import make_running, make_submission, make_training, make_user
-from tests.core.admin.pages import KINDS, act, fill, kinds_left, list_url, page_url
 
 pytestmark = pytest.mark.django_db
 

@@ -8,11 +8,11 @@ from django.test import Client
 from fl_server_core.models import EventKind, GlobalModel, Training, User
 from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.training import TrainingState
+from tests.api.admin.pages import act, edit, list_url, page_url
 from tests.builders.clients import browser_of, staff_with
-from tests.builders.outbox import sent_to
+from tests.builders.deliveries import sent_to
 from tests.builders.rounds import events_of, mark_claimed, mark_failed, phase_of, set_round
 from tests.builders.rows import make_delivery, make_event, make_running, make_submission, make_training
-from tests.core.admin.pages import act, edit, list_url, page_url
 
 pytestmark = pytest.mark.django_db
 

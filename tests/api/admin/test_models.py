@@ -9,11 +9,11 @@ from django.core.files.storage import default_storage
 from django.test import Client
 
 from fl_server_core.models import Delivery, GlobalModel, LocalModel, MeanModel, SWAGModel, Training, User
+from tests.api.admin.pages import act, fill, kinds_left, list_url, page_url
 from tests.builders.clients import browser_of, staff_with
 from tests.builders.rounds import mark_claimed, submissions
 from tests.builders.rows import make_model, make_running, make_submission, make_update, make_user
 from tests.builders.storage import file_name_of, lose_file
-from tests.core.admin.pages import act, fill, kinds_left, list_url, page_url
 
 pytestmark = pytest.mark.django_db
 

@@ -22,9 +22,9 @@ from fl_server_core.models import (
     Training,
     User,
 )
+from tests.api.admin.pages import KINDS, fill, first_digits, list_url, page_url
 from tests.builders.clients import browser_of
 from tests.builders.rows import Event, Submission, make_user
-from tests.core.admin.pages import KINDS, fill, first_digits, list_url, page_url
 
 pytestmark = pytest.mark.django_db
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from fl_server_core.admin.trainings import TrainingForm
+from fl_server_api.admin.trainings import TrainingForm
 from fl_server_core.models import User
 from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.training import TrainingState
-from tests.builders.outbox import sent_to
+from tests.api.admin.pages import edit
+from tests.builders.deliveries import sent_to
 from tests.builders.rounds import (
     claim_attempts_of,
     is_claimed,
@@ -21,7 +22,6 @@ from tests.builders.rounds import (
     submissions,
 )
 from tests.builders.rows import make_running, make_submission, make_training
-from tests.core.admin.pages import edit
 
 pytestmark = pytest.mark.django_db
 

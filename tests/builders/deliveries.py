@@ -1,4 +1,4 @@
-"""What is in the outbox."""
+"""What people are told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from fl_server_core.models import Delivery, Phase, Training, User
+from fl_server_core.models import Delivery, Training, User
+from tests.builders.rows import make_round
 
 
 def sent_to(user: User) -> list[str]:
@@ -17,20 +18,21 @@ def sent_to(user: User) -> list[str]:
 
 def rounds_told_to(user: User) -> list[tuple[str, int | None]]:
     """Type and round of a user's notifications, oldest first."""
-    return list(Delivery.objects.filter(receiver=user).order_by("id").values_list("notification_type", "round"))
+    return list(Delivery.objects.filter(receiver=user).order_by("id").values_list("notification_type", "round__number"))
 
 
 def deliveries_of_round(training: Training, round: int) -> QuerySet[Delivery]:
     """What announces this round."""
-    return Delivery.objects.filter(training=training, round=round)
+    return Delivery.objects.filter(training=training, round__number=round)
 
 
 def make_about(delivery: Delivery, *, round: int | None = None, kind: str | None = None) -> None:
     """Make a delivery one of another round, by number or by kind."""
-    columns = {"round": round, "phase": None if kind is None else Phase(kind)}
-    Delivery.objects.filter(pk=delivery.pk).update(
-        **{name: value for name, value in columns.items() if value is not None}
-    )
+    assert delivery.training is not None
+    assert delivery.round is not None
+    number = delivery.round.number if round is None else round
+    delivery.round = make_round(delivery.training, kind or delivery.round.kind, number)
+    delivery.save(update_fields=["round"])
 
 
 def make_due(delivery: Delivery) -> None:
