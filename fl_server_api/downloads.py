@@ -8,7 +8,7 @@ from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, HttpResponse
 from django.http.response import HttpResponseBase
 
-from fl_server_ai.inference.about import mean_model_file
+from fl_server_ai.inference.mean_file import mean_model_file
 from fl_server_core.exceptions import MissingPart
 from fl_server_core.models import MeanModel, User
 from fl_server_core.selectors.models import get_readable_model, global_of

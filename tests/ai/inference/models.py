@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from fl_server_core.models import GlobalModel, LocalModel, Model, Training, User
-from tests.ai.inference.sandboxes import saved
+from tests.ai.sandbox.sandboxes import saved
 
 
 def vector(*values: float) -> bytes:

@@ -150,8 +150,12 @@ def test_half_precision_is_answered_in_single() -> None:
     ("options", "expected"),
     [
         ({}, UncertaintyOptions(N=10, softmax=False, scale=1.0)),
-        ({"uncertainty": {"N": 3, "softmax": True, "scale": 0.5, "mine": 1}}, UncertaintyOptions(3, True, 0.5)),
-        ({"uncertainty": {"N": None}}, UncertaintyOptions()),
+        (
+            {"uncertainty": {"N": 3, "softmax": True, "scale": 0.5, "mine": 1}},
+            UncertaintyOptions(N=3, softmax=True, scale=0.5),
+        ),
+        ({"uncertainty": {"N": None, "softmax": True}}, UncertaintyOptions(softmax=True)),
+        ({"uncertainty": {"N": 1001, "softmax": 1, "scale": 0}}, UncertaintyOptions()),
         ({"uncertainty": "much"}, UncertaintyOptions()),
     ],
 )
