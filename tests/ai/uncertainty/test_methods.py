@@ -65,6 +65,12 @@ def test_a_model_without_a_training_has_the_method_none_and_a_mean_model_ensembl
     assert get_uncertainty_class(Row(models=[])) is Ensemble
 
 
+@pytest.mark.parametrize("method", UncertaintyMethod)
+def test_a_mean_model_is_always_asked_by_ensemble(method: UncertaintyMethod) -> None:
+    training = SimpleNamespace(uncertainty_method=method)
+    assert get_uncertainty_class(Row(training=training, models=[])) is Ensemble
+
+
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(ValueError, match="no uncertainty method GUESS"):
         get_uncertainty_class("GUESS")
