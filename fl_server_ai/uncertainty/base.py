@@ -86,7 +86,8 @@ class UncertaintyBase(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str] = ""
-    Options: ClassVar[type[UncertaintyOptions]] = UncertaintyOptions
+    # UncertaintyOptions or a subclass. Any, since the type of a protocol's variable is invariant.
+    Options: ClassVar[type[Any]] = UncertaintyOptions
     model_kind: ClassVar[str] = "GlobalModel"
     round_kind: ClassVar[str] = ""
     measures: ClassVar[tuple[str, ...]] = MEASURES

@@ -57,6 +57,7 @@ def of_module(name: str, monkeypatch: pytest.MonkeyPatch) -> bytes:
     module = ModuleType(name)
     module.Net = type("Net", (torch.nn.Identity,), {"__module__": name})  # type: ignore[attr-defined]
     with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, name.partition(".")[0], ModuleType("its package"))
         patch.setitem(sys.modules, name, module)
         return saved(module.Net())
 

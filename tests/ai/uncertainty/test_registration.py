@@ -68,13 +68,13 @@ def test_the_methods_of_this_project_are_registered_by_name_with_the_default_fir
         ("MC_DROPOUT", "MC dropout"),
         ("SWAG", "SWAG"),
     ]
-    assert [method.model_kind for method in uncertainty_methods] == [
-        "GlobalModel",
-        "MeanModel",
-        "GlobalModel",
-        "SWAGModel",
-    ]
-    assert [method.round_kind for method in uncertainty_methods] == ["", "", "", "swag"]
+    needs = {method.name: (method.model_kind, method.round_kind) for method in uncertainty_methods}
+    assert needs == {
+        "NONE": ("GlobalModel", ""),
+        "ENSEMBLE": ("MeanModel", ""),
+        "MC_DROPOUT": ("GlobalModel", ""),
+        "SWAG": ("SWAGModel", "swag"),
+    }
 
 
 def test_a_method_in_a_package_of_its_own_can_be_chosen_and_asked(tmp_path: Path) -> None:

@@ -25,9 +25,7 @@ def test_the_documented_program_averages_two_files_and_refuses_what_does_not_fit
     assert "weight float32 (1, 2)" in said
     assert "only torch's own" in said
     mean = load_module((tmp_path / "mean.pt").read_bytes())
-    assert {name: value.tolist() for name, value in mean.state_dict().items()} == {
-        "weight": [[2.5, 2.5]],
-        "bias": [2.5],
-    }
+    values = {name: value.tolist() for name, value in mean.state_dict().items()}
+    assert values == {"weight": [[2.5, 2.5]], "bias": [2.5]}
     assert "The file cannot be used: " in run_without_django(program, "a.pt", "wide.pt", "none.pt")
     assert not (tmp_path / "none.pt").exists()
