@@ -35,7 +35,7 @@ def check_database_and_broker(**_: Any) -> Iterator[checks.CheckMessage]:
 
 
 def check_networks(**_: Any) -> Iterator[checks.CheckMessage]:
-    """Each network that notifications may go to must be one."""
+    """Networks that notifications may go to must be written as networks."""
     for name in settings.FL_NOTIFICATION_ALLOWED_NETWORKS:
         try:
             ipaddress.ip_network(name)
@@ -58,7 +58,7 @@ def check_data_folder(**_: Any) -> Iterator[checks.CheckMessage]:
 
 
 def check_production(**_: Any) -> Iterator[checks.CheckMessage]:
-    """What a laptop may do and a server that others reach had better not."""
+    """What is fine on a laptop, but unsafe on a server that others reach."""
     if not settings.FL_PRODUCTION:
         return
     if settings.FL_SECRET_KEY_IS_LOCAL and not settings.FL_EMBEDDED:
@@ -82,7 +82,7 @@ def check_production(**_: Any) -> Iterator[checks.CheckMessage]:
 
 
 def check_sandbox(**_: Any) -> Iterator[checks.CheckMessage]:
-    """Models of users run in a sandbox; what it cannot do here should be known."""
+    """Models of users run in a sandbox. The operator should know what it lacks here."""
     for missing in sandbox_support():
         yield checks.Warning(
             f"Models run here with less protection: {missing}",

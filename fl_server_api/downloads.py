@@ -21,7 +21,7 @@ def weights_answer(model_id: str, user: User) -> HttpResponseBase:
     """The file of a model; that of a mean of models is made now.
 
     Raises:
-        EntityNotFound, NotAllowed, MissingPart: no such model, not for this user, or it has no file.
+        EntityNotFound, NotAllowed, MissingPart: the model is unknown, not for this user, or has no file.
         ModelRunError: the members of a mean cannot be put together.
     """
     model = get_readable_model(model_id, user)
@@ -36,7 +36,7 @@ def preprocessing_answer(model_id: str, user: User) -> HttpResponseBase:
     """The preprocessing of a model; of a local model, its base model's.
 
     Raises:
-        EntityNotFound, NotAllowed, MissingPart: no such model, not for this user, or it has none.
+        EntityNotFound, NotAllowed, MissingPart: the model is unknown, not for this user, or has no preprocessing.
     """
     return _stream(lambda: _preprocessing(model_id, user))
 

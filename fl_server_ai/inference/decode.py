@@ -42,7 +42,7 @@ def decode_input(value: object) -> ModelInput:
     """The input in a request: parsed JSON (lists, a number, base64 text) or the bytes of a file or form field.
 
     Raises:
-        InvalidInput: it is none of these, or a list whose rows differ in length.
+        InvalidInput: it is something else, or a list whose rows differ in length.
     """
     if isinstance(value, str):
         return _decode_text(value)

@@ -91,7 +91,7 @@ class _Children:
         try:
             return child.run(job)
         finally:
-            # In the middle of a job nobody knows what the process would say next.
+            # In the middle of a job, what the process would say next is unknown.
             if child.is_free:
                 self._give_back(child, tenant)
             else:

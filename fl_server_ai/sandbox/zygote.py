@@ -5,8 +5,8 @@ tenant or in place of one that was killed, costs next to nothing. The zygote has
 model, and runs only this file. It ends, and ends its processes, when the other end of its socket closes.
 
 Commands on the socket: `F` with one end of a stream attached forks a process that serves that stream, and its id is
-the reply; `E` and an id kills and reaps that process, and its wait status is the reply. Since nobody else reaps, an id
-is never that of another process.
+the reply; `E` and an id kills and reaps that process, and its wait status is the reply. Only the zygote reaps, so
+an id is never that of another process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every method has in common: samples of the output, and what is said of them."""
+"""What every method has in common: samples of the output, and measures of their spread."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class TorchModel(Protocol):
 
 
 class UncertaintyBase(ABC):
-    """A way of asking a model that also says how sure it is. `Method` in fl_server_core.registry tells the variables.
+    """A way of asking a model that also says how sure it is. `Method` in fl_server_core.registry explains the variables.
 
     measures: the names of what `predict` may say beside the inference.
     """

@@ -15,7 +15,7 @@ from fl_server_ai.sandbox.tasks import Arrays, Options, Result
 def encode(_models: Any, arrays: Arrays, options: Options) -> Result:
     """A reply of `predict` as a file: a pickled dict of tensors, or one that torch.load reads.
 
-    A task of its own, for a process that has never run a model: whoever unpickles the file trusts it.
+    A task of its own, for a process that has never run a model: the reader of the file unpickles it, and so trusts it.
 
     options: measures, as `predict` replied; format, `binary` or `torch`. Replies with the array `file`.
     """
