@@ -78,7 +78,7 @@ class TorchModel(Protocol):
 
 
 class UncertaintyBase(ABC):
-    """A way of asking a model that also says how sure it is. `Method` in fl_server_core.registry explains the variables.
+    """A way of asking a model that also says how sure it is. `Method` in fl_server_core.registry explains the rest.
 
     measures: the names of what `predict` may say beside the inference.
     """
