@@ -8,7 +8,7 @@ from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, HttpResponse
 from django.http.response import HttpResponseBase
 
-from fl_server_ai.inference.about import mean_model_file
+from fl_server_ai.inference.mean_file import mean_model_file
 from fl_server_core.exceptions import InvalidRequest, MissingPart
 from fl_server_core.models import LocalModel, MeanModel, User
 from fl_server_core.selectors.models import get_readable_model, global_of
@@ -43,7 +43,7 @@ def preprocessing_answer(model_id: UUID, user: User) -> HttpResponseBase:
     """The preprocessing of a model; of a local model, its base model's.
 
     Raises:
-        EntityNotFound, NotAllowed, MissingPart: no such model, not for this user, or it has none.
+        EntityNotFound, NotAllowed, MissingPart: the model is unknown, not for this user, or has no preprocessing.
     """
     model = get_readable_model(model_id, user)
     file = global_of(model).preprocessing_file
