@@ -110,7 +110,7 @@ if FL_POSTGRES_HOST:
 else:
     DATABASES = {
         "default": {
-            "ENGINE": "django.db.backends.sqlite3",
+            "ENGINE": "fl_server.sqlite",
             "NAME": FL_DATA_DIR / "db.sqlite3",
             "OPTIONS": {
                 # A transaction that reads first and writes later fails at once when another one wrote in between,
