@@ -21,6 +21,7 @@ from fl_server_core.models.training import Training
 from fl_server_core.models.training_event import EventKind
 from fl_server_core.services.history import record
 from fl_server_core.services.rounds import lock_training
+from fl_server_core.storage import StorageUnavailable
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 5
@@ -131,4 +132,5 @@ class Claim:
 
 
 def _may_pass(error: Exception) -> bool:
-    return isinstance(error, OSError) and not isinstance(error, LASTING)
+    reason = error.__cause__ if isinstance(error, StorageUnavailable) else error
+    return isinstance(error, OSError) and not isinstance(reason, LASTING)

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models.signals import m2m_changed, post_save
 from django.dispatch import receiver
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from fl_server_ai.trainer.due import what_is_due
 from fl_server_ai.trainer.tasks import process_trainer_task
@@ -50,5 +51,5 @@ def nudge(training_id: UUID) -> None:
         return
     try:
         process_trainer_task.delay(str(training_id))
-    except OperationalError as error:
+    except (OperationalError, RedisError) as error:
         logger.warning("No nudge for training %s, the sweep will find it: %s", training_id, error)

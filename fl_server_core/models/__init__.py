@@ -1,5 +1,6 @@
 from fl_server_core.models.answer import Answer, Phase
 from fl_server_core.models.delivery import Delivery, DeliveryStatus
+from fl_server_core.models.installation import Installation
 from fl_server_core.models.metric import Metric
 from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
 from fl_server_core.models.training import Training
@@ -12,6 +13,7 @@ __all__ = [
     "DeliveryStatus",
     "EventKind",
     "GlobalModel",
+    "Installation",
     "LocalModel",
     "MeanModel",
     "Metric",

@@ -19,6 +19,7 @@ from fl_server_core.archive import Archive, open_archive
 from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models.files import new_file_name
 from fl_server_core.models.model import Model
+from fl_server_core.storage import storage_errors
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -94,10 +95,10 @@ def local_path(file: FieldFile) -> Iterator[Path]:
     if isinstance(file.storage, FileSystemStorage):
         yield Path(file.path)
         return
-    with scratch_path() as copy, file.open("rb") as source, copy.open("wb") as target:
-        for chunk in source.chunks():
-            target.write(chunk)
-        target.flush()
+    with scratch_path() as copy:
+        with storage_errors(), file.open("rb") as source, copy.open("wb") as target:
+            for chunk in source.chunks():
+                target.write(chunk)
         yield copy
 
 
@@ -124,7 +125,9 @@ def open_weights(model: Model) -> Iterator[Archive]:
 
 
 def _open(stack: contextlib.ExitStack, model: Model) -> Archive:
-    return stack.enter_context(open_archive(stack.enter_context(local_path(model.weights_file))))
+    path = stack.enter_context(local_path(model.weights_file))
+    with storage_errors():
+        return stack.enter_context(open_archive(path))
 
 
 def _read_again(model: Model) -> None:
@@ -137,8 +140,9 @@ def _read_again(model: Model) -> None:
 @contextlib.contextmanager
 def scratch_path() -> Iterator[Path]:
     """A path for a file of our own in the upload folder; whatever is there at the end is removed."""
-    handle, name = tempfile.mkstemp(dir=settings.FILE_UPLOAD_TEMP_DIR, suffix=".pt")
-    os.close(handle)
+    with storage_errors():
+        handle, name = tempfile.mkstemp(dir=settings.FILE_UPLOAD_TEMP_DIR, suffix=".pt")
+        os.close(handle)
     try:
         yield Path(name)
     finally:

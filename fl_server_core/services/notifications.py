@@ -193,7 +193,7 @@ def _nudge_next(settled: Delivery) -> None:
         return
     Delivery.objects.filter(pk=following.pk).update(enqueued_at=timezone.now())
     ids = [following.pk]
-    transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=ids))
+    transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=ids), robust=True)
 
 
 def _pause_before_next_attempt(delivery: Delivery) -> float | None:

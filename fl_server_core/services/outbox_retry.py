@@ -43,7 +43,7 @@ def _retry_of_training(training_id: UUID, delivery_ids: list[int]) -> int:
             _make_due(batch)
             due += batch
         if due:
-            transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=due))
+            transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=due), robust=True)
     return len(due)
 
 

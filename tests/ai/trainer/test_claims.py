@@ -20,7 +20,7 @@ from fl_server_ai.trainer.claims import MAX_ATTEMPTS, Claim, ClaimLost
 from fl_server_ai.trainer.due import trainings_to_look_at
 from fl_server_core.exceptions import EntityNotFound, WrongRound
 from fl_server_core.models import EventKind, GlobalModel, Training
-from fl_server_core.models.files import new_file_name
+from fl_server_core.models.files import folder_of_installation, new_file_name
 from fl_server_core.models.training_event import TrainingEvent
 from fl_server_core.selectors.status import training_status
 from fl_server_core.services.files import NewFiles, local_path, open_weights
@@ -47,8 +47,9 @@ def let_the_lease_run_out(world: World) -> None:
 
 
 def stored_files() -> set[str]:
-    folders, _files = default_storage.listdir("models") if default_storage.exists("models") else ([], [])
-    return {name for folder in folders for name in default_storage.listdir(f"models/{folder}")[1]}
+    root = folder_of_installation()
+    folders, _files = default_storage.listdir(root) if default_storage.exists(root) else ([], [])
+    return {name for folder in folders for name in default_storage.listdir(f"{root}/{folder}")[1]}
 
 
 def test_a_claimed_round_is_left_to_its_worker_until_the_lease_runs_out() -> None:
