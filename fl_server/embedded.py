@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from celery import Celery
-from celery.utils.imports import instantiate
+from celery.app.amqp import AMQP
 from django.conf import settings
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class _AppOfOneQueue:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self.amqp = instantiate(app.amqp_cls, app=app)
+        self.amqp = AMQP(app)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._app, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import IO, Any
 
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
@@ -14,13 +14,13 @@ from fl_server_core.storage import storage_errors
 class FolderStorage(FileSystemStorage):
     """A folder that fails as a bucket does: with FileNotFoundError where a file is missing, else StorageUnavailable."""
 
-    def _open(self, name: str, mode: str = "rb") -> File[Any]:
+    def open(self, name: str, mode: str = "rb") -> File[Any]:
         with storage_errors():
-            return super()._open(name, mode)
+            return super().open(name, mode)
 
-    def _save(self, name: str, content: File[Any]) -> str:
+    def save(self, name: str | None, content: IO[Any], max_length: int | None = None) -> str:
         with storage_errors():
-            return super()._save(name, content)
+            return super().save(name, content, max_length)
 
     def exists(self, name: str) -> bool:
         with storage_errors():

@@ -80,7 +80,7 @@ class MultiPartParser(parsers.MultiPartParser):
 
 @contextlib.contextmanager
 def _disk_errors() -> Iterator[None]:
-    """A form's files are written while it is read. Django has a class for a connection that fails; the rest is the disk."""
+    """A form's files are written while it is read. Lost connections have a class; other errors are the disk's."""
     try:
         with storage_errors():
             yield

@@ -43,28 +43,27 @@ class DatabaseWrapper(base.DatabaseWrapper):
         finally:
             self._end_turn()
 
-    def _start_transaction_under_autocommit(self) -> None:
-        if self.transaction_mode is None or self.transaction_mode == "DEFERRED":
-            super()._start_transaction_under_autocommit()
-            return
-        with self.turn():
-            super()._start_transaction_under_autocommit()
+    def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
+        """Django's `atomic` begins here, with BEGIN IMMEDIATE, as the settings say: every transaction writes."""
+        is_begin = force_begin_transaction_with_broken_autocommit and not autocommit
+        with self.turn() if is_begin else contextlib.nullcontext():
+            super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
 
-    def _commit(self) -> None:
+    def commit(self) -> None:
         try:
-            super()._commit()
+            super().commit()
         finally:
             self._end_turn()
 
-    def _rollback(self) -> None:
+    def rollback(self) -> None:
         try:
-            super()._rollback()
+            super().rollback()
         finally:
             self._end_turn()
 
-    def _close(self) -> None:
+    def close(self) -> None:
         try:
-            super()._close()
+            super().close()
         finally:
             self._give_back()
 

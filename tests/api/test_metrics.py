@@ -80,7 +80,9 @@ def test_another_value_leaves_nothing_of_the_earlier_one(model: GlobalModel) -> 
         assert metric.is_float() is isinstance(value, (int, float))
     metric.value = float("nan")
     del metric.value
-    assert (metric.value, metric.is_float(), metric.is_binary()) == (None, False, False)
+    assert metric.value is None
+    assert not metric.is_float()
+    assert not metric.is_binary()
 
 
 @pytest.mark.parametrize(
