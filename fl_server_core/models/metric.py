@@ -72,8 +72,8 @@ class Metric(models.Model):
         """The binary value, loaded by torch: for trusted shells only.
 
         Raises:
-            ValueError: the value is a number, or no torch file.
+            ValueError: the value is a number, or not a torch file.
         """
         if self.value_binary is None:
-            raise ValueError(f"{self} is no binary value.")
+            raise ValueError(f"{self} is not a binary value.")
         return torch_serialization.to_torch_module_or_tensor(bytes(self.value_binary))
