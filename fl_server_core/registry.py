@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.metadata import entry_points
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -36,6 +36,7 @@ class Method(Registered, Protocol):
 
 
 Item = TypeVar("Item", bound=Registered)
+Implementation = TypeVar("Implementation", bound=type[Registered])
 
 
 class Registry(Generic[Item]):
@@ -45,15 +46,15 @@ class Registry(Generic[Item]):
         self.group = group
         self._items: dict[str, type[Item]] = {}
 
-    def register(self, item: type[Item]) -> type[Item]:
+    def register(self, item: Implementation) -> Implementation:
         """Make an implementation known; usable as a decorator. Registering the same class again does nothing.
 
         Raises:
             ValueError: another implementation has the name.
         """
-        known = self._items.setdefault(item.name, item)
+        known: object = self._items.setdefault(item.name, cast("type[Item]", item))
         if known is not item:
-            raise ValueError(f"Two implementations are named {item.name!r}: {known.__module__}, {item.__module__}.")
+            raise ValueError(f"Two implementations are named {item.name!r}: {known!r}, {item!r}.")
         return item
 
     def unregister(self, name: str) -> None:

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from fl_server_ai.aggregation import get_aggregation_class
+from fl_server_ai.aggregation.engine import aggregate_archives
 from fl_server_ai.trainer.closing import Closing, open_next, opened
-from fl_server_core.archive import ArchiveWriter
 from fl_server_core.models.model import GlobalModel
 from fl_server_core.models.phase import Phase
 from fl_server_core.models.training import Training
@@ -18,10 +17,16 @@ class AveragingClosing(Closing):
         template = GlobalModel.objects.get(pk=self.training.model_id)
         models = [chain.model for chain in self.chains() if chain.model is not None]
         self.sample_sizes = [model.sample_size for model in models]
-        aggregation = get_aggregation_class(self.training)()
         with opened([template, *models], self.claim.heartbeat) as (first, *sources), scratch_path() as path:
-            with ArchiveWriter(first, path) as writer:
-                aggregation.aggregate_archives(sources, self.sample_sizes, writer, heartbeat=self.claim.heartbeat)
+            aggregate_archives(
+                first,
+                sources,
+                self.sample_sizes,
+                path,
+                method=self.training.aggregation_method,
+                options=self.training.options.get("aggregation"),
+                heartbeat=self.claim.heartbeat,
+            )
             self.name = files.store_path(path)
 
     def write(self, training: Training) -> None:

@@ -54,7 +54,7 @@ def what_is_due(training: Training) -> Due | None:
         return due
     if training.deadline is None or now < training.deadline:
         return None
-    needed = TrainerOptions.tolerant(training.options).answers_needed(len(participants))
+    needed = TrainerOptions.tolerant(training.options).submissions_needed(len(participants))
     if arrived >= needed:
         return due
     reason = f"At the deadline {arrived} of {len(participants)} participants had answered; {needed} are needed."

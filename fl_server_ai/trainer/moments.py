@@ -4,7 +4,7 @@ import numpy as np
 from django.core.files.storage import default_storage
 from django.db import transaction
 
-from fl_server_ai.aggregation.kernel import weighted_mean_vectors
+from fl_server_ai.aggregation.vectors import weighted_mean_vectors
 from fl_server_ai.trainer.closing import Closing, open_next
 from fl_server_core.archive import open_archive, write_vector
 from fl_server_core.models.answer import Answer

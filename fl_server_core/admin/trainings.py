@@ -21,7 +21,7 @@ from fl_server_core.admin.html import NOTHING, link, time_of
 from fl_server_core.exceptions import DomainError
 from fl_server_core.models import Answer, Delivery, GlobalModel, Phase, Training, TrainingEvent, User
 from fl_server_core.models.training import UncertaintyMethod
-from fl_server_core.options import TrainerOptions
+from fl_server_core.options import validate_options
 from fl_server_core.selectors.models import parse_uuid
 from fl_server_core.services import outbox_retry
 from fl_server_core.services import trainings as services
@@ -92,8 +92,9 @@ class TrainingForm(ModelForm[Training]):
             return {}
         if not isinstance(options, dict):
             raise ValidationError("Enter an object.")
-        period = TrainerOptions.from_dict(options).daisy_chain_period
-        if period != self.instance.daisy_chain_period:
+        training = self.instance
+        known = validate_options(options, training.aggregation_method, training.uncertainty_method)
+        if known.daisy_chain_period != self.instance.daisy_chain_period:
             raise ValidationError("daisy_chain_period cannot be changed: the number of rounds was reckoned from it.")
         return options
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fl_server_core.archive.description import ArchiveKind, TensorInfo, describe
+from fl_server_core.archive.description import ArchiveKind, Description, TensorInfo, describe
 from fl_server_core.archive.dtypes import DTYPES
 from fl_server_core.archive.errors import ArchiveError, quoted
 from fl_server_core.archive.limits import DEFAULT_LIMITS, Limits
@@ -45,7 +45,7 @@ class Archive:
         self.has_checksums = any(record.checksum for record in self.records.values())
         """False for a file saved with torch.serialization.set_crc32_options(False), which leaves all of them zero."""
         self._check_format()
-        self._description = (
+        self._description: Description = (
             like._description if like and self._is_described_as(like) else describe(self.records, self._read, limits)
         )
         self._check_total()

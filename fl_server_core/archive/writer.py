@@ -66,7 +66,7 @@ class ArchiveWriter:
 
     def names(self) -> list[str]:
         """One name of each tensor that has elements, in the order of their bytes in the file."""
-        by_view = {info.view: info for info in reversed(self.template.tensors.values()) if info.size}
+        by_view = {info.view: info for info in reversed(list(self.template.tensors.values())) if info.size}
         return [info.name for info in sorted(by_view.values(), key=self._position)]
 
     def write(self, name: str, parts: Iterable[Array]) -> None:
@@ -133,7 +133,7 @@ class ArchiveWriter:
         self._copy_up_to(record.start)
         at, value = record.start, 0
         for part in parts:
-            content = memoryview(part.view(np.uint8))
+            content = part.view(np.uint8).data
             if at + len(content) > record.stop:
                 raise ValueError("The parts are larger than the tensor.")
             value = zlib.crc32(content, value)
@@ -149,7 +149,7 @@ class ArchiveWriter:
         old = {name: record.checksum for name, record in records.items()}
         if self._memory is not None:
             for name in self._mapped:
-                self._checksums[name] = checksum(memoryview(self._memory), records[name])
+                self._checksums[name] = checksum(self._memory.data, records[name])
         new = old | self._checksums
         for name, value in self._checksums.items():
             self._store_checksum(records[name], value)

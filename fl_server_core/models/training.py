@@ -9,6 +9,7 @@ from django.db import models
 
 from fl_server_core.models.model import Model
 from fl_server_core.models.phase import Phase
+from fl_server_core.registry import aggregation_choices
 
 
 class TrainingState(models.TextChoices):
@@ -52,9 +53,7 @@ class Training(models.Model):
     uncertainty_method = models.CharField(
         max_length=32, choices=UncertaintyMethod.choices, default=UncertaintyMethod.NONE
     )
-    aggregation_method = models.CharField(
-        max_length=32, choices=AggregationMethod.choices, default=AggregationMethod.FED_AVG
-    )
+    aggregation_method = models.CharField(max_length=32, choices=aggregation_choices, default=AggregationMethod.FED_AVG)
     options = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
     locked = models.BooleanField(default=False)
 
