@@ -2,8 +2,8 @@
 
 python benchmarks/bench_aggregation.py [--sources 50] [--layers 10] [--repeat 5] [--methods FedAvg]
 
-Each run does the baseline and the work one after the other; the ratio is that of the fastest runs, since other work on the
-machine only ever adds. The files (2 GB) lie in a temporary folder, which is removed.
+Each run does the baseline and the work one after the other; the ratio is that of the fastest runs, since other work on
+the machine only ever adds. The files (2 GB) lie in a temporary folder, which is removed.
 """
 
 from __future__ import annotations
