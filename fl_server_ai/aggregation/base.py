@@ -28,7 +28,7 @@ class Aggregation(ABC):
     Options: the schema of a training's `options.aggregation`. needs: what it takes, in words.
     model_kind, round_kind: see `fl_server_core.registry.Method`.
     is_ordering: complex numbers, which have no order, are refused.
-    is_stacking: `reduce` gets one array of shape (updates, elements); otherwise a list of rows, which costs no copy.
+    is_stacking: `reduce` gets a new array; otherwise a list of rows, which it may only read: that costs no copy.
     has_state: `step` keeps arrays from round to round.
     """
 
@@ -73,12 +73,12 @@ class Aggregation(ABC):
         return weights
 
     @abstractmethod
-    def reduce(self, block: Array | Sequence[Array], weights: Array) -> Array:
+    def reduce(self, block: Array, weights: Array) -> Array:
         """One value for each element.
 
         block: shape (updates, elements), of float32 for the smaller floating types too, float64 for integers and
-        booleans too, or complex; a new array that may be overwritten, except where is_stacking is False. weights:
-        float64 of shape (updates,), with the sum 1. Where all updates have the same bits, these are kept whatever is
+        booleans too, or complex; may be overwritten, unless is_stacking is False. weights: float64 of shape
+        (updates,), with the sum 1. Where all updates have the same bits, these are kept whatever is
         returned; integers are rounded half to even.
         """
 

@@ -8,7 +8,7 @@ bit.
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -187,10 +187,10 @@ class Engine:
         result = narrowed(np.where(moved, values, reduced), dtype)
         return result if kept is None else np.where(kept & ~moved, parts[0], result)
 
-    def _rows(self, parts: list[Array]) -> Array | list[Array]:
+    def _rows(self, parts: list[Array]) -> Array:
         wide = wide_type(parts[0].dtype)
         if not self._method.is_stacking and parts[0].dtype == wide:
-            return parts
+            return cast(Array, parts)  # rows either way
         return _stacked(parts, wide)
 
     def _distances(self, parameters: Collection[str]) -> Array:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from fl_server_ai.aggregation.base import Aggregation, Array
@@ -22,8 +20,8 @@ class MeanAggregation(Aggregation):
     paper = "McMahan et al., AISTATS 2017"
     is_stacking = False
 
-    def reduce(self, block: Array | Sequence[Array], weights: Array) -> Array:
-        total = np.zeros_like(block[0])
+    def reduce(self, block: Array, weights: Array) -> Array:
+        total: Array = np.zeros_like(block[0])
         product = np.empty_like(total)
         for row, weight in zip(block, weights.tolist(), strict=True):
             if weight:  # else 0 times infinity
