@@ -27,6 +27,8 @@ _BLOCK = 1 << 16
 """Elements of a tensor at a time: the operands of one operation stay in a core's cache."""
 _STACK = 1 << 20
 """Elements of all updates together, where they are copied into one array."""
+_LEAST = 64
+"""Elements of a tensor at a time, however many updates there are."""
 _BEAT = 1 << 24
 """Elements read between two heartbeats: some ten milliseconds' work."""
 
@@ -66,8 +68,8 @@ def aggregate_archives(
     with ExitStack() as stack:
         writer = stack.enter_context(ArchiveWriter(template, out))
         names = writer.names()
-        parameters = parameters_of(template, names)
-        layout = Layout.of(aggregation, {name: template.tensors[name] for name in names if name in parameters})
+        parameters = {name: template.tensors[name] for name in parameters_of(template, names)}
+        layout = Layout.of(aggregation, parameters)
         kept = stack.enter_context(State(layout, aggregation.initial_state(), state, state_out))
         engine.select(parameters)
         for name in names:
@@ -75,10 +77,10 @@ def aggregate_archives(
 
 
 def parameters_of(model: Archive, names: Sequence[str]) -> list[str]:
-    """Those that are floating-point or complex parameters; in a file that tells of none, all of these types."""
+    """Those that are floating-point or complex parameters; bare tensors count as parameters."""
     views = {model.tensors[name].view for name in model.parameter_names}
     floating = [name for name in names if is_floating(DTYPES[model.tensors[name].dtype])]
-    return [name for name in floating if not views or model.tensors[name].view in views]
+    return [name for name in floating if not model.is_model or model.tensors[name].view in views]
 
 
 def is_floating(dtype: np.dtype[Any]) -> bool:
@@ -158,7 +160,7 @@ class Engine:
     def _block_size(self, dtype: np.dtype[Any]) -> int:
         if not self._method.is_stacking and dtype == wide_type(dtype):
             return _BLOCK
-        return min(_BLOCK, max(1 << 10, _STACK // len(self._sources)))
+        return min(_BLOCK, max(_LEAST, _STACK // len(self._sources)))
 
     @np.errstate(all="ignore")  # inf - inf is no number, as it should be, and what overflows is infinite
     def _reduced(self, parts: list[Array]) -> Array:
@@ -199,7 +201,7 @@ class Engine:
         for name in parameters:
             arrays = [source.array(name) for source in self._sources]
             wide = np.dtype(np.complex128 if arrays[0].dtype.kind == "c" else np.float64)
-            for parts in blocks(arrays, max(1 << 10, _STACK // count)):
+            for parts in blocks(arrays, max(_LEAST, _STACK // count)):
                 rows = _stacked([np.ascontiguousarray(part).reshape(-1) for part in parts], wide)
                 with np.errstate(all="ignore"):
                     total += squared_distances(rows.view(np.float64))

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from fl_server_ai.aggregation.engine import aggregate_archives
@@ -24,7 +25,8 @@ def aggregate_files(
     """Aggregate model files into a new one at `out`, without torch and in the memory of a few blocks.
 
     `template` is the current model, whose file the result is a copy of with other values; None: the first of `paths`.
-    Everything else is as in `aggregate_archives`.
+    Everything else is as in `aggregate_archives`. New files take their places when all is done: `out` may be one of
+    `paths`, and `state_out` the file `state`.
 
     Raises:
         ArchiveError: a file is not what torch.save or torch.jit.save writes, or does not fit the template.
@@ -41,14 +43,25 @@ def aggregate_files(
             if source.tensors is not first.tensors:
                 check_compatible(first, source)
             sources.append(source)
-        aggregate_archives(
-            first,
-            sources,
-            weights,
-            out,
-            method=method,
-            options=options,
-            state=state,
-            state_out=state_out,
-            heartbeat=heartbeat,
-        )
+        with _places(out, state_out) as (new, new_state):
+            aggregate_archives(
+                first,
+                sources,
+                weights,
+                new,
+                method=method,
+                options=options,
+                state=state,
+                state_out=new_state,
+                heartbeat=heartbeat,
+            )
+
+
+@contextmanager
+def _places(*paths: str | os.PathLike[str] | None) -> Iterator[list[Path | None]]:
+    """Where to write files that take the places of these when all are complete."""
+    beside = [None if path is None else Path(f"{os.fspath(path)}.part") for path in paths]
+    yield beside
+    for part, path in zip(beside, paths, strict=True):
+        if part is not None and path is not None and part.exists():
+            part.replace(path)

@@ -19,6 +19,8 @@ def get_aggregation_class(subject: Training | Model | str) -> type[Aggregation]:
     if training is None:
         raise ValueError(f"{subject} has no training, so no aggregation method.")
     name = str(getattr(training, "aggregation_method", training))
+    if name not in aggregation_methods:
+        aggregation_methods.load_entry_points()  # where no Django app has done it
     found = aggregation_methods.get(name)
     if found is None or not issubclass(found, Aggregation):
         raise ValueError(f"Unknown aggregation method {name!r}. Known are {', '.join(aggregation_methods.names())}.")

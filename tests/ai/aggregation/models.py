@@ -12,6 +12,7 @@ from torch import nn
 
 from fl_server_ai.aggregation import aggregate_files
 from fl_server_core.archive import open_archive
+from tests.core.archive.files import saved
 
 Array = np.ndarray[Any, Any]
 
@@ -37,7 +38,7 @@ def written(folder: Path, models: Sequence[object], prefix: str = "update") -> l
     folder.mkdir(exist_ok=True)
     paths = [folder / f"{prefix}{number}.pt" for number in range(len(models))]
     for path, model in zip(paths, models, strict=True):
-        torch.save(model, path)
+        path.write_bytes(saved(model))
     return paths
 
 
