@@ -28,10 +28,10 @@ class TrainerOptions(OptionsSchema):
     skip_model_tests: bool = False
     model_test_after_each_round: bool = True
     delete_local_models_after_aggregation: bool = True
-    daisy_chain_period: int = Field(1, ge=1, le=MAX_PERIOD)
-    round_deadline: float | None = Field(None, gt=0, le=MAX_DEADLINE_SECONDS)
-    min_updates: float | None = Field(None, gt=0, le=10**9)
-    keep_versions: int | None = Field(None, ge=1)
+    daisy_chain_period: int = Field(default=1, ge=1, le=MAX_PERIOD)
+    round_deadline: float | None = Field(default=None, gt=0, le=MAX_DEADLINE_SECONDS)
+    min_updates: float | None = Field(default=None, gt=0, le=10**9)
+    keep_versions: int | None = Field(default=None, ge=1)
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> Self:
@@ -77,9 +77,11 @@ class UncertaintyOptions(OptionsSchema):
     standard deviation.
     """
 
-    N: int = Field(10, ge=1, le=MAX_SAMPLES)
+    N: int = Field(default=10, ge=1, le=MAX_SAMPLES)
     softmax: bool = False
-    scale: Annotated[float, BeforeValidator(lambda value: 1.0 if value is None else value)] = Field(1.0, gt=0, le=1e6)
+    scale: Annotated[float, BeforeValidator(lambda value: 1.0 if value is None else value)] = Field(
+        default=1.0, gt=0, le=1e6
+    )
 
 
 def validate_options(options: Mapping[str, Any], aggregation_method: str, uncertainty_method: str) -> TrainerOptions:

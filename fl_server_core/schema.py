@@ -75,5 +75,5 @@ def _sentence(schema: type[BaseModel], key: str, message: str, prefix: str) -> s
     words = wanted(field) if field else ""
     if words:
         return f"{prefix}{key} must be {words}."
-    text = message.removeprefix("Value error, ")
+    text = f"{message.removeprefix('Value error, ').rstrip('.')}."
     return f"{prefix}{key}: {text}" if key else text

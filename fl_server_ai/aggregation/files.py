@@ -43,25 +43,25 @@ def aggregate_files(
             if source.tensors is not first.tensors:
                 check_compatible(first, source)
             sources.append(source)
-        with _places(out, state_out) as (new, new_state):
-            aggregate_archives(
-                first,
-                sources,
-                weights,
-                new,
-                method=method,
-                options=options,
-                state=state,
-                state_out=new_state,
-                heartbeat=heartbeat,
-            )
+        new = stack.enter_context(_place(out))
+        new_state = stack.enter_context(_place(state_out)) if state_out is not None else None
+        aggregate_archives(
+            first,
+            sources,
+            weights,
+            new,
+            method=method,
+            options=options,
+            state=state,
+            state_out=new_state,
+            heartbeat=heartbeat,
+        )
 
 
 @contextmanager
-def _places(*paths: str | os.PathLike[str] | None) -> Iterator[list[Path | None]]:
-    """Where to write files that take the places of these when all are complete."""
-    beside = [None if path is None else Path(f"{os.fspath(path)}.part") for path in paths]
-    yield beside
-    for part, path in zip(beside, paths, strict=True):
-        if part is not None and path is not None and part.exists():
-            part.replace(path)
+def _place(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Where to write a file that takes the place of this one once all is done."""
+    part = Path(f"{os.fspath(path)}.part")
+    yield part
+    if part.exists():
+        part.replace(path)

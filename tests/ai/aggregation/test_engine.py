@@ -133,7 +133,7 @@ def test_what_is_not_selected_is_not_read(own: None, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["Median", "MultiKrum", "FedAdam"])
 def test_the_heartbeat_is_heard_and_its_error_leaves_no_file(tmp_path: Path, name: str) -> None:
-    paths = written(tmp_path, [bag([float(i)]).w.data.expand(3 << 20).clone() for i in range(8)])
+    paths = written(tmp_path, [torch.full((3 << 20,), float(i)) for i in range(8)])
     archives = [open_archive(path) for path in paths]
     beats: list[int] = []
     out, state = tmp_path / "new.pt", tmp_path / "state"
