@@ -27,6 +27,8 @@ _BLOCK = 1 << 16
 """Elements of a tensor at a time: the operands of one operation stay in a core's cache."""
 _STACK = 1 << 20
 """Elements of all updates together, where they are copied into one array."""
+_PAIRS = 1 << 17
+"""The same where each update is compared with each other one, so that all stay in a core's cache."""
 _LEAST = 64
 """Elements of a tensor at a time, however many updates there are."""
 _BEAT = 1 << 24
@@ -201,7 +203,7 @@ class Engine:
         for name in parameters:
             arrays = [source.array(name) for source in self._sources]
             wide = np.dtype(np.complex128 if arrays[0].dtype.kind == "c" else np.float64)
-            for parts in blocks(arrays, max(_LEAST, _STACK // count)):
+            for parts in blocks(arrays, max(_LEAST, _PAIRS // count)):
                 rows = _stacked([np.ascontiguousarray(part).reshape(-1) for part in parts], wide)
                 with np.errstate(all="ignore"):
                     total += squared_distances(rows.view(np.float64))

@@ -74,9 +74,11 @@ def squared_distances(rows: Array) -> Array:
     found = np.zeros((count, count))
     for at in range(count - 1):
         differences = rows[at + 1 :] - rows[at]
-        if not np.isfinite(differences).all():
+        sums = np.einsum("ij,ij->i", differences, differences)
+        if not np.isfinite(sums).all():
             differences[rows[at + 1 :].view(np.uint64) == rows[at].view(np.uint64)] = 0
-        found[at, at + 1 :] = np.einsum("ij,ij->i", differences, differences)
+            sums = np.einsum("ij,ij->i", differences, differences)
+        found[at, at + 1 :] = sums
     found[np.isnan(found)] = np.inf
     return found + found.T
 
