@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from drf_spectacular import authentication
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from pydantic import BaseModel
 
 from fl_server_api.serializers.generic import DetailSerializer
+from fl_server_core.options import TrainerOptions
+from fl_server_core.registry import aggregation_methods
+from fl_server_core.schema import UncertaintyOptions, wanted
 
 SENTENCE = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
 SENTENCES = {"type": "array", "items": {"type": "string"}}
@@ -44,6 +49,24 @@ def answers(success: dict[Any, Any], *refusals: int) -> dict[Any, Any]:
 def sentence(text: str) -> OpenApiResponse:
     """A good answer that is always the same sentence."""
     return OpenApiResponse(DetailSerializer, examples=[OpenApiExample(text, value={"detail": text})])
+
+
+def options_text() -> str:
+    """The options of a training, with those of the methods that the running server has, as Markdown."""
+    lines = ["Known `options`, all optional, others being kept for the participants to read:", ""]
+    lines += _option_lines(TrainerOptions)
+    lines += _option_lines(UncertaintyOptions, "uncertainty.")
+    for method in aggregation_methods.values():
+        lines += _option_lines(method.Options, "aggregation.", f" ({method.title})")
+    return "\n".join(lines)
+
+
+def _option_lines(schema: type[BaseModel], prefix: str = "", method: str = "") -> list[str]:
+    lines = []
+    for name, field in schema.model_fields.items():
+        default = "" if field.default is None else f", by default {json.dumps(field.default)}"
+        lines.append(f"- `{prefix}{name}`{method}: {wanted(field) or 'any value'}{default}")
+    return lines
 
 
 def download() -> dict[Any, Any]:

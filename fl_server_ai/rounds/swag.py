@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fl_server_ai.aggregation.kernel import weighted_mean_vectors
+from fl_server_ai.aggregation.vectors import weighted_mean_vectors
 from fl_server_ai.rounds.update import require_samples
 from fl_server_core.archive import Archive, ArchiveError, check_finite, open_archive, write_vector
 from fl_server_core.exceptions import InvalidFile, InvalidRequest

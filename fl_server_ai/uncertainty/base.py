@@ -5,11 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from fl_server_ai.uncertainty import measures
+from fl_server_core.schema import UncertaintyOptions
 
 if TYPE_CHECKING:
     import torch
@@ -17,32 +16,7 @@ if TYPE_CHECKING:
     Prediction = tuple[torch.Tensor, dict[str, torch.Tensor | None]]
 
 
-MAX_SAMPLES = 1000
 MEASURES = ("variance", "std", "predictive_entropy", "expected_entropy", "mutual_info")
-
-
-class UncertaintyOptions(BaseModel):
-    """A training's `options.uncertainty`.
-
-    N: how many samples. softmax: outputs are made probabilities first. scale: of SWAG's standard deviation.
-    """
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
-
-    N: int = Field(default=10, ge=1, le=MAX_SAMPLES)
-    softmax: bool = False
-    scale: float = Field(default=1.0, gt=0, le=1e6)
-
-    @classmethod
-    def from_training(cls, options: Mapping[str, Any]) -> Self:
-        """The options of a training as its row holds them. The default stands in for what is missing or impossible."""
-        given = options.get("uncertainty")
-        values = dict(given) if isinstance(given, Mapping) else {}
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            wrong = {problem["loc"][0] for problem in error.errors() if problem["loc"]}
-            return cls.model_validate({name: value for name, value in values.items() if name not in wrong})
 
 
 @dataclass(frozen=True)

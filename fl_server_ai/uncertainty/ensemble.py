@@ -3,8 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol, cast
 
-from fl_server_ai.uncertainty.base import Subject, TorchModel, UncertaintyBase, UncertaintyOptions, output_of
+from fl_server_ai.uncertainty.base import Subject, TorchModel, UncertaintyBase, output_of
 from fl_server_core.registry import uncertainty_methods
+from fl_server_core.schema import UncertaintyOptions
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,9 @@ from types import FunctionType
 from typing import TYPE_CHECKING
 
 from fl_server_ai.uncertainty import batching
-from fl_server_ai.uncertainty.base import Subject, UncertaintyBase, UncertaintyOptions, output_of
+from fl_server_ai.uncertainty.base import Subject, UncertaintyBase, output_of
 from fl_server_core.registry import uncertainty_methods
+from fl_server_core.schema import UncertaintyOptions
 
 if TYPE_CHECKING:
     import torch

@@ -21,7 +21,7 @@ from fl_server_api.admin.html import NOTHING, link, time_of
 from fl_server_core.exceptions import DomainError
 from fl_server_core.models import Delivery, Event, GlobalModel, Round, Submission, Training, User
 from fl_server_core.models.training import UncertaintyMethod
-from fl_server_core.options import TrainerOptions
+from fl_server_core.options import validate_options
 from fl_server_core.registry import round_kinds
 from fl_server_core.services import trainings as services
 from fl_server_core.services.delivery_retries import retry_deliveries
@@ -98,8 +98,9 @@ class TrainingForm(ModelForm[Training]):
             return {}
         if not isinstance(options, dict):
             raise ValidationError("Enter an object.")
-        period = TrainerOptions.from_dict(options).daisy_chain_period
-        if period != self.instance.daisy_chain_period:
+        training = self.instance
+        known = validate_options(options, training.aggregation_method, training.uncertainty_method)
+        if known.daisy_chain_period != self.instance.daisy_chain_period:
             raise ValidationError("daisy_chain_period cannot be changed: the number of rounds was reckoned from it.")
         return options
 

@@ -7,7 +7,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fl_server_api.openapi import READ, WRITE, answers, sentence
+from fl_server_api.openapi import READ, WRITE, answers, options_text, sentence
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.model import ANY_MODELS, represent_models
 from fl_server_api.serializers.training import (
@@ -41,6 +41,11 @@ NEW_TRAINING = OpenApiExample(
         "clients": ["6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"],
     },
 )
+CREATE = f"""Create a training.
+
+Of a model that has a training already, a copy is trained.
+
+{options_text()}"""
 CLIENTS = OpenApiExample("One user", request_only=True, value={"clients": [ID]})
 
 
@@ -54,14 +59,12 @@ class TrainingsView(JSONView):
         request={"application/json": CreateTrainingRequest},
         responses=answers({201: TrainingCreatedSerializer}, 403, *WRITE),
         examples=[NEW_TRAINING],
+        description=CREATE,
     )
     def post(self, request: Request) -> Response:
         """Create a training.
 
-        Of a model that has a training already, a copy is trained. Known options: `skip_model_tests`,
-        `model_test_after_each_round`, `delete_local_models_after_aggregation`, `daisy_chain_period` (FedDC),
-        `round_deadline` (seconds), `min_updates` (a fraction of the participants, or a number), `uncertainty.N`,
-        `uncertainty.softmax` and `uncertainty.scale`. Other keys are kept for the participants to read.
+        Of a model that has a training already, a copy is trained.
         """
         training = create_training(actor=caller(request), **checked(CreateTrainingRequest, request.data))
         body = {"detail": "Training created successfully!", "training_id": str(training.pk)}

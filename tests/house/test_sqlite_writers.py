@@ -16,8 +16,8 @@ from django.db import OperationalError, connections, transaction
 from pytest_django import DjangoDbBlocker
 
 from fl_server.sqlite.turns import Turns, turns_of
+from tests.builders.waiting import wait_until
 from tests.server_process import REPOSITORY
-from tests.waiting import wait_until
 
 ALIAS, OTHER_ALIAS = "writers", "writers_too"
 THREADS = 16

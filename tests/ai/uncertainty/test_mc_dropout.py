@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from fl_server_ai.uncertainty import MCDropout
-from fl_server_ai.uncertainty.base import Subject, UncertaintyOptions
+from fl_server_ai.uncertainty.base import Subject
 from fl_server_ai.uncertainty.batching import repeated_pass
 from fl_server_ai.uncertainty.mc_dropout import has_dropout
+from fl_server_core.schema import UncertaintyOptions
 from tests.ai.uncertainty.options import many
 from tests.builders.files import script
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fl_server_ai.uncertainty.base import Subject, UncertaintyOptions
+from fl_server_ai.uncertainty.base import Subject
 from fl_server_ai.uncertainty.swag import SWAG, set_parameters, weight_samples
+from fl_server_core.schema import UncertaintyOptions
 from tests.ai.uncertainty.options import many
 
 COUNT = 10_000

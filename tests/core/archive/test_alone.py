@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 
-from tests.core.archive.files import load_module, saved
+from tests.builders.files import saved
+from tests.core.archive.files import load_module
 from tests.documents import python_blocks, run_without_django
 
 

@@ -1,4 +1,4 @@
-"""The weighted mean of archives and arrays, against numbers computed in exact arithmetic."""
+"""The weighted mean of arrays, against numbers computed in exact arithmetic."""
 
 import math
 from collections.abc import Iterator
@@ -9,9 +9,15 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from fl_server_ai.aggregation.kernel import weighted_mean_arrays, weighted_mean_vectors
+from fl_server_ai.aggregation import MeanAggregation
+from fl_server_ai.aggregation.engine import reduce_arrays
+from fl_server_ai.aggregation.vectors import weighted_mean_vectors
 
 Array = np.ndarray[Any, Any]
+
+
+def weighted_mean_arrays(arrays: list[Array], weights: list[float]) -> Array:
+    return reduce_arrays(MeanAggregation(), arrays, weights)
 
 
 def exact(arrays: list[Array], weights: list[float]) -> list[Fraction]:

@@ -8,16 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from fl_server_ai.aggregation.kernel import weighted_mean
-from fl_server_core.archive import ArchiveError, ArchiveWriter, open_archive
+from fl_server_ai.aggregation.engine import aggregate_archives
+from fl_server_core.archive import ArchiveError, open_archive
 from tests.builders.files import saved, scripted
 from tests.memory import anonymous_memory
 
 
 def averaged(template: object, sources: list[object], weights: list[float], path: Path) -> bytes:
     archives = [open_archive(saved(source)) for source in sources]
-    with ArchiveWriter(open_archive(saved(template)), path) as writer:
-        weighted_mean(archives, weights, writer)
+    aggregate_archives(open_archive(saved(template)), archives, weights, path, method="FedAvg")
     return path.read_bytes()
 
 
@@ -51,9 +50,9 @@ class TestArchives:
         results = []
         for number in range(3):
             sources = [open_archive(makers[(number + i) % 3](module)) for i, module in enumerate(models)]
-            with ArchiveWriter(open_archive(content), tmp_path / f"{number}.pt") as writer:
-                weighted_mean(sources, [1, 2, 3], writer)
-            results.append((tmp_path / f"{number}.pt").read_bytes())
+            out = tmp_path / f"{number}.pt"
+            aggregate_archives(open_archive(content), sources, [1, 2, 3], out, method="FedAvg")
+            results.append(out.read_bytes())
         assert results[0] == results[1] == results[2]
 
     def test_tied_and_strided_tensors_are_averaged_where_they_are(self, tmp_path: Path) -> None:
@@ -80,8 +79,8 @@ class TestArchives:
         torch.save({f"t{i}": torch.zeros(1 << 20) for i in range(8)}, path)
         template, sources = open_archive(path), [open_archive(path) for _ in range(8)]
         beats: list[int] = []
-        with ArchiveWriter(template, tmp_path / "mean.pt") as writer:
-            weighted_mean(sources, [1] * 8, writer, heartbeat=lambda: beats.append(1))
+        out = tmp_path / "mean.pt"
+        aggregate_archives(template, sources, [1] * 8, out, method="FedAvg", heartbeat=lambda: beats.append(1))
         assert len(beats) == 8 * (8 << 20) // (1 << 24)
 
         class Lost(Exception):
@@ -90,8 +89,8 @@ class TestArchives:
         def lost() -> None:
             raise Lost
 
-        with pytest.raises(Lost), ArchiveWriter(template, tmp_path / "lost.pt") as writer:
-            weighted_mean(sources, [1] * 8, writer, heartbeat=lost)
+        with pytest.raises(Lost):
+            aggregate_archives(template, sources, [1] * 8, tmp_path / "lost.pt", method="FedAvg", heartbeat=lost)
         assert not (tmp_path / "lost.pt").exists()
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -108,9 +107,15 @@ class TestArchives:
         peaks: list[int] = []
         before = anonymous_memory()
         sources = [open_archive(path) for path in paths]
-        with ArchiveWriter(open_archive(tmp_path / "template.pt"), tmp_path / "mean.pt") as writer:
-            weighted_mean(sources, [1, 1, 2], writer, heartbeat=lambda: peaks.append(anonymous_memory() - before))
-            peaks.append(anonymous_memory() - before)
+        aggregate_archives(
+            open_archive(tmp_path / "template.pt"),
+            sources,
+            [1, 1, 2],
+            tmp_path / "mean.pt",
+            method="FedAvg",
+            heartbeat=lambda: peaks.append(anonymous_memory() - before),
+        )
+        peaks.append(anonymous_memory() - before)
         assert len(peaks) >= 3
         assert max(peaks) < 16 << 20
         assert (open_archive(tmp_path / "mean.pt").array("x").astype(np.float32) == 1.25).all()
