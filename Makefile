@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+PYTEST ?= $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: fuzz vision help setup run demo test test-sqlite test-services check format bench faults clean
@@ -24,14 +25,19 @@ run: $(STAMP) ## start the server (ARGS="--port 8080")
 demo: $(STAMP) ## a whole training on real data (ARGS="--aggregation FedProx --keep")
 	$(BIN)/python -m examples.demo $(ARGS)
 
-test: test-sqlite test-services ## the whole suite, on SQLite and on PostgreSQL with Redis
+test: $(STAMP) ## the whole suite, on SQLite and on PostgreSQL with Redis, and the branches it covers
+	$(BIN)/coverage erase
+	$(MAKE) test-sqlite PYTEST="$(BIN)/coverage run -m pytest"
+	$(MAKE) test-services PYTEST="$(BIN)/coverage run -m pytest"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report $(if $(REQUIRE_SERVICES),,--fail-under=0)
 
 test-sqlite: $(STAMP) ## the suite on SQLite, worker in the process (ARGS="tests/api -x")
-	FL_TEST_DATABASE=sqlite $(BIN)/python -m pytest $(ARGS)
+	FL_TEST_DATABASE=sqlite $(PYTEST) $(ARGS)
 
 test-services: $(STAMP) ## the suite on PostgreSQL and Redis, where they answer
 	@if $(BIN)/python -m tests.services; then \
-	  FL_TEST_DATABASE=postgres $(BIN)/python -m pytest $(ARGS); \
+	  FL_TEST_DATABASE=postgres $(PYTEST) $(ARGS); \
 	elif [ -n "$$REQUIRE_SERVICES" ]; then exit 1; \
 	else echo "The suite was not run on PostgreSQL and Redis, for the reason above."; fi
 
@@ -64,5 +70,5 @@ faults: $(STAMP) ## kill processes, drop connections and stop services under run
 	FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 0 $(ARGS)
 
 clean: ## remove caches (var/ and .venv stay)
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
