@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 PYTEST ?= $(BIN)/python -m pytest
+MEASURED = PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/coverage run -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: fuzz vision help setup run demo test test-sqlite test-services check format bench faults clean
@@ -27,8 +28,8 @@ demo: $(STAMP) ## a whole training on real data (ARGS="--aggregation FedProx --k
 
 test: $(STAMP) ## the whole suite, on SQLite and on PostgreSQL with Redis, and the branches it covers
 	$(BIN)/coverage erase
-	$(MAKE) test-sqlite PYTEST="$(BIN)/coverage run -m pytest"
-	$(MAKE) test-services PYTEST="$(BIN)/coverage run -m pytest"
+	$(MAKE) test-sqlite PYTEST="$(MEASURED)"
+	$(MAKE) test-services PYTEST="$(MEASURED)"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report $(if $(REQUIRE_SERVICES),,--fail-under=0)
 
