@@ -33,7 +33,7 @@ class Largest(Aggregation):
 def own() -> Iterator[None]:
     aggregation_methods.register(Largest)
     yield
-    aggregation_methods.pop("Largest")
+    aggregation_methods.pop("Largest", None)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -54,7 +54,7 @@ def test_a_method_that_was_just_registered_is_there_and_one_that_is_gone_is_not(
     people: People, model: GlobalModel, own: None
 ) -> None:
     assert create(people.actor.client, model, aggregation_method="Largest").status_code == 201
-    aggregation_methods.pop("Largest")
+    aggregation_methods.pop("Largest", None)
     answer = create(people.actor.client, model, aggregation_method="Largest")
     assert (answer.status_code, answer.json()) == (400, {"aggregation_method": ['"Largest" is not a valid choice.']})
 

@@ -35,7 +35,7 @@ class Strange(Aggregation):
 def strange() -> Iterator[None]:
     aggregation_methods.register(Strange)
     yield
-    aggregation_methods.pop("Strange")
+    aggregation_methods.pop("Strange", None)
 
 
 def sentences(options: Any, aggregation: str = "FedAvg", uncertainty: str = "NONE") -> list[str]:
