@@ -106,12 +106,12 @@ def test_a_pickle_that_names_os_system_is_not_loaded(impatient: Sandbox, tmp_pat
     assert not (tmp_path / "touched").exists()
 
 
-def test_what_a_model_prints_does_not_disturb_its_answer(impatient: Sandbox) -> None:
+def test_what_a_model_prints_does_not_disturb_its_reply(impatient: Sandbox) -> None:
     reply = impatient.run(prediction(scripted(hostile.Prints())), tenant="print")
     np.testing.assert_array_equal(reply.arrays["inference"], np.ones((2, 3)))
 
 
-def test_an_answer_beyond_all_bounds_is_refused(impatient: Sandbox) -> None:
+def test_a_reply_beyond_all_bounds_is_refused(impatient: Sandbox) -> None:
     job = prediction(scripted(hostile.AnswersAtLength()))
     with pytest.raises(ModelRunError, match="larger than was asked for"):
         impatient.run(replace(job, max_reply=1_000_000), tenant="reply")
