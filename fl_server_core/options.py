@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from django.core.exceptions import ValidationError
 from pydantic import Field
+from pydantic import ValidationError as InvalidOptions
 
 from fl_server_core.registry import Method, Registry, aggregation_methods, uncertainty_methods
 from fl_server_core.schema import OptionsSchema, UncertaintyOptions, problems, tolerant
@@ -49,7 +50,10 @@ class TrainerOptions(OptionsSchema):
     @classmethod
     def tolerant(cls, options: object) -> Self:
         """Read options that may have been written past validation: a value that cannot be is as if not given."""
-        return cls.model_validate(tolerant(cls, options))
+        try:
+            return cls.model_validate(options)
+        except InvalidOptions:
+            return cls.model_validate(tolerant(cls, options))
 
     def _contradictions(self) -> list[str]:
         found = []

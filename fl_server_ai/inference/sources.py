@@ -17,7 +17,7 @@ from fl_server_core.models.model import MOMENTS, GlobalModel, LocalModel, MeanMo
 from fl_server_core.models.user import User
 from fl_server_core.selectors.models import global_of
 from fl_server_core.selectors.versions import find_version
-from fl_server_core.services.files import local_path, open_weights, scratch_path, weights_of
+from fl_server_core.services.files import local_path, open_weights, scratch_path
 
 if TYPE_CHECKING:
     from django.db.models.fields.files import FieldFile
@@ -35,9 +35,9 @@ def model_sources(model: Model, number: int | None = None) -> list[ModelSource]:
     if number is not None and isinstance(model, LocalModel | MeanModel):
         raise InvalidRequest(f"Model {model.pk} has no version {number}.")
     if isinstance(model, MeanModel):
-        return [_source(str(place), weights_of(member)) for place, member in enumerate(_members(model))]
+        return [_source(str(place), member.weights_file) for place, member in enumerate(_members(model))]
     if isinstance(model, LocalModel):
-        base, weights = weights_of(model.base_model), model.weights_file
+        base, weights = model.base_model.weights_file, model.weights_file
         if not base:
             raise ModelRunError("The model has no weights.")
         return [ModelSource("0", f"{base.name}+{weights.name}", lambda: _module_with_weights(base, weights))]

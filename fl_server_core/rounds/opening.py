@@ -53,7 +53,8 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
             "problem_since": None,
         },
     )
-    move(training, kind.state)
+    if training.state != kind.state:
+        move(training, kind.state)
     Training.objects.filter(pk=training.pk).update(
         state=training.state, first_round=training.first_round, locked=False, last_update=now
     )

@@ -12,8 +12,7 @@ from fl_server_core import policies
 from fl_server_core.exceptions import Conflict, EntityNotFound, Gone, InvalidRequest, NotAllowed
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import GlobalModel, LocalModel, Model
-from fl_server_core.models.model_version import ModelVersion, StoredWeights, VersionFile, append_version
-from fl_server_core.models.round import Round
+from fl_server_core.models.model_version import ModelVersion, VersionFile, append_version
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
@@ -26,15 +25,6 @@ from fl_server_core.services.history import record
 
 LEAST_KEPT = 2
 """The current version and the one before it, which somebody may be about to read."""
-
-
-def make_version(
-    *, training: Training, model: GlobalModel, weights: StoredWeights, made_by: Round, files: Mapping[str, str]
-) -> ModelVersion:
-    """Make the next version of a locked training's model, and let go of those that are too many by now."""
-    version = append_version(model, weights, made_by=made_by, files=files)
-    _let_go(model, training)
-    return version
 
 
 def add_moments(*, model: GlobalModel, files: Mapping[str, str]) -> None:
@@ -132,8 +122,8 @@ def _drop_submissions(training: Training) -> None:
     end_chains(training)
 
 
-def _let_go(model: GlobalModel, training: Training) -> None:
-    """Give up the files of old versions: not of the first, the last few, and those with a name or a pin."""
+def let_go(*, model: GlobalModel, training: Training) -> None:
+    """Give up the files of old versions, after a new one: not of the first, the last few, and those named or pinned."""
     wanted = TrainerOptions.tolerant(training.options).keep_versions or settings.FL_KEEP_VERSIONS
     kept = model.versions.order_by("-number").values_list("number", flat=True)
     newest = list(kept[: max(wanted, LEAST_KEPT)])

@@ -88,7 +88,7 @@ def test_a_copy_of_a_model_whose_round_closes_meanwhile_is_that_of_the_newer_ver
     model = make_model(actor)
     make_training(actor, [actor], model)
 
-    def close_first(found: Any) -> None:
+    def close_first(found: Any, *_method: Any) -> None:
         make_newer(found, scripted_linear(3.0), round=1)
 
     monkeypatch.setattr(trainings, "_require_trainable", close_first)
