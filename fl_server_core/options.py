@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from django.core.exceptions import ValidationError
 
 MAX_SAMPLES = 1000
 MAX_DEADLINE_SECONDS = 366 * 24 * 3600
 MAX_PERIOD = 1_000_000
+LEAST_KEPT = 2
+"""The current version and the one before it, which somebody may be about to read."""
+
+Default = TypeVar("Default", int, None)
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class TrainerOptions:
 
     round_deadline: seconds from the start of each round; None: wait for ever.
     min_updates: how many submissions suffice at the deadline; below 1 a fraction of the participants; None: all.
+    keep_versions: how many of the model's newest versions are kept; None: as many as the server's setting says.
     uncertainty_samples, uncertainty_softmax, uncertainty_scale: options.uncertainty.{N, softmax, scale}.
     """
 
@@ -63,6 +68,7 @@ class TrainerOptions:
             daisy_chain_period=reader.integer("daisy_chain_period", 1, highest=MAX_PERIOD),
             round_deadline=reader.positive("round_deadline", None, highest=MAX_DEADLINE_SECONDS),
             min_updates=reader.positive("min_updates", None, highest=10**9),
+            keep_versions=reader.integer("keep_versions", None, least=LEAST_KEPT, highest=10**6),
             uncertainty_samples=uncertainty.integer("N", 10, highest=MAX_SAMPLES),
             uncertainty_softmax=uncertainty.flag("softmax", False),
             uncertainty_scale=uncertainty.positive("scale", 1.0, highest=1e6) or 1.0,
@@ -111,10 +117,12 @@ class _Reader:
             return default
         return value
 
-    def integer(self, key: str, default: int, *, highest: int) -> int:
+    def integer(self, key: str, default: Default, *, least: int = 1, highest: int) -> int | Default:
         value = self.values.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= highest:
-            self._refuse(key, f"a whole number from 1 to {highest}")
+        if value is None and default is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= highest:
+            self._refuse(key, f"a whole number from {least} to {highest}")
             return default
         return value
 

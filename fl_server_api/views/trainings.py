@@ -60,8 +60,9 @@ class TrainingsView(JSONView):
 
         Of a model that has a training already, a copy is trained. Known options: `skip_model_tests`,
         `model_test_after_each_round`, `delete_local_models_after_aggregation`, `daisy_chain_period` (FedDC),
-        `round_deadline` (seconds), `min_updates` (a fraction of the participants, or a number), `uncertainty.N`,
-        `uncertainty.softmax` and `uncertainty.scale`. Other keys are kept for the participants to read.
+        `round_deadline` (seconds), `min_updates` (a fraction of the participants, or a number), `keep_versions` (how
+        many of the model's newest versions keep their files), `uncertainty.N`, `uncertainty.softmax` and
+        `uncertainty.scale`. Other keys are kept for the participants to read.
         """
         training = create_training(actor=caller(request), **checked(CreateTrainingRequest, request.data))
         body = {"detail": "Training created successfully!", "training_id": str(training.pk)}

@@ -85,8 +85,8 @@ def _take(training: Training, row: Round, decision: Decision) -> Claim | None:
 class Claim:
     """One worker's hold on one round.
 
-    training, round: as they were when the round was claimed. submissions: those that count, in the order of their
-    participants' ids. expected: how many participants there were.
+    training: as it was when the round was claimed. round: as it was then, and from `lock` on as it is now.
+    submissions: those that count, in the order of their participants' ids. expected: how many participants there were.
     """
 
     training: Training
@@ -96,6 +96,9 @@ class Claim:
     started: float = field(default_factory=time.monotonic)
     _progress: float = field(default_factory=time.monotonic)
     _lost: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._held = {"pk": self.round.pk, "claim": self.round.claim}
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -126,9 +129,10 @@ class Claim:
             ClaimLost: the round is no longer this worker's.
         """
         training = lock_training(self.training.pk)
-        row = Round.objects.filter(pk=self.round.pk, claim=self.round.claim).first()
+        row = Round.objects.filter(**self._held).first()
         if training is None or row is None:
             raise ClaimLost
+        self.round = row
         return training, row
 
     def _keep(self, done: threading.Event) -> None:
@@ -144,7 +148,7 @@ class Claim:
     def _renew(self) -> None:
         until = timezone.now() + timedelta(seconds=settings.FL_LEASE_SECONDS)
         try:
-            held = Round.objects.filter(pk=self.round.pk, claim=self.round.claim).update(lease_until=until)
+            held = Round.objects.filter(**self._held).update(lease_until=until)
         except (DatabaseError, InterfaceError):
             logger.warning("A lease could not be renewed; trying again.", exc_info=True)
             connection.close()

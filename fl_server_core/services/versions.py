@@ -17,15 +17,12 @@ from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
-from fl_server_core.options import TrainerOptions
+from fl_server_core.options import LEAST_KEPT, TrainerOptions
 from fl_server_core.rounds.ending import end_chains
 from fl_server_core.selectors.models import get_model
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.files import forget_files
 from fl_server_core.services.history import record
-
-LEAST_KEPT = 2
-"""The current version and the one before it, which somebody may be about to read."""
 
 
 def make_version(
