@@ -66,13 +66,22 @@ def mark_completed(training: Training) -> None:
 def set_round(training: Training, number: int) -> None:
     """So many rounds of the training's model are closed; `training.model` is read again."""
     Model.objects.filter(pk=training.model_id).update(round=number)
-    training.rounds.filter(closed_at=None).update(number=number)
+    _follow(training, number)
     training.refresh_from_db()
 
 
 def set_model_round(model: GlobalModel, number: int) -> None:
     Model.objects.filter(pk=model.pk).update(round=number)
-    Round.objects.filter(training__model=model, closed_at=None).update(number=number)
+    for training in Training.objects.filter(model=model):
+        _follow(training, number)
+
+
+def _follow(training: Training, number: int) -> None:
+    """The open round is over; one of its kind is open with this number."""
+    row = open_round_of(training)
+    if row is not None and row.number != number:
+        Round.objects.filter(pk=row.pk).update(closed_at=timezone.now())
+        make_round(training, row.kind, number, opened_at=row.opened_at)
 
 
 def deadline_of(training: Training) -> datetime | None:
@@ -104,6 +113,11 @@ def claim_round(training: Training) -> Claim:
     claim = claim_due_round(training.pk)
     assert isinstance(claim, Claim)
     return claim
+
+
+def is_held(claim: Claim) -> bool:
+    """Is the round still this worker's?"""
+    return Round.objects.filter(pk=claim.round.pk, claim=claim.round.claim).exists()
 
 
 def mark_claimed(training: Training, *, lease_in: float = 0.0) -> None:

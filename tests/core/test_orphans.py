@@ -10,6 +10,7 @@ from django.core.files.storage import default_storage
 
 from fl_server_core.models import SWAGModel
 from fl_server_core.models.files import new_file_name
+from fl_server_core.models.model import MOMENTS
 from fl_server_core.services.orphans import remove_orphans
 from tests.builders.rounds import moment_files_of, submissions
 from tests.builders.storage import weight_files
@@ -46,7 +47,7 @@ def test_the_files_of_moments_are_named_too() -> None:
     world.advance()
     model = world.model
     assert isinstance(model, SWAGModel)
-    keep_though_old([str(model.swag_first_moment_file), str(model.swag_second_moment_file)])
+    keep_though_old([str(model.version_file(name)) for name in MOMENTS])
 
 
 def keep_though_old(names: list[str]) -> None:

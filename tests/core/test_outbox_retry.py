@@ -31,7 +31,7 @@ def training(anna: User) -> Training:
 
 
 def retry() -> int:
-    return retry_deliveries(deliveries=Delivery.objects.all())
+    return retry_deliveries(deliveries=Delivery.objects.all(), user=make_user("operator"))
 
 
 def test_what_was_given_up_is_as_new_and_goes_out(

@@ -33,7 +33,7 @@ def test_the_status_says_who_was_told_and_who_is_awaited() -> None:
 def test_the_status_of_a_failed_training_says_why() -> None:
     world = World(2, options={"round_deadline": 60}).start()
     world.pass_the_deadline()
-    assert "0 of 2 participants had answered" in training_status(world.now)["failure"]
+    assert "0 of 2 participants had submitted" in training_status(world.now)["failure"]
 
 
 def test_a_training_that_was_resumed_and_then_stopped_has_not_failed() -> None:
@@ -82,7 +82,7 @@ def test_the_status_takes_as_many_statements_for_many_as_for_few(
 ) -> None:
     world = World(20).start()
     now = world.now
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         assert len(training_status(now)["participants"]) == 20
 
 

@@ -120,7 +120,7 @@ def test_an_early_update_that_is_deleted_during_the_test_is_no_answer_to_the_nex
     world.advance()
     assert world.state == ("O", "test")
     for who in range(participants):
-        world.update(who, 5.0, round=1)
+        world.update(who, 5.0, number=1)
     delete_model(model_id=LocalModel.objects.get(owner=world.people[0]).pk, user=world.people[0])
     assert len(world.events(EventKind.UPDATE_DELETED)) == 1
     for who in range(participants):

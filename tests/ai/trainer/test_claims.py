@@ -25,6 +25,7 @@ from tests.builders.files import linear, saved
 from tests.builders.rounds import (
     date_problem_back,
     fail_next_renewal,
+    is_held,
     lease_of,
     set_claim_attempts,
     take_the_claim_away,
@@ -152,7 +153,7 @@ def test_a_training_stopped_while_a_worker_computes_stays_stopped() -> None:
     world = World().start()
     claim = world.claim_full_round()
     stop_training(training_id=world.training.pk, user=world.actor)
-    assert not claim.is_held_by(world.now)
+    assert not is_held(claim)
     world.advance()
     assert (world.round, *world.state) == (0, "E", "idle")
 
@@ -197,7 +198,7 @@ def test_a_worker_without_progress_lets_the_lease_run_out(settings: Settings, mo
         wait_until("the end of the lease", lambda: lease_of(world.training) < timezone.now())
         world.advance()
     assert world.round == 1
-    assert not claim.is_held_by(world.now)
+    assert not is_held(claim)
 
 
 @pytest.mark.django_db(transaction=True)

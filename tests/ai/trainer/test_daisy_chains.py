@@ -68,7 +68,7 @@ def test_an_upload_to_another_id_than_the_given_one_is_refused() -> None:
     others = LocalModel.objects.get(passed_to=world.people[1])
     for wrong in (world.training.model_id, others.pk):
         with pytest.raises(InvalidValue, match="Upload to that model"):
-            world.update(0, 2.0, model_id=wrong)
+            world.update(0, 2.0, target_id=wrong)
 
 
 def test_a_retry_of_an_update_to_a_passed_model_that_is_gone_is_taken_for_done() -> None:
@@ -76,10 +76,10 @@ def test_a_retry_of_an_update_to_a_passed_model_that_is_gone_is_taken_for_done()
     world.update(0, 1.0)
     world.advance()
     given = world.given(world.people[0])
-    world.update(0, 2.0, model_id=given)
+    world.update(0, 2.0, target_id=given)
     world.advance()
     assert not LocalModel.objects.filter(pk=str(given)).exists()
-    world.update(0, 2.0, model_id=given, round=1)
+    world.update(0, 2.0, target_id=given, number=1)
     assert world.round == 2
 
 
@@ -94,13 +94,13 @@ def test_a_straggler_whose_passed_model_is_gone_hears_of_the_present_round() -> 
     world.pass_the_deadline()
     assert world.round == 2
     with pytest.raises(WrongRound) as refusal:
-        world.update(1, 3.0, model_id=given, round=1)
+        world.update(1, 3.0, target_id=given, number=1)
     assert refusal.value.messages == [
         f"Training with ID {world.training.pk} is not currently in round 1",
         "The current round is 2.",
     ]
     with pytest.raises(EntityNotFound):  # it was not given to this one
-        world.update(0, 3.0, model_id=given, round=1)
+        world.update(0, 3.0, target_id=given, number=1)
 
 
 def test_who_joins_between_two_averagings_starts_from_the_global_model() -> None:

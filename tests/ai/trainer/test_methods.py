@@ -25,7 +25,7 @@ def test_swag_moments_are_averaged_by_sample_size_after_each_aggregation() -> No
     assert isinstance(model, SWAGModel)
     assert torch.allclose(model.first_moment, first * (1 + 3 * 5) / 4)
     assert torch.allclose(model.second_moment, second * (1 + 3 * 25) / 4)
-    assert not any(moment_files_of(submission)[0] for submission in submissions())
+    assert not any(moment_files_of(submission) for submission in submissions())
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -58,7 +58,7 @@ def test_who_comes_late_to_a_round_whose_state_is_over_hears_of_the_present_roun
     world.update(0, 1.0)
     world.pass_the_deadline()
     with pytest.raises(WrongState) as update:
-        world.update(1, 2.0, round=0)
+        world.update(1, 2.0, number=0)
     assert update.value.messages == [f"Training with ID {world.training.pk} is in state S", "The current round is 1."]
     world.moments(0, torch.ones(8), torch.ones(8))
     world.pass_the_deadline()

@@ -89,7 +89,7 @@ def test_a_fraction_of_the_participants_is_rounded_up() -> None:
     world.update(0, 1.0)
     world.pass_the_deadline()
     assert world.state == ("E", "update")
-    assert "1 of 3 participants had answered; 2 are needed" in training_status(world.now)["failure"]
+    assert "1 of 3 participants had submitted; 2 are needed" in training_status(world.now)["failure"]
 
 
 def test_every_phase_has_the_deadline_from_its_own_start() -> None:

@@ -113,10 +113,10 @@ def test_the_same_bytes_after_the_round_change_nothing_and_others_are_refused() 
     world.update(0, 1.0)
     world.update(1, 3.0)
     world.advance()
-    world.update(0, 1.0, round=0)
+    world.update(0, 1.0, number=0)
     assert not LocalModel.objects.exists()
     with pytest.raises(WrongRound) as refusal:
-        world.update(0, 5.0, round=0)
+        world.update(0, 5.0, number=0)
     assert refusal.value.messages[1] == "The current round is 1."
 
 
@@ -124,7 +124,7 @@ def test_an_update_during_the_test_round_counts_for_the_next() -> None:
     world = World(1).start()
     world.update(0, 1.0)
     world.advance()
-    world.update(0, 5.0, round=1)
+    world.update(0, 5.0, number=1)
     world.advance()
     assert (world.round, *world.state) == (1, "O", "test")
     world.metrics(0)
@@ -138,7 +138,7 @@ def test_no_update_is_taken_during_the_final_test() -> None:
     world.update(0, 1.0)
     world.advance()
     with pytest.raises(WrongRound):
-        world.update(0, 1.5, round=1)
+        world.update(0, 1.5, number=1)
 
 
 def test_a_finished_training_takes_no_update() -> None:
