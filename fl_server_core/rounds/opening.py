@@ -10,9 +10,10 @@ from uuid import UUID
 from django.utils import timezone
 
 from fl_server_core.models.round import Round
+from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.options import TrainerOptions
-from fl_server_core.rounds.ending import finish_training
+from fl_server_core.rounds.ending import drop_submissions, finish_training
 from fl_server_core.rounds.kinds import LAST, RoundKind, all_kinds
 from fl_server_core.selectors import rounds
 from fl_server_core.services.deliveries import announce_round
@@ -38,6 +39,7 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
     """Start the clock of a round, which may exist already, and tell its participants, or only these receivers."""
     now = timezone.now()
     seconds = TrainerOptions.tolerant(training.options).round_deadline
+    _clear_over(training, kind, number)
     row, _is_new = Round.objects.update_or_create(
         training=training,
         number=number,
@@ -46,6 +48,8 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
             "phase": kind.phase,
             "opened_at": now,
             "deadline": None if seconds is None else now + timedelta(seconds=seconds),
+            "closed_at": None,
+            "outcome": "",
             "claim": None,
             "lease_until": None,
             "attempts": 0,
@@ -64,6 +68,12 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
         training=training, row=row, notification=kind.notification, model_ids=kind.models_given(training, told)
     )
     return row
+
+
+def _clear_over(training: Training, kind: RoundKind[Any], number: int) -> None:
+    """A training that somebody set running again by hand may open a round that was over: nobody's part in it counts."""
+    over = training.rounds.filter(kind=kind.name, number=number, closed_at__isnull=False)
+    drop_submissions(Submission.objects.filter(round__in=over))
 
 
 def prepare_next(training: Training, row: Round) -> None:
