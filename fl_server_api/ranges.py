@@ -49,12 +49,12 @@ def answer(request: HttpRequest, download: Download) -> HttpResponseBase:
     modified = None if download.modified is None else int(download.modified.timestamp())
     whole = HttpResponse(headers=download.headers, content_type=OCTETS)
     checked = get_conditional_response(request, quote_etag(download.etag), modified, whole)
-    if checked is not whole:  # 304 or 412, without a look into the storage
+    if checked is not None and checked is not whole:  # 304 or 412, without a look into the storage
         return checked
     if request.method == "HEAD":  # without opening it: a bucket's file is fetched by that
         whole["Content-Length"] = str(download.file.size)
         return whole
-    opened = download.file.storage.open(download.file.name, "rb")
+    opened = download.file.storage.open(str(download.file.name), "rb")
     size = opened.seek(0, SEEK_END)
     part = None if _has_changed(request, download) else wanted_part(request.headers.get("Range", ""), size)
     if part is None:

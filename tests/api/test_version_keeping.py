@@ -38,7 +38,13 @@ def test_a_version_is_named_and_pinned(people: People, ten: GlobalModel, trainin
 
 def test_what_cannot_be_named_is_refused(people: People, ten: GlobalModel) -> None:
     client = people.actor.client
-    wrong = [{"name": "x" * 257}, {"name": "\0"}, {"name": None}, {"pinned": "maybe"}, {"number": 4}]
+    wrong: list[dict[str, Any]] = [
+        {"name": "x" * 257},
+        {"name": "\0"},
+        {"name": None},
+        {"pinned": "maybe"},
+        {"number": 4},
+    ]
     for body in wrong:
         answer = client.patch(path_of(ten, 3), body, format="json")
         assert (answer.status_code, list(answer.json())) == (400, list(body)), body

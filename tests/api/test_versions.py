@@ -101,7 +101,7 @@ def test_a_version_is_asked_by_its_number(people: People, ten: GlobalModel, form
     """The arg-max says nothing of the version; the mean of two passes through a model without dropout does."""
     Training.objects.filter(model=ten).update(uncertainty_method="MC_DROPOUT", options={"uncertainty": {"N": 2}})
     for number in (3, 9):
-        values = {"model_id": str(ten.pk), "version": number, "return_format": "json"}
+        values: dict[str, Any] = {"model_id": str(ten.pk), "version": number, "return_format": "json"}
         if form:
             import torch
 
