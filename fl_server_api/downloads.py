@@ -9,7 +9,7 @@ from django.db.models.fields.files import FieldFile
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from fl_server_ai.inference.about import mean_model_file
+from fl_server_ai.inference.mean_file import mean_model_file
 from fl_server_api.ranges import OCTETS, Download, answer
 from fl_server_core.exceptions import MissingPart
 from fl_server_core.models import LocalModel, MeanModel, Model, User
@@ -45,7 +45,7 @@ def preprocessing_answer(request: HttpRequest, model_id: UUID, user: User) -> Ht
     """The preprocessing of a model; of a local model, its base model's.
 
     Raises:
-        EntityNotFound, NotAllowed, MissingPart: no such model, not for this user, or it has none.
+        EntityNotFound, NotAllowed, MissingPart: the model is unknown, not for this user, or has no preprocessing.
     """
     model = get_readable_model(model_id, user)
     file, filename = global_of(model).preprocessing_file, f"model-{model.pk}-proprecessing.pt"

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from django.conf import settings
 
-from fl_server_ai.inference.exceptions import ModelRunError
-from fl_server_ai.inference.sandbox import PREPROCESSING, ModelSource
-from fl_server_ai.inference.sandbox.channel import Array
-from fl_server_ai.inference.sandbox.policy import check_runnable
+from fl_server_ai.inference.names import PREPROCESSING
+from fl_server_ai.sandbox import ModelRunError, ModelSource, check_runnable
+from fl_server_ai.sandbox.channel import Array
 from fl_server_core.archive import ArchiveError, ArchiveKind, copy_tensors, open_archive
 from fl_server_core.models.model import MOMENTS, GlobalModel, LocalModel, MeanModel, Model, SWAGModel
 from fl_server_core.models.user import User
@@ -80,7 +79,7 @@ def tenant_of(model: GlobalModel, user: User) -> str:
 
 
 def _members(model: MeanModel) -> list[GlobalModel]:
-    """In the order of their numbers. Raises ModelRunError where there is none."""
+    """In the order of their numbers. Raises ModelRunError where there are none."""
     members = list(model.models.order_by("created_at", "id"))
     if not members:
         raise ModelRunError("The mean model has no members.")
@@ -122,7 +121,7 @@ def _module_with_weights(base: FieldFile, weights: FieldFile) -> bytes:
 def _vector(file: FieldFile) -> Array:
     with file.storage.open(str(file.name), "rb") as handle, open_archive(handle.read()) as archive:
         if archive.kind is not ArchiveKind.TENSOR:
-            raise ModelRunError("The model's SWAG moments are no vectors.")
+            raise ModelRunError("The model's SWAG moments are not vectors.")
         return archive.array("")
 
 

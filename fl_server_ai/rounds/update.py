@@ -27,7 +27,7 @@ from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.claims import Claim
 from fl_server_core.rounds.kinds import Offer, Result, RoundKind
 from fl_server_core.selectors import rounds
-from fl_server_core.services.files import NewFiles, local_path, open_weights, scratch_path, uploaded_source
+from fl_server_core.services.files import NewFiles, open_stored, open_weights, scratch_path, uploaded_source
 from fl_server_core.services.history import record
 from fl_server_core.services.metrics import write_metrics
 from fl_server_core.services.versions import make_version
@@ -162,7 +162,6 @@ def opened(models: Sequence[GlobalModel | LocalModel], claim: Claim) -> Iterator
         for model in models:
             if not model.weights_file:
                 raise FileNotFoundError(f"Model {model.pk} has no weights.")
-            path = stack.enter_context(local_path(model.weights_file))
-            archives.append(stack.enter_context(open_archive(path)))
+            archives.append(stack.enter_context(open_stored(model.weights_file)))
             claim.heartbeat()
         yield archives

@@ -10,6 +10,7 @@ from fl_server_api.serializers.generic import MAX_ROUND, StrictSerializer
 from fl_server_core.models import Training
 from fl_server_core.models.training import AggregationMethod, UncertaintyMethod
 from fl_server_core.options import TrainerOptions
+from fl_server_core.registry import uncertainty_choices
 from fl_server_core.selectors.trainings import round_progress
 from fl_server_core.validators import validate_json
 
@@ -51,7 +52,7 @@ class CreateTrainingRequest(StrictSerializer):
     target_num_updates = serializers.IntegerField(min_value=1, max_value=MAX_ROUND, help_text="Rounds to go.")
     metric_names = serializers.ListField(child=serializers.CharField(allow_blank=True))
     aggregation_method = serializers.ChoiceField(AggregationMethod.choices)
-    uncertainty_method = serializers.ChoiceField(UncertaintyMethod.choices, default=UncertaintyMethod.NONE)
+    uncertainty_method = serializers.ChoiceField(uncertainty_choices(), default=UncertaintyMethod.NONE)
     options = serializers.DictField(default=dict, help_text="Of the trainer, and any keys of your own.")
     clients = identifiers(source="participant_ids", default=list, help_text="The participants' user ids.")
 

@@ -9,7 +9,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fl_server_ai.inference.about import layer_statistics
+from fl_server_ai.inference.statistics import layer_statistics
 from fl_server_api.downloads import preprocessing_answer, weights_answer
 from fl_server_api.negotiation import DownloadNegotiation
 from fl_server_api.openapi import READ, WRITE, answers, file_download, sentence

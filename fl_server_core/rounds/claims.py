@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import Enum, auto
 from uuid import UUID
 
 from django.conf import settings
@@ -21,10 +22,12 @@ from fl_server_core.models.event import EventKind
 from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
+from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.due import Decision, decide, due_rounds
 from fl_server_core.rounds.ending import fail_training
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.history import record
+from fl_server_core.storage import StorageUnavailable
 
 logger = logging.getLogger(__name__)
 FORGIVEN_FOR = timedelta(hours=24)
@@ -38,12 +41,16 @@ class ClaimLost(Exception):
     """The round is no longer this worker's: stop and leave no trace."""
 
 
-@dataclass(frozen=True)
-class Settled:
-    """A due round needed no computing: its training has failed."""
+class Due(Enum):
+    """What was found instead of a claim."""
+
+    FAILED = auto()
+    """The round could not be closed, so the training has failed."""
+    TO_COMPUTE = auto()
+    """The round is due, and left to a worker that computes."""
 
 
-def claim_due_round(training_id: UUID) -> Claim | Settled | None:
+def claim_due_round(training_id: UUID, *, may_compute: bool = True) -> Claim | Due | None:
     """Claim the training's round if it is due; the submissions there are now are the ones that count.
 
     None: nothing is due, or another worker has it.
@@ -56,7 +63,9 @@ def claim_due_round(training_id: UUID) -> Claim | Settled | None:
         decision = decide(training, row)
         if decision.failure:
             fail_training(training=training, reason=decision.failure)
-            return Settled()
+            return Due.FAILED
+        if not may_compute and getattr(round_kinds.get(row.kind), "needs_computing", True):
+            return Due.TO_COMPUTE
         return _take(training, row, decision)
 
 
@@ -177,4 +186,5 @@ class Claim:
 
 
 def _may_pass(error: Exception) -> bool:
-    return isinstance(error, OSError) and not isinstance(error, LASTING)
+    reason = error.__cause__ if isinstance(error, StorageUnavailable) else error
+    return isinstance(error, OSError) and not isinstance(reason, LASTING)

@@ -64,6 +64,7 @@ class RoundKind(ABC, Generic[Result]):
     has_own_path: its submissions arrive at a path of the wire; others at `/trainings/<id>/rounds/<name>/`.
     starts_cycle: one such kind opens each cycle of rounds. after: the kind that it follows in a cycle, or `LAST`.
     early_in: the kinds of rounds during which submissions to the next round of this kind are taken.
+    needs_computing: closing one takes long, so it waits for a worker that computes.
     takes_metrics: who posts metrics of the global model meanwhile has made its submission.
     """
 
@@ -76,6 +77,7 @@ class RoundKind(ABC, Generic[Result]):
     starts_cycle: ClassVar[bool] = False
     after: ClassVar[str] = LAST
     early_in: ClassVar[Sequence[str]] = ()
+    needs_computing: ClassVar[bool] = True
     takes_metrics: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:

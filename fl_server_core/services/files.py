@@ -23,6 +23,7 @@ from fl_server_core.models.files import new_file_name
 from fl_server_core.models.model import GlobalModel, LocalModel
 from fl_server_core.models.model_version import ModelVersion, StoredWeights, VersionFile
 from fl_server_core.selectors.versions import find_version
+from fl_server_core.storage import storage_errors
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -135,10 +136,10 @@ def local_path(file: FieldFile) -> Iterator[Path]:
     if isinstance(file.storage, FileSystemStorage):
         yield Path(file.path)
         return
-    with scratch_path() as copy, file.open("rb") as source, copy.open("wb") as target:
-        for chunk in source.chunks():
-            target.write(chunk)
-        target.flush()
+    with scratch_path() as copy:
+        with storage_errors(), file.open("rb") as source, copy.open("wb") as target:
+            for chunk in source.chunks():
+                target.write(chunk)
         yield copy
 
 
@@ -148,6 +149,21 @@ def weights_of(model: GlobalModel | LocalModel) -> FieldFile | None:
         return model.weights_file or None
     version = find_version(model)
     return version.weights_file if version else None
+
+
+@contextlib.contextmanager
+def open_stored(file: FieldFile) -> Iterator[Archive]:
+    """The archive in a stored file.
+
+    Raises:
+        ArchiveError: the file cannot be read as an archive.
+        FileNotFoundError, StorageUnavailable: the file is missing, or the storage fails.
+    """
+    with local_path(file) as path:
+        with storage_errors():
+            archive = open_archive(path)
+        with archive:
+            yield archive
 
 
 @contextlib.contextmanager
@@ -161,15 +177,16 @@ def open_weights(model: GlobalModel | LocalModel) -> Iterator[Archive]:
     file = weights_of(model)
     if file is None:
         raise FileNotFoundError(f"Model {model.pk} has no weights.")
-    with local_path(file) as path, open_archive(path) as archive:
+    with open_stored(file) as archive:
         yield archive
 
 
 @contextlib.contextmanager
 def scratch_path() -> Iterator[Path]:
     """A path for a file of our own in the upload folder; whatever is there at the end is removed."""
-    handle, name = tempfile.mkstemp(dir=settings.FILE_UPLOAD_TEMP_DIR, suffix=".pt")
-    os.close(handle)
+    with storage_errors():
+        handle, name = tempfile.mkstemp(dir=settings.FILE_UPLOAD_TEMP_DIR, suffix=".pt")
+        os.close(handle)
     try:
         yield Path(name)
     finally:

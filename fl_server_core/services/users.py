@@ -22,20 +22,22 @@ def register_user(
     Raises:
         InvalidValue: somebody else took the name at the same moment, or a value does not fit once it is normalized.
     """
+    user = User(
+        username=User.normalize_username(username),
+        email=User.objects.normalize_email(email),
+        message_endpoint=message_endpoint,
+        first_name=first_name,
+        last_name=last_name,
+        actor=actor,
+        client=client,
+    )
+    user.set_password(password)  # before the transaction: it takes long on purpose, and SQLite has one writer at a time
     try:
         with transaction.atomic():
-            return User.objects.create_user(
-                username,
-                email,
-                password,
-                message_endpoint=message_endpoint,
-                first_name=first_name,
-                last_name=last_name,
-                actor=actor,
-                client=client,
-            )
+            user.save()
     except IntegrityError:
         raise InvalidValue("A user with that username already exists.") from None
     except DataError:
         # Lower-casing and Unicode normalization, which are done on creation, may lengthen a text.
         raise InvalidValue("The username or the email address is too long.") from None
+    return user

@@ -70,6 +70,15 @@ def test_metrics_of_different_lengths_are_ignored(people: People, running: Train
     assert (answer.status_code, LocalModel.objects.count(), Metric.objects.count()) == (201, 1, 0)
 
 
+@pytest.mark.parametrize("fields", [{"metric_names": ["a"]}, {"metric_values": ["1"]}])
+def test_names_without_values_are_refused_as_the_reverse_is(
+    people: People, running: Training, fields: dict[str, list[str]]
+) -> None:
+    answer = send(people.participant.client, running.model_id, **fields)
+    assert (answer.status_code, answer.json()) == (400, {"detail": "Metric names or values are missing"})
+    assert not LocalModel.objects.exists()
+
+
 def test_a_metric_that_cannot_be_kept_refuses_the_update_as_a_whole(people: People, running: Training) -> None:
     before = stored_files()
     answer = send(people.participant.client, running.model_id, metric_names=["x" * 33], metric_values=["1"])

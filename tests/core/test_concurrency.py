@@ -13,6 +13,7 @@ from django.db import connection
 from fl_server_core.models import GlobalModel, Training, User
 from fl_server_core.services import trainings
 from fl_server_core.services.accounts import delete_user
+from fl_server_core.services.users import register_user
 from tests.builders.files import scripted_linear
 from tests.builders.rows import make_model, make_training, make_user
 from tests.builders.storage import file_name_of, make_newer, stored_files
@@ -45,6 +46,20 @@ def test_two_accounts_that_take_part_in_each_others_trainings_are_deleted_at_the
         at_once(lambda anna=anna: delete_user(user=anna), lambda ben=ben: delete_user(user=ben))  # type: ignore[misc]
     assert not User.objects.exists()
     assert not Training.objects.exists()
+
+
+def test_a_password_is_hashed_before_the_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed = []
+
+    def make_password(password: str | None) -> str:
+        hashed.append(connection.in_atomic_block)
+        return f"hash of {password}"
+
+    monkeypatch.setattr("django.contrib.auth.base_user.make_password", make_password)
+    monkeypatch.setattr("django.contrib.auth.models.make_password", make_password)
+    user = register_user(username="anna", password="a-good-password")
+    user.refresh_from_db()
+    assert (hashed, user.password) == ([False], "hash of a-good-password")
 
 
 def create_training(actor: User, model: GlobalModel) -> Training:
