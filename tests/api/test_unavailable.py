@@ -16,7 +16,7 @@ from fl_server.folder import FolderStorage
 from fl_server_core.models import GlobalModel
 from fl_server_core.storage import StorageUnavailable
 from tests.api.conftest import People
-from tests.factories import scripted_linear, uploaded
+from tests.builders.files import scripted_linear, uploaded
 
 NO_FILES = {"detail": "The file storage is unavailable. Try again later."}
 
