@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fl_server_ai.trainer.tasks import process_trainer_task, sweep
+from fl_server_ai.trainer.tasks import close_round, process_trainer_task, sweep
 from fl_server_core.models import GlobalModel, Training
 from tests.api.conftest import People, Person
 from tests.api.versions import close_a_round, world_of
@@ -19,10 +19,11 @@ from tests.builders.rounds import phase_of, submissions
 def sweeping(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The sweep, and at once what it puts into the queue."""
 
-    def run(arguments: tuple[str], **_options: Any) -> None:
-        process_trainer_task(*arguments)
+    def at_once(task: Any) -> None:
+        monkeypatch.setattr(task, "apply_async", lambda arguments, **_options: task(*arguments))
 
-    monkeypatch.setattr(process_trainer_task, "apply_async", run)
+    at_once(process_trainer_task)
+    at_once(close_round)
     return sweep
 
 
