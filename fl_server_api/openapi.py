@@ -32,9 +32,10 @@ REFUSALS: dict[int, OpenApiResponse] = {
     406: OpenApiResponse(SENTENCE, "The Accept header asks for another format than JSON."),
     409: OpenApiResponse(SENTENCE, "The request does not fit the present state; the sentence says what to do first."),
     410: OpenApiResponse(SENTENCE, "The version's file is no longer kept."),
-    412: OpenApiResponse(None, "The file is not the one that If-Match names."),
+    412: OpenApiResponse(None, "The file is not the one that If-Match or If-Unmodified-Since is about."),
     413: OpenApiResponse(SENTENCE, "The request is too large."),
     415: OpenApiResponse(SENTENCE, "The Content-Type is none that is read here."),
+    416: OpenApiResponse(SENTENCE, "The file does not have the bytes that Range asks for."),
     503: OpenApiResponse(SENTENCE, "Try again later."),
 }
 READ = (401, 406)
@@ -72,6 +73,12 @@ def _option_lines(schema: type[BaseModel], prefix: str = "", method: str = "") -
 def download() -> dict[Any, Any]:
     """A good answer that is a file."""
     return {DOWNLOAD: OpenApiTypes.BINARY}
+
+
+def file_download() -> dict[Any, Any]:
+    """A good answer that is a file in the storage, or a part of it, or word that the caller has it."""
+    part, same = OpenApiResponse(OpenApiTypes.BINARY, "The bytes that Range asks for."), "The caller has this file."
+    return {**download(), (206, DOWNLOAD[1]): part, 304: OpenApiResponse(None, same), **answers({}, 412, 416)}
 
 
 class BasicScheme(authentication.BasicScheme):  # type: ignore[no-untyped-call]  # registers itself

@@ -13,6 +13,8 @@ from pydantic import ValidationError as InvalidOptions
 from fl_server_core.registry import Method, Registry, aggregation_methods, uncertainty_methods
 from fl_server_core.schema import OptionsSchema, UncertaintyOptions, problems, tolerant
 
+LEAST_KEPT = 2
+"""Versions: the current one and the one before it, which somebody may be about to read."""
 MAX_DEADLINE_SECONDS = 366 * 24 * 3600
 MAX_PERIOD = 1_000_000
 
@@ -31,7 +33,7 @@ class TrainerOptions(OptionsSchema):
     daisy_chain_period: int = Field(default=1, ge=1, le=MAX_PERIOD)
     round_deadline: float | None = Field(default=None, gt=0, le=MAX_DEADLINE_SECONDS)
     min_updates: float | None = Field(default=None, gt=0, le=10**9)
-    keep_versions: int | None = Field(default=None, ge=1)
+    keep_versions: int | None = Field(default=None, ge=LEAST_KEPT, le=10**6)
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> Self:

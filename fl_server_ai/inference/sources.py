@@ -12,7 +12,6 @@ from fl_server_ai.inference.names import PREPROCESSING
 from fl_server_ai.sandbox import ModelRunError, ModelSource, check_runnable
 from fl_server_ai.sandbox.channel import Array
 from fl_server_core.archive import ArchiveError, ArchiveKind, copy_tensors, open_archive
-from fl_server_core.exceptions import InvalidRequest
 from fl_server_core.models.model import MOMENTS, GlobalModel, LocalModel, MeanModel, Model, SWAGModel
 from fl_server_core.models.user import User
 from fl_server_core.selectors.models import global_of
@@ -32,8 +31,9 @@ def model_sources(model: Model, number: int | None = None) -> list[ModelSource]:
         ModelRunError: the model, or a member, has no file.
         InvalidRequest, Gone: no such version, or its file is no longer kept.
     """
-    if number is not None and isinstance(model, LocalModel | MeanModel):
-        raise InvalidRequest(f"Model {model.pk} has no version {number}.")
+    if number is not None:
+        version = find_version(model, number)
+        return [_source("0", version.weights_file if version else None)]
     if isinstance(model, MeanModel):
         return [_source(str(place), member.weights_file) for place, member in enumerate(_members(model))]
     if isinstance(model, LocalModel):
@@ -41,8 +41,7 @@ def model_sources(model: Model, number: int | None = None) -> list[ModelSource]:
         if not base:
             raise ModelRunError("The model has no weights.")
         return [ModelSource("0", f"{base.name}+{weights.name}", lambda: _module_with_weights(base, weights))]
-    version = find_version(global_of(model), number)
-    return [_source("0", version.weights_file if version else None)]
+    return [_source("0", global_of(model).weights_file)]
 
 
 def preprocessing_sources(model: GlobalModel) -> list[ModelSource]:

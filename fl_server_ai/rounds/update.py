@@ -98,7 +98,7 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
 
     def wants(self, training: Training, number: int) -> bool:
         """Every round; under FedDC, the one that ends a period."""
-        return (rounds.rounds_closed(training, number) + 1) % training.daisy_chain_period == 0
+        return is_end_of_period(training, number)
 
     def compute(self, claim: Claim, files: NewFiles) -> Aggregated:
         training = claim.training
@@ -157,6 +157,12 @@ def _optimizer_state(model: GlobalModel, training: Training) -> Iterator[Path | 
         return
     with local_path(file) as path:
         yield path
+
+
+def is_end_of_period(training: Training, number: int) -> bool:
+    """Does this round end one of FedDC's periods? Without FedDC, every round does."""
+    position = number - (number if training.first_round is None else training.first_round)
+    return (position + 1) % training.daisy_chain_period == 0
 
 
 def require_samples(offer: Offer) -> None:

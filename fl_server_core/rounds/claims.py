@@ -87,19 +87,21 @@ def _take(training: Training, row: Round, decision: Decision) -> Claim | None:
         record(training=training, kind=EventKind.TAKEN_OVER, number=row.number, attempt=row.attempts + 1)
     row.refresh_from_db()
     counting = row.submissions.filter(counted=True).select_related("local_model").order_by("participant_id")
-    return Claim(training, row, list(counting), decision.expected)
+    return Claim(training, row, claim_id, list(counting), decision.expected)
 
 
 @dataclass(eq=False)
 class Claim:
     """One worker's hold on one round.
 
-    training, round: as they were when the round was claimed. submissions: those that count, in the order of their
+    training: as it was when the round was claimed. round: as it was then, and from `lock` on as it is now.
+    key: what the round's row holds as long as the claim holds. submissions: those that count, in the order of their
     participants' ids. expected: how many participants there were.
     """
 
     training: Training
     round: Round
+    key: UUID
     submissions: list[Submission]
     expected: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -135,9 +137,10 @@ class Claim:
             ClaimLost: the round is no longer this worker's.
         """
         training = lock_training(self.training.pk)
-        row = Round.objects.filter(pk=self.round.pk, claim=self.round.claim).first()
+        row = Round.objects.filter(pk=self.round.pk, claim=self.key).first()
         if training is None or row is None:
             raise ClaimLost
+        self.round = row
         return training, row
 
     def _keep(self, done: threading.Event) -> None:
@@ -153,7 +156,7 @@ class Claim:
     def _renew(self) -> None:
         until = timezone.now() + timedelta(seconds=settings.FL_LEASE_SECONDS)
         try:
-            held = Round.objects.filter(pk=self.round.pk, claim=self.round.claim).update(lease_until=until)
+            held = Round.objects.filter(pk=self.round.pk, claim=self.key).update(lease_until=until)
         except (DatabaseError, InterfaceError):
             logger.warning("A lease could not be renewed; trying again.", exc_info=True)
             connection.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -51,9 +51,8 @@ class Offer:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all that was sent, hexadecimal; it takes as long as reading the files."""
-        if self.files:
-            return digest_of(*self.files.values())
-        return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()
+        text = b"" if self.content is None else json.dumps(self.content, sort_keys=True).encode()
+        return digest_of(*self.files.values(), io.BytesIO(text))
 
 
 class RoundKind(ABC, Generic[Result]):
@@ -118,7 +117,10 @@ class RoundKind(ABC, Generic[Result]):
 
     @abstractmethod
     def apply(self, claim: Claim, training: Training, result: Result) -> None:
-        """Write the result's rows. The training is locked and the claim holds; the caller closes the round."""
+        """Write the result's rows. The training is locked and the claim holds.
+
+        Figures go into `claim.round.figures`: the caller closes the round and saves it.
+        """
 
 
 def kind_of(name: str) -> RoundKind[Any]:

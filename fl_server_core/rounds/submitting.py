@@ -14,6 +14,7 @@ from fl_server_core.exceptions import (
     MissingPart,
     NotAllowed,
     NoTraining,
+    WrongKind,
     WrongRound,
     WrongState,
 )
@@ -143,9 +144,13 @@ def _open_missing(training: Training) -> Round | None:
         return ensure_open(locked) if locked else None
 
 
-def _refusal(offer: Offer, training: Training) -> WrongState | WrongRound:
+def _refusal(offer: Offer, training: Training) -> InvalidValue:
     """Why no round takes the submission; a straggler also hears which round it is now."""
     current = rounds.current_round(training)
+    row = rounds.open_round_of(training) if training.is_running else None
+    has_own_path = all(kind.has_own_path for kind in all_kinds() if kind.phase == offer.phase)
+    if row is not None and row.phase != offer.phase and row.number <= offer.number and not has_own_path:
+        return WrongKind(training.id, offer.phase, row.kind)
     if any(kind.state == training.state for kind in all_kinds() if kind.phase == offer.phase):
         return WrongRound(training.id, offer.number, current)
     same_rounds = training.rounds.filter(phase=offer.phase, number=offer.number)

@@ -11,20 +11,17 @@ from django.db import transaction
 from fl_server_core import policies
 from fl_server_core.exceptions import Conflict, EntityNotFound, Gone, InvalidRequest, NotAllowed
 from fl_server_core.models.event import EventKind
-from fl_server_core.models.model import GlobalModel, LocalModel, Model
+from fl_server_core.models.model import GlobalModel, Model
 from fl_server_core.models.model_version import ModelVersion, VersionFile, append_version
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
-from fl_server_core.options import TrainerOptions
-from fl_server_core.rounds.ending import end_chains
+from fl_server_core.options import LEAST_KEPT, TrainerOptions
+from fl_server_core.rounds.ending import drop_submissions, end_chains
 from fl_server_core.selectors.models import get_model
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.files import forget_files
 from fl_server_core.services.history import record
-
-LEAST_KEPT = 2
-"""The current version and the one before it, which somebody may be about to read."""
 
 
 def add_moments(*, model: GlobalModel, files: Mapping[str, str]) -> None:
@@ -116,9 +113,7 @@ def _kept_version(model: GlobalModel, number: int) -> ModelVersion:
 
 def _drop_submissions(training: Training) -> None:
     """What a failed training has received was trained on other weights: resuming asks for it again."""
-    submissions = Submission.objects.filter(round__training=training, round__closed_at=None)
-    LocalModel.objects.filter(submission__in=submissions).delete()
-    submissions.delete()
+    drop_submissions(Submission.objects.filter(round__training=training, round__closed_at=None))
     end_chains(training)
 
 

@@ -211,12 +211,12 @@ def test_files_that_come_slowly_cost_no_claim(settings: Settings, monkeypatch: p
     seen: list[bool] = []
 
     @contextmanager
-    def slowly(file: FieldFile) -> Iterator[Archive]:
+    def slowly(file: FieldFile, like: Archive | None) -> Iterator[Archive]:
         end = time.monotonic() + 0.5
         while time.monotonic() < end:
             seen.append(due_rounds().exists())
             time.sleep(0.05)
-        with open_stored(file) as archive:
+        with open_stored(file, like) as archive:
             yield archive
 
     monkeypatch.setattr(update_round, "open_stored", slowly)
