@@ -95,4 +95,4 @@ def test_a_copy_of_a_model_whose_round_closes_meanwhile_is_that_of_the_newer_ver
     copy = create_training(actor, model)
     assert copy.model.round == 1
     assert copy.model.weights == scripted_linear(3.0)
-    assert list(ModelVersion.objects.filter(model=copy.model).values_list("number", flat=True)) == [0]
+    assert list(ModelVersion.objects.filter(model_id=copy.model_id).values_list("number", flat=True)) == [0]
