@@ -46,6 +46,8 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
             "phase": kind.phase,
             "opened_at": now,
             "deadline": None if seconds is None else now + timedelta(seconds=seconds),
+            "closed_at": None,  # of a stopped training that was put into a running state by hand
+            "outcome": "",
             "claim": None,
             "lease_until": None,
             "attempts": 0,
@@ -85,7 +87,9 @@ def ensure_open(training: Training) -> Round | None:
     number = rounds.current_round(training)
     if training.first_round is None:
         training.first_round = number
-    return open_first(training, number)
+    opened = open_first(training, number)
+    opened.submissions.update(counted=False)  # of a claim that was given up with the training, if it was stopped
+    return opened
 
 
 def _starting_kind(training: Training, number: int) -> RoundKind[Any]:

@@ -25,6 +25,15 @@ def find_model(model_id: UUID) -> Model | None:
     return next(iter(complete(Model.objects.filter(pk=model_id))), None)
 
 
+def lock_model(model_id: UUID) -> Model | None:
+    """The model's plain row, locked until the transaction ends; None if it is gone.
+
+    Whoever makes rows that name a model's files, and whoever gives such a file up, locks it first: what is removed
+    after a commit must be seen to be named elsewhere. Where both are locked, the training comes first.
+    """
+    return Model.objects.non_polymorphic().select_for_update().filter(pk=model_id).first()
+
+
 def complete(models: Iterable[Model]) -> list[Model]:
     """Without those that were deleted between the two statements that read a model: of these, a bare Model is left."""
     return [model for model in models if type(model) is not Model]

@@ -7,10 +7,10 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.core.files.base import File
@@ -109,12 +109,18 @@ def forget_files(names: Collection[str]) -> None:
     """These files are not named any more by the rows that did: remove them after the commit, unless others do."""
     if not names:
         return
-    queued = (entry[1] for entry in reversed(connection.run_on_commit))
-    waiting = next((function for function in queued if isinstance(function, _Unnamed)), None)
+    waiting = next((queued for queued in map(_forgotten_here, connection.run_on_commit) if queued), None)
     if waiting is None:
         waiting = _Unnamed()
         transaction.on_commit(waiting, robust=True)
     waiting.names.extend(names)
+
+
+def _forgotten_here(entry: Sequence[Any]) -> _Unnamed | None:
+    """What a hook for the commit will remove, if it is one that is dropped with the present savepoint."""
+    savepoints, function, *_rest = entry
+    is_of_here = set(savepoints) - {None} == set(connection.savepoint_ids) - {None}
+    return function if is_of_here and isinstance(function, _Unnamed) else None
 
 
 def _named(names: Collection[str]) -> set[str]:

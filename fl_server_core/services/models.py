@@ -18,7 +18,7 @@ from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.rounds.kinds import kind_of
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.models import get_model
+from fl_server_core.selectors.models import get_model, lock_model
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.deliveries import announce_round
 from fl_server_core.services.files import NewFiles, digest_of, forget_files, uploaded_source
@@ -192,7 +192,8 @@ def set_preprocessing(*, model_id: UUID, user: User, file: UploadedFile[bytes]) 
         name = files.store(file)
         rows = GlobalModel.objects.non_polymorphic().filter(pk=model.pk)
         with transaction.atomic():
-            replaced = rows.select_for_update().values_list("preprocessing_file", flat=True).first()
+            lock_model(model.pk)
+            replaced = rows.values_list("preprocessing_file", flat=True).first()
             rows.update(preprocessing_file=name)
             forget_files([replaced] if replaced else [])
 

@@ -11,14 +11,14 @@ from fl_server_core.archive import ArchiveError, check_compatible, check_writabl
 from fl_server_core.exceptions import EntityNotFound, InvalidRequest, NotAllowed
 from fl_server_core.models.delivery import Delivery, NotificationType
 from fl_server_core.models.event import EventKind
-from fl_server_core.models.model import GlobalModel, MeanModel, Model, SWAGModel, clone_model
+from fl_server_core.models.model import GlobalModel, MeanModel, SWAGModel, clone_model
 from fl_server_core.models.training import Training, TrainingState, UncertaintyMethod
 from fl_server_core.models.user import User
 from fl_server_core.rounds.ending import end_chains, finish_training
 from fl_server_core.rounds.kinds import kind_of
 from fl_server_core.rounds.opening import open_first, open_round, prepare_next
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.models import get_model
+from fl_server_core.selectors.models import get_model, lock_model
 from fl_server_core.selectors.trainings import get_steerable_training, lock_steerable, lock_training
 from fl_server_core.selectors.users import find_users
 from fl_server_core.services.deliveries import notify, supersede
@@ -93,7 +93,7 @@ def _require_trainable(model: GlobalModel) -> None:
 
 def _untrained(model: GlobalModel) -> GlobalModel:
     """The model, locked so that two requests do not both find it without a training; if it has one, its copy."""
-    if Model.objects.non_polymorphic().select_for_update().filter(pk=model.pk).first() is None:
+    if lock_model(model.pk) is None:
         raise EntityNotFound("Model", model.pk)
     if not Training.objects.filter(model=model).exists():
         return model

@@ -11,7 +11,7 @@ from django.db import transaction
 from fl_server_core import policies
 from fl_server_core.exceptions import Conflict, EntityNotFound, Gone, InvalidRequest, NotAllowed
 from fl_server_core.models.event import EventKind
-from fl_server_core.models.model import GlobalModel, LocalModel, Model
+from fl_server_core.models.model import GlobalModel, LocalModel
 from fl_server_core.models.model_version import ModelVersion, StoredWeights, VersionFile, append_version
 from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
@@ -19,7 +19,7 @@ from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.options import TrainerOptions
 from fl_server_core.rounds.ending import end_chains
-from fl_server_core.selectors.models import get_model
+from fl_server_core.selectors.models import get_model, lock_model
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.files import forget_files
 from fl_server_core.services.history import record
@@ -42,9 +42,11 @@ def add_moments(*, model: GlobalModel, files: Mapping[str, str]) -> None:
     version = model.current_version
     if version is None:
         raise InvalidRequest(f"Model {model.pk} has no version that moments could belong to.")
-    outdated = version.files.filter(name__in=files)
-    forget_files([row.file.name or "" for row in outdated])
-    outdated.delete()
+    outdated = list(version.files.filter(name__in=files))
+    if outdated:
+        lock_model(model.pk)
+        forget_files([row.file.name or "" for row in outdated])
+        version.files.filter(pk__in=[row.pk for row in outdated]).delete()
     VersionFile.objects.bulk_create(
         [VersionFile(version=version, name=part, file=name) for part, name in files.items()]
     )
@@ -110,7 +112,7 @@ def _managed_model(model_id: UUID, user: User) -> tuple[GlobalModel, Training | 
 
 def _locked(model: GlobalModel) -> GlobalModel:
     """The model as it is now, its row locked until the transaction ends. Raises EntityNotFound if it is gone."""
-    if Model.objects.non_polymorphic().select_for_update().filter(pk=model.pk).first() is None:
+    if lock_model(model.pk) is None:
         raise EntityNotFound("GlobalModel", model.pk)
     return GlobalModel.objects.get(pk=model.pk)
 
