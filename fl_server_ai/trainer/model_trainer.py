@@ -2,13 +2,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db import transaction
-
 from fl_server_core.models.training import Training
 from fl_server_core.rounds.claims import Claim, claim_due_round
 from fl_server_core.rounds.closing import close_claimed
-from fl_server_core.rounds.opening import ensure_open
-from fl_server_core.selectors.trainings import lock_training
 
 
 class ModelTrainer:
@@ -30,13 +26,4 @@ class ModelTrainer:
         due = claim_due_round(self.training_id)
         if isinstance(due, Claim):
             close_claimed(due)
-        if due is not None:
-            return True
-        self._open_missing_round()
-        return False
-
-    def _open_missing_round(self) -> None:
-        with transaction.atomic():
-            training = lock_training(self.training_id)
-            if training is not None:
-                ensure_open(training)
+        return due is not None

@@ -137,10 +137,11 @@ def _drop_submissions(training: Training) -> None:
 def _let_go(model: GlobalModel, training: Training) -> None:
     """Give up the files of old versions: not of the first, the last few, and those with a name or a pin."""
     wanted = TrainerOptions.tolerant(training.options).keep_versions or settings.FL_KEEP_VERSIONS
-    kept = model.versions.order_by("-number").values_list("number", flat=True)
-    newest = list(kept[: max(wanted, LEAST_KEPT)])
-    candidates = model.versions.filter(number__lt=newest[-1], number__gt=0, name="", pinned=False)
-    outdated = list(candidates.exclude(weights_file=""))
+    kept = list(model.versions.exclude(weights_file="").order_by("-number"))
+    older = kept[max(wanted, LEAST_KEPT) :]
+    outdated = [row for row in older if row.number > 0 and not row.name and not row.pinned]
+    if not outdated:
+        return
     parts = VersionFile.objects.filter(version__in=outdated)
     forget_files([row.weights_file.name or "" for row in outdated] + [row.file.name or "" for row in parts])
     parts.delete()

@@ -87,9 +87,7 @@ def insert_running_training(apps: Apps) -> UUID:
         weights_file=stored(1.0),
         polymorphic_ctype=kinds.get_or_create(app_label=APP, model="localmodel")[0],
     )
-    rows["Submission"].objects.create(
-        round=first, participant=one, sample_size=1, target=model.pk, local_model=update
-    )
+    rows["Submission"].objects.create(round=first, participant=one, sample_size=1, target=model.pk, local_model=update)
     return UUID(str(training.pk))
 
 
