@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from rest_framework.authtoken.models import Token
 
@@ -13,6 +13,8 @@ from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.participants import drop_participants
 from fl_server_core.services.trainings import discard_training
 
+ATTEMPTS = 3
+
 
 def delete_user(*, user: User) -> None:
     """Remove an account with its models and the trainings that it runs or whose model is its own.
@@ -20,6 +22,17 @@ def delete_user(*, user: User) -> None:
     The participants of these are told where they are running; from other trainings the user is taken out, as by
     removing it, so that no round waits for it.
     """
+    user_id = user.pk  # the row is read again each time: Django takes the id from what it has deleted
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _delete(User.objects.get(pk=user_id))
+        except IntegrityError:  # at the commit: somebody has just added the user to a training
+            if attempt == ATTEMPTS:
+                raise
+    return None
+
+
+def _delete(user: User) -> None:
     with transaction.atomic():
         # In one order, whatever the user is in them: two accounts may be deleted at the same time.
         for training_id in sorted(_concerned(user).values_list("id", flat=True)):

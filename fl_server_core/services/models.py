@@ -116,7 +116,8 @@ def delete_model(*, model_id: UUID, user: User) -> None:
             _withdraw(training.pk, model, user)
         elif training is not None:
             discard_training(training.pk)
-        model.delete()
+        lock_model(model.pk)
+        get_model(model.pk).delete()  # as it is by now: with the files that it names by now
 
 
 def _withdraw(training_id: UUID, model: LocalModel, user: User) -> None:
@@ -192,7 +193,8 @@ def set_preprocessing(*, model_id: UUID, user: User, file: UploadedFile[bytes]) 
         name = files.store(file)
         rows = GlobalModel.objects.non_polymorphic().filter(pk=model.pk)
         with transaction.atomic():
-            lock_model(model.pk)
+            if lock_model(model.pk) is None:
+                raise EntityNotFound("GlobalModel", model.pk)
             replaced = rows.values_list("preprocessing_file", flat=True).first()
             rows.update(preprocessing_file=name)
             forget_files([replaced] if replaced else [])

@@ -89,6 +89,9 @@ def _require_trainable(model: GlobalModel) -> None:
             check_compatible(archive, archive)  # names that overlap in memory, too large to be compared
     except ArchiveError as error:
         raise InvalidRequest(f"Model {model.pk} cannot be trained. {error}") from error
+    except FileNotFoundError:
+        get_model(model.pk)  # was it deleted meanwhile?
+        raise
 
 
 def _untrained(model: GlobalModel) -> GlobalModel:
