@@ -19,9 +19,11 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from fl_server_core.archive import Archive, open_archive
+from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models.files import new_file_name
 from fl_server_core.models.model import GlobalModel, LocalModel
 from fl_server_core.models.model_version import ModelVersion, StoredWeights, VersionFile
+from fl_server_core.selectors.models import find_model
 from fl_server_core.selectors.versions import find_version
 
 if TYPE_CHECKING:
@@ -163,8 +165,11 @@ def open_weights(model: GlobalModel | LocalModel) -> Iterator[Archive]:
     Raises:
         ArchiveError: the file cannot be read.
         FileNotFoundError: there is none.
+        EntityNotFound: the model is gone.
     """
     file = weights_of(model)
+    if file is None and find_model(model.pk) is None:
+        raise EntityNotFound("Model", model.pk)  # deleted since it was read
     if file is None:
         raise FileNotFoundError(f"Model {model.pk} has no weights.")
     with local_path(file) as path, open_archive(path) as archive:

@@ -20,7 +20,7 @@ from fl_server_core.rounds.opening import open_first, open_round, prepare_next
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import get_model, lock_model
 from fl_server_core.selectors.trainings import get_steerable_training, lock_steerable, lock_training
-from fl_server_core.selectors.users import find_users
+from fl_server_core.selectors.users import find_users, lock_users
 from fl_server_core.services.deliveries import notify, supersede
 from fl_server_core.services.files import open_weights
 from fl_server_core.services.history import record
@@ -53,7 +53,7 @@ def create_training(
         InvalidRequest: unknown participants, or the model is not of the kind that the method needs.
     """
     model = _trainable_model(model_id, actor, uncertainty_method)
-    participants = find_users(participant_ids)
+    find_users(participant_ids)
     with transaction.atomic():
         training = Training.objects.create(
             model=_untrained(model),
@@ -64,7 +64,7 @@ def create_training(
             uncertainty_method=uncertainty_method,
             options=options or {},
         )
-        training.participants.set(participants)
+        training.participants.set(lock_users(participant_ids))
     return training
 
 
@@ -89,9 +89,6 @@ def _require_trainable(model: GlobalModel) -> None:
             check_compatible(archive, archive)  # names that overlap in memory, too large to be compared
     except ArchiveError as error:
         raise InvalidRequest(f"Model {model.pk} cannot be trained. {error}") from error
-    except FileNotFoundError:
-        get_model(model.pk)  # was it deleted meanwhile?
-        raise
 
 
 def _untrained(model: GlobalModel) -> GlobalModel:

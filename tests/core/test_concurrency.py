@@ -8,17 +8,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 import pytest
 import torch
 from django.db import connection, transaction
 
-from fl_server_core.models import GlobalModel, LocalModel, SWAGModel, Training, User
+from fl_server_core.exceptions import EntityNotFound
+from fl_server_core.models import GlobalModel, LocalModel, Model, SWAGModel, Training, User
 from fl_server_core.models.model_version import FIRST_MOMENT, store_weights
 from fl_server_core.selectors.trainings import lock_training
+from fl_server_core.services import models as services
 from fl_server_core.services import trainings
 from fl_server_core.services.accounts import delete_user
 from fl_server_core.services.models import set_preprocessing
+from fl_server_core.services.participants import add_participants
 from fl_server_core.services.versions import add_moments
 from tests.builders.files import saved_vector, scripted_linear, uploaded
 from tests.builders.rows import make_model, make_swag_model, make_training, make_update, make_user
@@ -174,3 +178,53 @@ def test_an_account_is_not_deleted_while_a_round_that_counts_its_update_is_writt
     at_once(write, delete)
     assert order == ["written", "deleted"]
     assert not User.objects.filter(pk=leaver.pk).exists()
+
+
+def test_an_account_that_is_added_to_a_training_while_it_is_deleted_is_in_no_training_at_the_end() -> None:
+    actor, leaver = make_user(), make_user()
+    training = make_training(actor, [actor])
+    added = threading.Event()
+
+    def add() -> None:
+        with transaction.atomic():
+            add_participants(training_id=training.pk, user=actor, user_ids=[leaver.pk])
+            added.set()
+            time.sleep(0.5)
+
+    def delete() -> None:
+        assert added.wait(30)
+        delete_user(user=leaver)
+
+    at_once(add, delete)
+    assert list(training.participants.all()) == [actor]
+    assert not User.objects.filter(pk=leaver.pk).exists()
+
+
+def test_a_deleted_model_leaves_no_file_of_a_preprocessing_that_was_set_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = stored_files()
+    actor = make_user()
+    model = make_model(actor)
+    lock = services.lock_model
+
+    def set_first(model_id: UUID) -> Model | None:
+        monkeypatch.setattr(services, "lock_model", lock)
+        set_preprocessing(model_id=model.pk, user=actor, file=uploaded(scripted_linear(2.0)))
+        return lock(model_id)
+
+    monkeypatch.setattr(services, "lock_model", set_first)
+    services.delete_model(model_id=model.pk, user=actor)
+    assert stored_files() == before
+
+
+def test_a_preprocessing_for_a_model_that_was_deleted_meanwhile_is_refused_and_leaves_no_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = stored_files()
+    actor = make_user()
+    model = make_model(actor)
+    monkeypatch.setattr(services, "check_module", lambda *_: GlobalModel.objects.get(pk=model.pk).delete())
+    with pytest.raises(EntityNotFound):
+        set_preprocessing(model_id=model.pk, user=actor, file=uploaded(scripted_linear(2.0)))
+    assert stored_files() == before
