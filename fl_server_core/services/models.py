@@ -18,7 +18,7 @@ from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.rounds.kinds import kind_of
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.models import get_model
+from fl_server_core.selectors.models import get_model, lock_model
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.deliveries import announce_round
 from fl_server_core.services.files import NewFiles, digest_of, forget_files, uploaded_source
@@ -116,7 +116,8 @@ def delete_model(*, model_id: UUID, user: User) -> None:
             _withdraw(training.pk, model, user)
         elif training is not None:
             discard_training(training.pk)
-        model.delete()
+        lock_model(model.pk)
+        get_model(model.pk).delete()  # as it is by now: with the files that it names by now
 
 
 def _withdraw(training_id: UUID, model: LocalModel, user: User) -> None:
@@ -192,7 +193,9 @@ def set_preprocessing(*, model_id: UUID, user: User, file: UploadedFile[bytes]) 
         name = files.store(file)
         rows = GlobalModel.objects.non_polymorphic().filter(pk=model.pk)
         with transaction.atomic():
-            replaced = rows.select_for_update().values_list("preprocessing_file", flat=True).first()
+            if lock_model(model.pk) is None:
+                raise EntityNotFound("GlobalModel", model.pk)
+            replaced = rows.values_list("preprocessing_file", flat=True).first()
             rows.update(preprocessing_file=name)
             forget_files([replaced] if replaced else [])
 
