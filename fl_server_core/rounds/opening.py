@@ -39,7 +39,8 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
     """Start the clock of a round, which may exist already, and tell its participants, or only these receivers."""
     now = timezone.now()
     seconds = TrainerOptions.tolerant(training.options).round_deadline
-    row = _find(training, kind, number) or Round(training=training, number=number, kind=kind.name)
+    known = training.rounds.filter(number=number, kind=kind.name).first()
+    row = known or Round(training=training, number=number, kind=kind.name)
     row.phase = kind.phase
     row.opened_at = now
     row.deadline = None if seconds is None else now + timedelta(seconds=seconds)
@@ -61,16 +62,13 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
     return row
 
 
-def _find(training: Training, kind: RoundKind[Any], number: int) -> Round | None:
-    return training.rounds.filter(number=number, kind=kind.name).first()
-
-
 def prepare_next(training: Training, row: Round) -> None:
     """Make the row of the next cycle's first round, where it takes submissions while this one runs."""
     if rounds.is_target_reached(training, row.number):
         return
     kind = _starting_kind(training, row.number)
-    if row.kind in kind.early_in and _find(training, kind, row.number) is None:
+    known = training.rounds.filter(number=row.number, kind=kind.name)
+    if row.kind in kind.early_in and not known.exists():
         Round.objects.create(training=training, number=row.number, kind=kind.name, phase=kind.phase)
 
 
