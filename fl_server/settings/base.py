@@ -8,10 +8,14 @@ processes as wanted.
 from pathlib import Path
 from typing import Any
 
+import django_stubs_ext
 from kombu import Queue
 
 from fl_server.settings.data_dir import make_data_dir, read_or_make_token
 from fl_server.settings.environment import Environment
+
+# Django's own classes, such as ModelAdmin, take type arguments while the program runs, too.
+django_stubs_ext.monkeypatch()
 
 env = Environment()
 

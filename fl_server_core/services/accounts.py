@@ -4,21 +4,29 @@ from django.db import transaction
 from django.db.models import Q
 from rest_framework.authtoken.models import Token
 
+from fl_server_core import policies
+from fl_server_core.exceptions import NotAllowed
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import LocalModel
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.selectors.trainings import lock_training
+from fl_server_core.services.history import record
 from fl_server_core.services.participants import drop_participants
 from fl_server_core.services.trainings import discard_training
 
 
-def delete_user(*, user: User) -> None:
+def delete_user(*, user: User, author: User) -> None:
     """Remove an account with its models and the trainings that it runs or whose model is its own.
 
     The participants of these are told where they are running; from other trainings the user is taken out, as by
     removing it, so that no round waits for it.
+
+    Raises:
+        NotAllowed: the author may not manage this account.
     """
+    if not policies.may_manage_account(author, user):
+        raise NotAllowed
     taking_part = Training.participants.through.objects.filter(user=user).values("training")
     concerned = Training.objects.filter(Q(actor=user) | Q(model__owner=user) | Q(pk__in=taking_part))
     with transaction.atomic():
@@ -28,12 +36,13 @@ def delete_user(*, user: User) -> None:
             if training is None:
                 continue
             if user.pk in (training.actor_id, training.model.owner_id):
-                discard_training(training_id)
+                discard_training(training_id, author_id=author.pk)
                 continue
             drop_participants(
                 training=training,
                 leaving=[user.pk],
                 kind=EventKind.PARTICIPANT_REMOVED,
+                author_id=author.pk,
                 message=f"The account {user.username} was deleted.",
             )
         # What the user trained and others were given to train on, is theirs now: they were told its id.
@@ -41,11 +50,24 @@ def delete_user(*, user: User) -> None:
             if passed.passed_to is not None:
                 passed.owner = passed.passed_to
                 passed.save(update_fields=["owner"])
+        record(
+            training=None,
+            kind=EventKind.DELETED,
+            author_id=author.pk,  # of those who delete their own account, only the message is left
+            message=f"The account {user.username} was deleted.",
+        )
         user.delete()
 
 
-def renew_token(*, user: User) -> str:
-    """Give a user another API token and say it; the old one is of no more use."""
+def renew_token(*, user: User, author: User) -> str:
+    """Give a user another API token and return it. The old one stops working.
+
+    Raises:
+        NotAllowed: the author may not hold the tokens of others.
+    """
+    if not policies.may_hold_tokens(author):
+        raise NotAllowed
     with transaction.atomic():
         Token.objects.filter(user=user).delete()
+        record(training=None, kind=EventKind.TOKEN_RENEWED, user_id=user.pk, author_id=author.pk)
         return str(Token.objects.create(user=user).key)

@@ -14,17 +14,21 @@ from django.urls import reverse
 
 from fl_server_core.models import (
     Delivery,
+    Event,
     GlobalModel,
     LocalModel,
     MeanModel,
     Metric,
+    ModelVersion,
+    Round,
+    Submission,
     SWAGModel,
     Training,
     User,
 )
 from tests.api.admin.pages import KINDS, fill, first_digits, list_url, page_url
 from tests.builders.clients import browser_of
-from tests.builders.rows import Event, Submission, make_user
+from tests.builders.rows import make_user
 
 pytestmark = pytest.mark.django_db
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -96,6 +100,8 @@ SEARCHES: tuple[tuple[type[Model], str], ...] = (
     (Metric, "digits-1 acc"),
     (Training, "digits-1"),
     (Training, "participant-1"),
+    (ModelVersion, "digits-1"),
+    (Round, "digits-1"),
     (Submission, "digits-1"),
     (Delivery, "participant-1 refused"),
     (Event, "actor-1"),
@@ -121,7 +127,7 @@ def test_a_search_finds_by_the_beginning_of_an_id_with_or_without_dashes(operato
     for text in texts:
         assert [found.pk for found in found_rows(operator, Training, q=text)] == [training.pk]
         assert [found.pk for found in found_rows(operator, GlobalModel, q=text)] == [training.model_id]
-        for kind in (Submission, Delivery, Event):
+        for kind in (Round, Submission, Delivery, Event):
             assert [found.pk for found in found_rows(operator, kind, q=text)] == [rows[kind][2].pk]
 
 
@@ -188,7 +194,7 @@ def test_an_autocomplete_search_with_a_null_character_answers(operator: Client) 
     assert [found["id"] for found in response.json()["results"]] == [str(anna.pk)]
 
 
-@pytest.mark.parametrize("kind", [Submission, Delivery, Event], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [Round, Submission, Delivery, Event], ids=lambda kind: kind.__name__)
 def test_what_the_server_wrote_can_only_be_looked_at(operator: Client, kind: type[Model]) -> None:
     row = fill(1)[kind][0]
     assert operator.get(reverse(f"admin:fl_server_core_{kind._meta.model_name}_add")).status_code == 403

@@ -68,7 +68,7 @@ def test_a_retry_counts_what_goes_out(operator: Client, actor: User, anna: User)
     training = make_running(actor, [anna])
     given_up = make_delivery(training, anna, status="failed", attempts=6)
     make_delivery(training, anna, status="accepted")
-    assert act(operator, Training, "retry_deliveries", training) == ["1 notifications are sent again."]
+    assert act(operator, Training, "retry_deliveries", training) == ["Notifications sent again: 1."]
     given_up.refresh_from_db()
     assert (given_up.status, given_up.attempts) == ("pending", 0)
 
@@ -109,7 +109,7 @@ def test_the_tables_of_a_page_are_bounded(operator: Client, actor: User) -> None
     assert ">p-100</a>" not in page
     assert page.count("<td>aggregated</td>") == 20
     assert "All 30</a>" in page
-    full = operator.get(f"/admin/fl_server_core/trainingevent/?training__id__exact={training.pk}")
+    full = operator.get(f"/admin/fl_server_core/event/?training__id__exact={training.pk}")
     assert full.context["cl"].result_count == 30
 
 
@@ -151,7 +151,7 @@ def test_the_deletion_of_several_tells_the_participants_of_each(operator: Client
     response = operator.post(
         list_url(Training), {"action": "delete_selected", "_selected_action": [str(running.pk), str(resting.pk)]}
     )
-    assert dict(response.context["model_count"]) == {"trainings": 2, "training events": 1}
+    assert dict(response.context["model_count"]) == {"trainings": 2, "rounds": 1, "events": 1}
     messages = act(operator, Training, "delete_selected", running, resting, post="yes")
     assert messages == ["Successfully deleted 2 trainings."]
     assert not Training.objects.exists()

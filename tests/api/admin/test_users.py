@@ -10,6 +10,7 @@ from rest_framework.authtoken.models import Token
 
 from fl_server_core.models import (
     Delivery,
+    Event,
     EventKind,
     GlobalModel,
     Training,
@@ -141,6 +142,7 @@ def test_a_participant_whose_account_goes_is_taken_out_of_its_trainings(operator
     assert submissions() == []
     (event,) = events_of(training)
     assert (event.kind, event.user) == (EventKind.PARTICIPANT_REMOVED, None)
+    assert event.author == User.objects.get(username="operator")
     assert event.message == "The account anna was deleted."
 
 
@@ -154,7 +156,8 @@ def test_the_last_participant_whose_account_goes_leaves_a_failed_training(operat
 def test_all_users_with_rows_of_every_kind_can_be_deleted_at_once(operator: Client) -> None:
     users = fill(2)[User]
     assert act(operator, User, "delete_selected", *users, post="yes") == ["Successfully deleted 4 users."]
-    assert kinds_left(*KINDS) == [User]
+    assert kinds_left(*KINDS) == [User, Event]
+    assert set(Event.objects.values_list("kind", flat=True)) == {EventKind.DELETED}
     assert list(User.objects.values_list("username", flat=True)) == ["operator"]
 
 
