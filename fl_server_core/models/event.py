@@ -39,7 +39,8 @@ class EventKind(models.TextChoices):
 class Event(models.Model):
     """What happened to a training, a model or a user, when, and with which figures.
 
-    A deletion belongs to what is left: that of a training to its model. user: whom it is about. author: who did it, if
+    A deletion belongs to what is left: that of a training to its model. UPDATE_DELETED: a submission to a round that is
+    not closed went with the update. user: whom it is about. author: who did it, if
     a person did. round: None for events of users.
     """
 

@@ -137,10 +137,11 @@ def _delete_update(model: LocalModel, training: Training | None, user: User) -> 
     record(
         training=training,
         model=model.base_model,
-        kind=EventKind.UPDATE_DELETED,
+        kind=EventKind.DELETED if submission is None else EventKind.UPDATE_DELETED,
         number=model.round if submission is None else submission.round.number,
         user_id=model.owner_id,
         author_id=user.pk,
+        message=f"Update {model.pk} was deleted.",
     )
     if training is not None and submission is not None:
         _withdraw(training, submission)

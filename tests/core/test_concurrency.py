@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from django.db import connection
 from fl_server_core.models import GlobalModel, Training, User
 from fl_server_core.services import trainings
 from fl_server_core.services.accounts import delete_user
+from tests.builders.clients import make_operator
 from tests.builders.files import scripted_linear
 from tests.builders.rows import make_model, make_training, make_user
 from tests.builders.storage import file_name_of, make_newer, stored_files
@@ -37,13 +39,14 @@ def at_once(*actions: Callable[[], Any]) -> None:
 
 
 def test_two_accounts_that_take_part_in_each_others_trainings_are_deleted_at_the_same_time() -> None:
+    operator = make_operator()
     for _ in range(10):
         anna, ben = make_user(), make_user()
         for _number in range(3):
             make_training(anna, [ben])
             make_training(ben, [anna])
-        at_once(lambda anna=anna: delete_user(user=anna), lambda ben=ben: delete_user(user=ben))  # type: ignore[misc]
-    assert not User.objects.exists()
+        at_once(partial(delete_user, user=anna, author=operator), partial(delete_user, user=ben, author=operator))
+    assert list(User.objects.all()) == [operator]
     assert not Training.objects.exists()
 
 

@@ -8,6 +8,7 @@ from django.test import Client
 from fl_server_core.models import EventKind, GlobalModel, Training, User
 from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.training import TrainingState
+from fl_server_core.selectors.status import training_status
 from tests.api.admin.pages import act, edit, list_url, page_url
 from tests.builders.clients import browser_of, staff_with
 from tests.builders.deliveries import sent_to
@@ -97,6 +98,16 @@ def test_the_page_shows_who_is_awaited_and_why(operator: Client, actor: User, an
     assert "&lt;b&gt;Connection refused" in row
     assert "awaited" not in page[page.index(">ben</a>") :]
     assert "1 of 2" in page
+
+
+def test_nobody_is_awaited_in_a_training_that_has_failed(operator: Client, actor: User, anna: User) -> None:
+    training = make_running(actor, [anna])
+    assert "awaited" in operator.get(page_url(training)).content.decode()
+    mark_failed(training)
+    assert training_status(Training.objects.get())["participants"][0]["awaited"] is False
+    assert "awaited" not in operator.get(page_url(training)).content.decode()
+    row = operator.get(list_url(Training)).content.decode()
+    assert ">update round<" not in row
 
 
 def test_the_tables_of_a_page_are_bounded(operator: Client, actor: User) -> None:
