@@ -24,6 +24,7 @@ from fl_server_core.exceptions import DomainError
 from fl_server_core.models import User
 
 Row = TypeVar("Row", bound=Model)
+NOTHING = "–"
 SHORTEST_PREFIX = 4  # digits; shorter ones would match half the table
 LONGEST_INTEGER = 18  # digits that every integer column can be compared with
 
@@ -64,6 +65,7 @@ class SafeAdmin(ModelAdmin[Row]):
     is_deletable = True
 
     uuid_search_fields: Sequence[str] = ("id",)
+    empty_value_display = NOTHING
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # each facet costs a query for every choice

@@ -17,9 +17,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from fl_server_api.admin.base import change_url
-
-NOTHING = "–"
+from fl_server_api.admin.base import NOTHING, change_url
 
 
 def link(model: type[Model], key: object, text: object) -> SafeString | str:

@@ -136,10 +136,8 @@ class GlobalModelAdmin(ModelPage[GlobalModel]):
         return ("name", "description", "input_shape", *(name for name in shown if name != "versions_panel"))
 
     def get_fieldsets(self, request: HttpRequest, obj: GlobalModel | None = None) -> Any:
-        return (
-            (None, {"fields": self.get_fields(request, obj)}),
-            ("Versions", {"fields": ("versions_panel",)}),
-        )
+        sets = ((None, {"fields": self.get_fields(request, obj)}),)
+        return sets if isinstance(obj, MeanModel) else (*sets, ("Versions", {"fields": ("versions_panel",)}))
 
     def save_model(self, request: HttpRequest, obj: GlobalModel, form: Any, change: bool) -> None:  # noqa: ARG002
         # Only what was edited: the round may have been closed since the form was read.
@@ -170,11 +168,11 @@ class GlobalModelAdmin(ModelPage[GlobalModel]):
 
     @admin.display(description="metrics")
     def metrics_link(self, row: GlobalModel) -> SafeString:
-        return list_link(Metric, f"{row.metrics.count()} metrics", model__id__exact=row.pk)
+        return list_link(Metric, str(row.metrics.count()), model__id__exact=row.pk)
 
     @admin.display(description="events")
     def events_link(self, row: GlobalModel) -> SafeString:
-        return list_link(Event, f"{row.events.count()} events", model__id__exact=row.pk)
+        return list_link(Event, str(row.events.count()), model__id__exact=row.pk)
 
     @admin.display(description="latest versions")
     def versions_panel(self, row: GlobalModel) -> SafeString | str:
@@ -240,4 +238,4 @@ class LocalModelAdmin(ModelPage[LocalModel]):
 
     @admin.display(description="metrics")
     def metrics_link(self, row: LocalModel) -> SafeString:
-        return list_link(Metric, f"{row.metrics.count()} metrics", model__id__exact=row.pk)
+        return list_link(Metric, str(row.metrics.count()), model__id__exact=row.pk)

@@ -50,8 +50,9 @@ def participants(training: Training) -> SafeString | str:
 def _fate(delivery: Delivery | None) -> tuple[object, object, object]:
     if delivery is None:
         return NOTHING, NOTHING, NOTHING
-    when = moment(delivery.settled_at or delivery.last_attempt_at)
-    status = format_html("{}, {}", delivery.get_status_display(), when)
+    when = delivery.settled_at or delivery.last_attempt_at
+    status: str = delivery.get_status_display()
+    status = status if when is None else format_html("{}, {}", status, moment(when))
     return link(Delivery, delivery.pk, status), delivery.attempts, _short(delivery.last_error)
 
 

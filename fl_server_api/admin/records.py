@@ -139,7 +139,7 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("fl_server_core.change_delivery")
 
-    @admin.action(permissions=["retry"], description="Resend the selected deliveries that are pending or gave up")
+    @admin.action(permissions=["retry"], description="Resend the selected deliveries that are pending or have failed")
     def retry(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         ids = list(queryset.values_list("pk", flat=True))
         number = retry_deliveries(deliveries=Delivery.objects.filter(pk__in=ids), user=operator_of(request))

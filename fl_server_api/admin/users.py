@@ -51,8 +51,7 @@ class UserAdmin(SafeAdmin[User], DjangoUserAdmin[User]):
     """Accounts. Only superusers change superusers and privileges."""
 
     list_display = (
-        "username", "actor", "client", "endpoint", "acts_in", "takes_part_in", "is_active", "is_staff",
-        "seen", "joined",
+        "username", "roles", "endpoint", "acts_in", "takes_part_in", "access", "seen", "joined",
     )  # fmt: skip
     list_filter = (
         "actor",
@@ -92,6 +91,17 @@ class UserAdmin(SafeAdmin[User], DjangoUserAdmin[User]):
             )
         )
 
+    @admin.display(description="role", ordering="actor")
+    def roles(self, row: UserRow) -> str:
+        roles = [name for name, is_meant in (("actor", row.actor), ("participant", row.client)) if is_meant]
+        return ", ".join(roles) or NOTHING
+
+    @admin.display(description="access", ordering="is_staff")
+    def access(self, row: UserRow) -> str:
+        if not row.is_active:
+            return "none: not active"
+        return "superuser" if row.is_superuser else "staff" if row.is_staff else "API only"
+
     @admin.display(description="notifications go to", ordering="message_endpoint")
     def endpoint(self, row: UserRow) -> str:
         return row.message_endpoint or "fetched by the user"
@@ -110,7 +120,7 @@ class UserAdmin(SafeAdmin[User], DjangoUserAdmin[User]):
 
     @admin.display(description="events")
     def events_link(self, row: UserRow) -> str:
-        return list_link(Event, f"{row.events.count()} events", user__id__exact=row.pk)
+        return list_link(Event, str(row.events.count()), user__id__exact=row.pk)
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         sets = super().get_fieldsets(request, obj)

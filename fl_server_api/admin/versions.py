@@ -125,4 +125,4 @@ class ModelVersionAdmin(SafeAdmin[ModelVersion]):
 
     @admin.display(description="metrics")
     def metrics_link(self, row: VersionRow) -> SafeString:
-        return list_link(Metric, f"{row.metrics.count()} metrics", version__id__exact=row.pk)
+        return list_link(Metric, str(row.metrics.count()), version__id__exact=row.pk)
