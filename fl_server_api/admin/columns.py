@@ -11,7 +11,8 @@ from django.db.models import F, Model, QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from fl_server_api.admin.html import NOTHING, figures_list, link, moment
+from fl_server_api.admin.base import NOTHING
+from fl_server_api.admin.html import figures_list, link, moment
 from fl_server_core.models import Training
 from fl_server_core.registry import round_kinds
 

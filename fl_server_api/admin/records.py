@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django_stubs_ext import WithAnnotations
 
-from fl_server_api.admin.base import SafeAdmin, ViewOnlyAdmin, operator_of
+from fl_server_api.admin.base import NOTHING, SafeAdmin, ViewOnlyAdmin, operator_of
 from fl_server_api.admin.columns import (
     OF_TRAINING,
     FiguresField,
@@ -22,7 +22,7 @@ from fl_server_api.admin.columns import (
     time_of,
     with_training,
 )
-from fl_server_api.admin.html import NOTHING, link, moment
+from fl_server_api.admin.html import link, moment
 from fl_server_core.models import Delivery, Event, GlobalModel, LocalModel, Metric, ModelVersion, Round, User
 from fl_server_core.services.delivery_retries import retry_deliveries
 from fl_server_core.services.metrics import delete_metrics

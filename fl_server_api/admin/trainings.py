@@ -12,9 +12,9 @@ from django.utils.safestring import SafeString
 from django_stubs_ext import WithAnnotations
 
 from fl_server_api.admin import panels
-from fl_server_api.admin.base import SafeAdmin, number_of, operator_of
+from fl_server_api.admin.base import NOTHING, SafeAdmin, number_of, operator_of
 from fl_server_api.admin.columns import kind_title, named, time_of
-from fl_server_api.admin.html import NOTHING, link
+from fl_server_api.admin.html import link
 from fl_server_api.admin.training_form import EDITABLE, MEMBERSHIP, TrainingForm
 from fl_server_core.models import Delivery, Event, GlobalModel, Round, Submission, Training, User
 from fl_server_core.models.training import UncertaintyMethod

@@ -14,9 +14,9 @@ from django_stubs_ext import WithAnnotations
 from rest_framework.authtoken import admin as _token_pages  # noqa: F401  registers the page that is removed below
 from rest_framework.authtoken.models import Token, TokenProxy
 
-from fl_server_api.admin.base import SafeAdmin, number_of, operator_of
+from fl_server_api.admin.base import NOTHING, SafeAdmin, number_of, operator_of
 from fl_server_api.admin.columns import time_of
-from fl_server_api.admin.html import NOTHING, list_link
+from fl_server_api.admin.html import list_link
 from fl_server_core import policies
 from fl_server_core.models import Event, Metric, Model, Training, User
 from fl_server_core.policies import PRIVILEGES
