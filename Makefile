@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+PYTEST ?= $(BIN)/python -m pytest
+MEASURED = PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/coverage run -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: fuzz vision help setup run demo test test-sqlite test-services check format bench faults clean
@@ -24,14 +26,19 @@ run: $(STAMP) ## start the server (ARGS="--port 8080")
 demo: $(STAMP) ## run a whole training on real data (ARGS="--aggregation FedProx --keep")
 	$(BIN)/python -m examples.demo $(ARGS)
 
-test: test-sqlite test-services ## run the test suite on SQLite, then on PostgreSQL and Redis
+test: $(STAMP) ## run the test suite on SQLite, then on PostgreSQL and Redis, and report the coverage
+	$(BIN)/coverage erase
+	$(MAKE) test-sqlite PYTEST="$(MEASURED)"
+	$(MAKE) test-services PYTEST="$(MEASURED)"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report $(if $(REQUIRE_SERVICES),,--fail-under=0)
 
 test-sqlite: $(STAMP) ## run the tests on SQLite, with the embedded worker (ARGS="tests/api -x")
-	FL_TEST_DATABASE=sqlite $(BIN)/python -m pytest $(ARGS)
+	FL_TEST_DATABASE=sqlite $(PYTEST) $(ARGS)
 
 test-services: $(STAMP) ## run the tests on PostgreSQL and Redis, if they are available
 	@if $(BIN)/python -m tests.services; then \
-	  FL_TEST_DATABASE=postgres $(BIN)/python -m pytest $(ARGS); \
+	  FL_TEST_DATABASE=postgres $(PYTEST) $(ARGS); \
 	elif [ -n "$$REQUIRE_SERVICES" ]; then exit 1; \
 	else echo "The tests were not run on PostgreSQL and Redis, for the reason above."; fi
 
@@ -64,5 +71,5 @@ faults: $(STAMP) ## long run: kill processes, drop connections and stop services
 	FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 0 $(ARGS)
 
 clean: ## remove caches (keeps var/ and .venv)
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -13,9 +13,7 @@ import time
 import numpy as np
 import torch
 
-from fl_server_ai.inference.sandbox import Job, ModelSource, Sandbox
-from fl_server_ai.inference.sandbox.process import RequestLimits
-from fl_server_ai.inference.sandbox.zygote import ChildLimits
+from fl_server_ai.sandbox import ChildSetup, Job, ModelSource, RequestLimits, Sandbox
 
 WIDTH, ROWS = 1000, 8
 
@@ -31,16 +29,11 @@ def model_file() -> bytes:
 
 
 def new_sandbox() -> Sandbox:
-    return Sandbox(
-        processes=1,
-        queue=1,
-        request=RequestLimits(60, 60),
-        child=ChildLimits(memory_mb=4096, cache_mb=512, threads=1),
-    )
+    return Sandbox(ChildSetup("fl_server_ai.inference.sandboxed"), queue=1, request=RequestLimits(60, 60))
 
 
 def job_for(content: bytes) -> Job:
-    options = {"method": "NONE", "N": 10, "softmax": False, "scale": 1.0, "input_shape": [None, WIDTH]}
+    options = {"method": "NONE", "uncertainty": {}, "input_shape": [None, WIDTH]}
     source = ModelSource("0", "model", lambda: content)
     return Job("predict", [source], {"input": np.ones((ROWS, WIDTH), np.float32)}, options)
 

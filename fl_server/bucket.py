@@ -15,6 +15,8 @@ from django.core.files.base import File
 from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError, S3UploadFailedError
 from storages.backends.s3 import S3Storage
 
+from fl_server_core.storage import StorageUnavailable, storage_errors
+
 NOT_FOUND = 404
 MEMORY_BYTES = 64 * 1024
 """A larger file is held on the disk."""
@@ -25,7 +27,7 @@ _UNREACHABLE = (BotoCoreError, Boto3Error, RetriesExceededError, S3DownloadFaile
 
 
 class BucketStorage(S3Storage):  # type: ignore[misc]  # it has no types
-    """A bucket that fails as a folder does: with FileNotFoundError where an object is missing, else with OSError.
+    """A bucket that fails as a folder does: with FileNotFoundError where an object is missing, else StorageUnavailable.
 
     A file is fetched whole, to the folder of uploads, when it is opened: reading it later cannot fail any more, so no
     answer breaks off in its middle.
@@ -80,10 +82,11 @@ class BucketStorage(S3Storage):  # type: ignore[misc]  # it has no types
 @contextlib.contextmanager
 def _failing_as_a_folder(name: str) -> Iterator[None]:
     try:
-        yield
+        with storage_errors():  # of the disk that a file is fetched to
+            yield
     except ClientError as error:
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == NOT_FOUND:
             raise FileNotFoundError(f"There is no {name} in the bucket.") from error
-        raise OSError(f"The bucket refused {name}: {error}") from error
+        raise StorageUnavailable(f"The bucket refused {name}: {error}") from error
     except _UNREACHABLE as error:
-        raise OSError(f"The bucket could not be reached for {name}: {error}") from error
+        raise StorageUnavailable(f"The bucket could not be reached for {name}: {error}") from error

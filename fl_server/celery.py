@@ -11,7 +11,9 @@ from fl_server.checks import refuse_misconfiguration
 from fl_server.limits import allow_many_files
 from fl_server.shared_files import refuse_unshared_files
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fl_server.settings.development")
+# This module is imported with the package. manage.py has chosen by then; whatever else starts the package (a WSGI
+# server, `celery -A fl_server`) is a deployment. README.md states the rule.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fl_server.settings.production")
 
 app = Celery("fl_server")
 app.config_from_object("django.conf:settings", namespace="CELERY")

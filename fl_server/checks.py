@@ -4,7 +4,6 @@ Errors refuse the start of every command, warnings are printed. `refuse_misconfi
 start that run no Django command.
 """
 
-import importlib.util
 import ipaddress
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +12,8 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from fl_server_ai.inference.sandbox import sandbox_support
-from fl_server_ai.inference.sandbox.policy import trusted_modules
+from fl_server_ai.sandbox import sandbox_support
+from fl_server_ai.sandbox.trusted import failing_imports
 
 
 def check_environment(**_: Any) -> list[checks.CheckMessage]:
@@ -36,7 +35,7 @@ def check_database_and_broker(**_: Any) -> Iterator[checks.CheckMessage]:
 
 
 def check_networks(**_: Any) -> Iterator[checks.CheckMessage]:
-    """Each network that notifications may go to must be one."""
+    """Networks that notifications may go to must be written as networks."""
     for name in settings.FL_NOTIFICATION_ALLOWED_NETWORKS:
         try:
             ipaddress.ip_network(name)
@@ -59,7 +58,7 @@ def check_data_folder(**_: Any) -> Iterator[checks.CheckMessage]:
 
 
 def check_production(**_: Any) -> Iterator[checks.CheckMessage]:
-    """What a laptop may do and a server that others reach had better not."""
+    """What is fine on a laptop, but unsafe on a server that others reach."""
     if not settings.FL_PRODUCTION:
         return
     if settings.FL_SECRET_KEY_IS_LOCAL and not settings.FL_EMBEDDED:
@@ -83,7 +82,7 @@ def check_production(**_: Any) -> Iterator[checks.CheckMessage]:
 
 
 def check_sandbox(**_: Any) -> Iterator[checks.CheckMessage]:
-    """Models of users run in a sandbox; what it cannot do here should be known."""
+    """Models of users run in a sandbox. The operator should know what it lacks here."""
     for missing in sandbox_support():
         yield checks.Warning(
             f"Models run here with less protection: {missing}",
@@ -93,16 +92,14 @@ def check_sandbox(**_: Any) -> Iterator[checks.CheckMessage]:
 
 
 def check_trusted_globals(**_: Any) -> Iterator[checks.CheckMessage]:
-    """The sandbox imports what the operator trusts; it cannot start where that is not there."""
-    for module in trusted_modules(settings.FL_TRUSTED_GLOBALS):
-        # The outermost package only: looking into it would import it, and perhaps torch.
-        package = module.partition(".")[0]
-        if not package or importlib.util.find_spec(package) is None:
-            yield checks.Error(
-                f"FL_TRUSTED_GLOBALS names something in {package or 'no package'}, which is not installed here.",
-                hint="Name classes as module.Class or module:Class.Inner, and all of a package as package.*.",
-                id="fl_server.E005",
-            )
+    """The sandbox imports what the operator trusts, so it must be possible to import it."""
+    for module, problem in failing_imports(settings.FL_TRUSTED_GLOBALS).items():
+        yield checks.Error(
+            f"FL_TRUSTED_GLOBALS names something in the module {module!r}, which fails on import. {problem}",
+            hint="Install or repair it, or remove it. Name classes as module.Class or module:Class.Inner, and all of a"
+            " package as package.*.",
+            id="fl_server.E005",
+        )
 
 
 ALL = (

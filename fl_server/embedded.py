@@ -1,20 +1,25 @@
-"""The Celery worker and the clock of the sweep inside the process that serves, for a server without Redis."""
+"""The Celery workers and the clock of the sweep inside the process that serves, for a server without Redis."""
+
+from __future__ import annotations
 
 import logging
 import threading
 import time
+from typing import Any
 
 from celery import Celery
+from celery.app.amqp import AMQP
 from django.conf import settings
 
 logger = logging.getLogger(__name__)
 
 SWEEP_TASK = "fl_server_ai.trainer.tasks.sweep"
 READY_SECONDS = 30.0
+CONTROL_THREADS = 2
 
 
 class EmbeddedWorker:
-    """A Celery worker on the in-memory broker, and a timer that asks it to sweep, each in a thread.
+    """A Celery worker for each queue on the in-memory broker, and a timer that asks for sweeps, each in a thread.
 
     Start it in the process that serves, after any fork: neither threads nor the broker's queues survive one. The first
     sweep comes at once: what an earlier process left behind goes on.
@@ -22,51 +27,41 @@ class EmbeddedWorker:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._ready = threading.Event()
         self._stopping = threading.Event()
-        self._worker_thread = threading.Thread(target=self._work, name="embedded-worker", daemon=True)
+        threads: int = settings.FL_EMBEDDED_WORKER_THREADS
+        # Of one worker for all queues, closings and silent receivers could hold every thread, and deadlines would pass.
+        self._workers = [
+            _QueueWorker(app, "celery", threads),
+            _QueueWorker(app, "notifications", threads),
+            _QueueWorker(app, "control", CONTROL_THREADS),
+        ]
         self._clock_thread = threading.Thread(target=self._ask_for_sweeps, name="embedded-clock", daemon=True)
 
     def start(self) -> None:
         """Return when tasks are being taken; `RuntimeError` if that does not come about."""
-        self._worker_thread.start()
-        if not self._ready.wait(READY_SECONDS):
+        for worker in self._workers:
+            worker.thread.start()
+        if not all(worker.ready.wait(READY_SECONDS) for worker in self._workers):
             raise RuntimeError("The worker inside the server did not start.")
         self._clock_thread.start()
 
     def is_alive(self) -> bool:
-        """False once the worker or its clock has ended, asked to or not."""
-        return self._worker_thread.is_alive() and self._clock_thread.is_alive()
+        """False once a worker or the clock has ended, asked to or not."""
+        return all(thread.is_alive() for thread in (self._clock_thread, *(worker.thread for worker in self._workers)))
 
     def stop(self, timeout: float) -> bool:
         """Let running tasks end, drop the waiting ones (the next sweep finds their work); True if all ended in time."""
         self._stopping.set()
         # A warm stop returns when the last task does, and no task can be told to hurry: waited for, but not for ever.
-        stopper = threading.Thread(target=self._worker.stop, name="embedded-stop", daemon=True)
-        stopper.start()
-        # Both: the worker's loop may end while its pool still waits for a task.
+        stoppers = [threading.Thread(target=worker.stop, name="embedded-stop", daemon=True) for worker in self._workers]
+        for stopper in stoppers:
+            stopper.start()
+        # Both: a worker's loop may end while its pool still waits for a task.
+        threads = [*stoppers, *(worker.thread for worker in self._workers)]
         deadline = time.monotonic() + timeout
-        stopper.join(timeout)
-        self._worker_thread.join(max(0.0, deadline - time.monotonic()))
-        return not (stopper.is_alive() or self._worker_thread.is_alive())
-
-    def _work(self) -> None:
-        # Made in this thread: a worker that is set up closes the database connections of its thread. WorkController is
-        # the worker below the command line: it handles no signals, prints no banner and leaves logging alone.
-        self._app.set_current()
-        self._worker = self._app.WorkController(
-            app=self._app,
-            hostname="embedded@localhost",
-            pool="threads",
-            concurrency=settings.FL_EMBEDDED_WORKER_THREADS,
-            without_gossip=True,
-            without_mingle=True,
-            without_heartbeat=True,
-            ready_callback=lambda _consumer: self._ready.set(),
-            loglevel="WARNING",
-            quiet=True,
-        )
-        self._worker.start()
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
 
     def _ask_for_sweeps(self) -> None:
         interval: float = settings.FL_SWEEP_SECONDS
@@ -77,3 +72,47 @@ class EmbeddedWorker:
                 logger.exception("A sweep could not be asked for; the next one makes up for it.")
             if self._stopping.wait(interval):
                 return
+
+
+class _QueueWorker:
+    """A Celery worker that takes tasks from one queue, in a thread."""
+
+    def __init__(self, app: Celery, queue: str, threads: int) -> None:
+        self.ready = threading.Event()
+        self.thread = threading.Thread(target=self._work, name=f"embedded-{queue}", daemon=True)
+        self._app = app
+        self._queue = queue
+        self._threads = threads
+
+    def stop(self) -> None:
+        self._worker.stop()
+
+    def _work(self) -> None:
+        # Made in this thread: a worker that is set up closes the database connections of its thread. WorkController is
+        # the worker below the command line: it handles no signals, prints no banner and leaves logging alone.
+        self._app.set_current()
+        self._worker = self._app.WorkController(
+            app=_AppOfOneQueue(self._app),
+            queues=[self._queue],
+            hostname=f"{self._queue}@localhost",
+            pool="threads",
+            concurrency=self._threads,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            ready_callback=lambda _consumer: self.ready.set(),
+            loglevel="WARNING",
+            quiet=True,
+        )
+        self._worker.start()
+
+
+class _AppOfOneQueue:
+    """The app with queues of its own to consume from: Celery keeps one set of them for all workers of an app."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self.amqp = AMQP(app)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._app, name)

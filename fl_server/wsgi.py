@@ -1,10 +1,10 @@
 """The WSGI application, for any WSGI server: ``fl_server.wsgi:application``.
 
-``manage.py serve`` needs none. Under another server no tasks run inside it: that takes Redis and a Celery worker.
+``manage.py serve`` does not use it. Under another server no tasks run inside the process: that takes Redis and a Celery
+worker. The settings are those of DJANGO_SETTINGS_MODULE, or `fl_server.settings.production` (fl_server/celery.py).
 """
 
 import logging
-import os
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
@@ -12,8 +12,6 @@ from django.core.wsgi import get_wsgi_application
 from fl_server.checks import refuse_misconfiguration
 from fl_server.shared_files import refuse_unshared_files
 from fl_server_api.wsgi import ignore_charset
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fl_server.settings.production")
 
 if settings.FL_EMBEDDED:
     logging.getLogger(__name__).warning("No worker runs here: start `manage.py serve`, or set FL_REDIS_HOST.")

@@ -6,8 +6,12 @@ class FlServerAiConfig(AppConfig):
     verbose_name = "Federated learning: what is computed"
 
     def ready(self) -> None:
-        from fl_server_ai.rounds import load_kinds
-
-        load_kinds()
+        from fl_server_ai import aggregation, uncertainty  # noqa: F401  registers the methods
         from fl_server_ai.notification import receivers as notification_receivers  # noqa: F401  connects them
+        from fl_server_ai.rounds import load_kinds
         from fl_server_ai.trainer import receivers as trainer_receivers  # noqa: F401  connects them
+        from fl_server_core.registry import aggregation_methods, uncertainty_methods
+
+        aggregation_methods.load_entry_points()
+        uncertainty_methods.load_entry_points()
+        load_kinds()

@@ -1,4 +1,4 @@
-"""From a domain's refusal to a status: the domain knows no HTTP."""
+"""From a refusal of the domain, or of the sandbox, to a status: neither knows HTTP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from fl_server_ai.inference.exceptions import SandboxBusy, SandboxFailed
+from fl_server_ai.sandbox import InvalidInput, SandboxBusy, SandboxError, SandboxFailed
 from fl_server_api.middleware import RETRY_SECONDS
 from fl_server_api.parsers import RequestTooLarge
 from fl_server_core.exceptions import (
@@ -37,18 +37,28 @@ STATUSES: dict[type[Exception], int] = {
     InvalidValue: status.HTTP_400_BAD_REQUEST,
     SandboxBusy: status.HTTP_503_SERVICE_UNAVAILABLE,
     SandboxFailed: status.HTTP_503_SERVICE_UNAVAILABLE,
+    SandboxError: status.HTTP_400_BAD_REQUEST,
     DomainError: status.HTTP_400_BAD_REQUEST,
 }
 
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
-    """The answer to a refusal; None lets an error that is none of ours become a 500."""
-    if not isinstance(error, DomainError):
+    """The answer to a refusal. None lets any other error become a 500."""
+    if not isinstance(error, DomainError | SandboxError):
         return exception_handler(_refusal_of_body(error), context)
     code = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
-    body: Any = error.messages if isinstance(error, InvalidValue) else {"detail": error.message}
     is_passing = code == status.HTTP_503_SERVICE_UNAVAILABLE
-    return Response(body, status=code, headers={"Retry-After": str(RETRY_SECONDS)} if is_passing else None)
+    return Response(_body(error), status=code, headers={"Retry-After": str(RETRY_SECONDS)} if is_passing else None)
+
+
+def _body(error: DomainError | SandboxError) -> Any:
+    match error:
+        case InvalidValue():
+            return error.messages
+        case InvalidInput():
+            return [str(error)]
+        case _:
+            return {"detail": str(error)}
 
 
 def _refusal_of_body(error: Exception) -> Exception:

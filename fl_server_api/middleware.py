@@ -8,12 +8,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 
+from fl_server_core.storage import StorageUnavailable
+
 logger = logging.getLogger(__name__)
 RETRY_SECONDS = 5
-NO_DATABASE = "The server's database does not answer at the moment; try again soon."
-NO_FILES = "The server's file storage fails at the moment; try again soon."
+NO_DATABASE = "The database is unavailable. Try again later."
+NO_FILES = "The file storage is unavailable. Try again later."
 NOT_FOUND = "not-found"
-"""The URL name of the page that answers for paths which are none."""
+"""The URL name of the page that answers for unknown paths."""
 
 
 class AppendSlashMiddleware:
@@ -34,7 +36,7 @@ class AppendSlashMiddleware:
 
 
 def is_page(path: str) -> bool:
-    """Is there a view for the path?"""
+    """Does the path have a view?"""
     try:
         return resolve(path).url_name != NOT_FOUND
     except Resolver404:
@@ -46,7 +48,7 @@ def _redirect(location: str) -> HttpResponse:
 
 
 class UnavailableMiddleware:
-    """Answer 503 where the database or the file storage fails: a participant that hears it tries again."""
+    """Answers 503 where the database or the file storage fails: a participant then tries again."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -55,10 +57,10 @@ class UnavailableMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """The answer to an error of the surroundings; None lets one that is the server's own become a 500."""
+        """The answer where the database or the storage fails; None: a bug, which becomes a 500 and is logged."""
         if isinstance(error, (OperationalError, InterfaceError)):
             sentence = NO_DATABASE
-        elif isinstance(error, OSError):
+        elif isinstance(error, (StorageUnavailable, FileNotFoundError)):
             sentence = NO_FILES
         else:
             return None

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from drf_spectacular import authentication
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from pydantic import BaseModel
 
 from fl_server_api.serializers.generic import DetailSerializer
+from fl_server_core.options import TrainerOptions
+from fl_server_core.registry import aggregation_methods
+from fl_server_core.schema import UncertaintyOptions, wanted
 
 SENTENCE = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
 SENTENCES = {"type": "array", "items": {"type": "string"}}
@@ -27,9 +32,10 @@ REFUSALS: dict[int, OpenApiResponse] = {
     406: OpenApiResponse(SENTENCE, "The Accept header asks for another format than JSON."),
     409: OpenApiResponse(SENTENCE, "The request does not fit the present state; the sentence says what to do first."),
     410: OpenApiResponse(SENTENCE, "The version's file is no longer kept."),
-    412: OpenApiResponse(None, "The file is not the one that If-Match names."),
+    412: OpenApiResponse(None, "The file is not the one that If-Match or If-Unmodified-Since is about."),
     413: OpenApiResponse(SENTENCE, "The request is too large."),
     415: OpenApiResponse(SENTENCE, "The Content-Type is none that is read here."),
+    416: OpenApiResponse(SENTENCE, "The file does not have the bytes that Range asks for."),
     503: OpenApiResponse(SENTENCE, "Try again later."),
 }
 READ = (401, 406)
@@ -46,9 +52,33 @@ def sentence(text: str) -> OpenApiResponse:
     return OpenApiResponse(DetailSerializer, examples=[OpenApiExample(text, value={"detail": text})])
 
 
+def options_text() -> str:
+    """The options of a training, with those of the methods that the running server has, as Markdown."""
+    lines = ["Known `options`, all optional, others being kept for the participants to read:", ""]
+    lines += _option_lines(TrainerOptions)
+    lines += _option_lines(UncertaintyOptions, "uncertainty.")
+    for method in aggregation_methods.values():
+        lines += _option_lines(method.Options, "aggregation.", f" ({method.title})")
+    return "\n".join(lines)
+
+
+def _option_lines(schema: type[BaseModel], prefix: str = "", method: str = "") -> list[str]:
+    lines = []
+    for name, field in schema.model_fields.items():
+        default = "" if field.default is None else f", by default {json.dumps(field.default)}"
+        lines.append(f"- `{prefix}{name}`{method}: {wanted(field) or 'any value'}{default}")
+    return lines
+
+
 def download() -> dict[Any, Any]:
     """A good answer that is a file."""
     return {DOWNLOAD: OpenApiTypes.BINARY}
+
+
+def file_download() -> dict[Any, Any]:
+    """A good answer that is a file in the storage, or a part of it, or word that the caller has it."""
+    part, same = OpenApiResponse(OpenApiTypes.BINARY, "The bytes that Range asks for."), "The caller has this file."
+    return {**download(), (206, DOWNLOAD[1]): part, 304: OpenApiResponse(None, same), **answers({}, 412, 416)}
 
 
 class BasicScheme(authentication.BasicScheme):  # type: ignore[no-untyped-call]  # registers itself

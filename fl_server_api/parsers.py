@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from django.conf import settings
-from django.http import QueryDict
+from django.http import QueryDict, UnreadablePostError
 from django.utils.http import parse_header_parameters
 from rest_framework import parsers
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.utils.json import strict_constant
 
+from fl_server_core.storage import StorageUnavailable, storage_errors
 from fl_server_core.validators import MAX_JSON_DEPTH
 
 MEGABYTE = 1024 * 1024
@@ -68,11 +70,24 @@ class MultiPartParser(parsers.MultiPartParser):
         context = {**(parser_context or {}), "encoding": "utf-8"}
         _refuse_upload_size(context["request"].META.get("CONTENT_LENGTH"))
         remembering = _TailStream(stream)
-        form = super().parse(remembering, media_type, context)  # type: ignore[arg-type]  # reads are all it needs
-        remembering.exhaust()
+        with _disk_errors():
+            form = super().parse(remembering, media_type, context)  # type: ignore[arg-type]  # reads are all it needs
+            remembering.exhaust()
         if not remembering.is_complete(media_type or ""):
             raise ParseError("Multipart form parse error - the closing boundary is missing")
         return form
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """A form's files are written while it is read. Lost connections have a class; other errors are the disk's."""
+    try:
+        with storage_errors():
+            yield
+    except StorageUnavailable as error:
+        if isinstance(error.__cause__, UnreadablePostError):
+            raise error.__cause__ from None
+        raise
 
 
 class _TailStream:

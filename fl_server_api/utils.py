@@ -4,8 +4,7 @@ from typing import Any, TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db.models import Model as DjangoModel
-
-from fl_server_core.exceptions import EntityNotFound, InvalidRequest
+from rest_framework.exceptions import ParseError
 
 Row = TypeVar("Row", bound=DjangoModel)
 
@@ -16,12 +15,12 @@ def get_entity(cls: type[Row], error_message: str | None = None, error_identifie
     error_message: the whole sentence of the refusal; error_identifier: what it calls the row, else the lookup's value.
 
     Raises:
-        EntityNotFound, or InvalidRequest with a message of the caller's own: none fits, or the lookup is malformed.
+        ParseError: no row fits, or the lookup is malformed.
     """
     try:
         return cls._default_manager.get(**lookup)
     except (ObjectDoesNotExist, ValidationError, ValueError, OverflowError):
         if error_message is not None:
-            raise InvalidRequest(error_message) from None
+            raise ParseError(error_message) from None
         identifier = next(iter(lookup.values()), None) if error_identifier is None else error_identifier
-        raise EntityNotFound(cls.__name__, identifier) from None
+        raise ParseError(f"{cls.__name__} {identifier} not found.") from None

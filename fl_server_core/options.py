@@ -4,35 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Self
 
 from django.core.exceptions import ValidationError
+from pydantic import Field
+from pydantic import ValidationError as InvalidOptions
 
-MAX_SAMPLES = 1000
+from fl_server_core.registry import Method, Registry, aggregation_methods, uncertainty_methods
+from fl_server_core.schema import OptionsSchema, UncertaintyOptions, problems, tolerant
+
+LEAST_KEPT = 2
+"""Versions: the current one and the one before it, which somebody may be about to read."""
 MAX_DEADLINE_SECONDS = 366 * 24 * 3600
 MAX_PERIOD = 1_000_000
 
 
-@dataclass(frozen=True)
-class TrainerOptions:
+class TrainerOptions(OptionsSchema):
     """The options that steer a training's rounds.
 
     round_deadline: seconds from the start of each round; None: wait for ever.
     min_updates: how many submissions suffice at the deadline; below 1 a fraction of the participants; None: all.
-    uncertainty_samples, uncertainty_softmax, uncertainty_scale: options.uncertainty.{N, softmax, scale}.
+    keep_versions: how many of the model's versions are kept; None: what the server keeps by default.
     """
 
     skip_model_tests: bool = False
     model_test_after_each_round: bool = True
     delete_local_models_after_aggregation: bool = True
-    daisy_chain_period: int = 1
-    round_deadline: float | None = None
-    min_updates: float | None = None
-    keep_versions: int | None = None
-    uncertainty_samples: int = 10
-    uncertainty_softmax: bool = False
-    uncertainty_scale: float = 1.0
+    daisy_chain_period: int = Field(default=1, ge=1, le=MAX_PERIOD)
+    round_deadline: float | None = Field(default=None, gt=0, le=MAX_DEADLINE_SECONDS)
+    min_updates: float | None = Field(default=None, gt=0, le=10**9)
+    keep_versions: int | None = Field(default=None, ge=LEAST_KEPT, le=10**6)
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> Self:
@@ -41,7 +42,9 @@ class TrainerOptions:
         Raises:
             ValidationError: one sentence for each known key that has a value it cannot have.
         """
-        known, errors = cls._read(options)
+        errors = list(problems(cls, options).values())
+        known = cls.tolerant(options)
+        errors += known._contradictions()
         if errors:
             raise ValidationError(errors)
         return known
@@ -49,25 +52,10 @@ class TrainerOptions:
     @classmethod
     def tolerant(cls, options: object) -> Self:
         """Read options that may have been written past validation: a value that cannot be is as if not given."""
-        known, _errors = cls._read(options if isinstance(options, dict) else {})
-        return known
-
-    @classmethod
-    def _read(cls, options: Mapping[str, Any]) -> tuple[Self, list[str]]:
-        reader = _Reader(options)
-        uncertainty = _Reader(reader.mapping("uncertainty"), "uncertainty.")
-        known = cls(
-            skip_model_tests=reader.flag("skip_model_tests", False),
-            model_test_after_each_round=reader.flag("model_test_after_each_round", True),
-            delete_local_models_after_aggregation=reader.flag("delete_local_models_after_aggregation", True),
-            daisy_chain_period=reader.integer("daisy_chain_period", 1, highest=MAX_PERIOD),
-            round_deadline=reader.positive("round_deadline", None, highest=MAX_DEADLINE_SECONDS),
-            min_updates=reader.positive("min_updates", None, highest=10**9),
-            uncertainty_samples=uncertainty.integer("N", 10, highest=MAX_SAMPLES),
-            uncertainty_softmax=uncertainty.flag("softmax", False),
-            uncertainty_scale=uncertainty.positive("scale", 1.0, highest=1e6) or 1.0,
-        )
-        return known, reader.errors + uncertainty.errors + known._contradictions()
+        try:
+            return cls.model_validate(options)
+        except InvalidOptions:
+            return cls.model_validate(tolerant(cls, options))
 
     def _contradictions(self) -> list[str]:
         found = []
@@ -87,42 +75,27 @@ class TrainerOptions:
         return int(self.min_updates)
 
 
-class _Reader:
-    """Reads one mapping key by key and gathers what is wrong with it."""
+def validate_options(options: Mapping[str, Any], aggregation_method: str, uncertainty_method: str) -> TrainerOptions:
+    """Check the options of a training with these methods, and read those that steer its rounds.
 
-    def __init__(self, values: Mapping[str, Any], prefix: str = "") -> None:
-        self.values = values
-        self.prefix = prefix
-        self.errors: list[str] = []
+    Raises:
+        ValidationError: one sentence for each known key that has a value it cannot have.
+    """
+    errors: list[str] = []
+    try:
+        known = TrainerOptions.from_dict(options)
+    except ValidationError as error:
+        errors += error.messages
+    errors += _method_problems(aggregation_methods, aggregation_method, options.get("aggregation"), "aggregation.")
+    given = options.get("uncertainty")
+    general = list(problems(UncertaintyOptions, given, "uncertainty.").values())
+    own = _method_problems(uncertainty_methods, uncertainty_method, given, "uncertainty.")
+    errors += general + [sentence for sentence in own if sentence not in general]
+    if errors:
+        raise ValidationError(errors)
+    return known
 
-    def _refuse(self, key: str, wanted: str) -> None:
-        self.errors.append(f"{self.prefix}{key} must be {wanted}.")
 
-    def mapping(self, key: str) -> Mapping[str, Any]:
-        value = self.values.get(key)
-        if value is not None and not isinstance(value, dict):
-            self._refuse(key, "an object")
-        return value if isinstance(value, dict) else {}
-
-    def flag(self, key: str, default: bool) -> bool:
-        value = self.values.get(key, default)
-        if not isinstance(value, bool):
-            self._refuse(key, "true or false")
-            return default
-        return value
-
-    def integer(self, key: str, default: int, *, highest: int) -> int:
-        value = self.values.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= highest:
-            self._refuse(key, f"a whole number from 1 to {highest}")
-            return default
-        return value
-
-    def positive(self, key: str, default: float | None, *, highest: float) -> float | None:
-        value = self.values.get(key)
-        if value is None:
-            return default
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= highest:
-            self._refuse(key, f"a number above 0 and at most {highest:g}")
-            return default
-        return float(value)
+def _method_problems(registry: Registry[Method], name: str, values: object, prefix: str) -> list[str]:
+    method = registry.get(name)
+    return list(problems(method.Options if method else OptionsSchema, values, prefix).values())

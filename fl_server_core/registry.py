@@ -8,9 +8,13 @@ names one implementation.
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar, cast
 
 from pydantic import BaseModel
+
+
+class Unsuitable(Exception):
+    """A method cannot be used with a model, or with so many updates. The text is one plain sentence."""
 
 
 class Registered(Protocol):
@@ -41,6 +45,7 @@ class Kind(Registered, Protocol):
 
 
 Item = TypeVar("Item", bound=Registered)
+Implementation = TypeVar("Implementation", bound=type[Registered])
 
 
 class Registry(dict[str, type[Item]]):
@@ -50,15 +55,15 @@ class Registry(dict[str, type[Item]]):
         super().__init__()
         self.group = group
 
-    def register(self, item: type[Item]) -> type[Item]:
+    def register(self, item: Implementation) -> Implementation:
         """Make an implementation known; usable as a decorator. Registering the same class again does nothing.
 
         Raises:
             ValueError: another implementation has the name.
         """
-        known = self.setdefault(item.name, item)
+        known: object = self.setdefault(item.name, cast("type[Item]", item))
         if known is not item:
-            raise ValueError(f"Two implementations are named {item.name!r}: {known.__module__}, {item.__module__}.")
+            raise ValueError(f"Two implementations are named {item.name!r}: {known!r}, {item!r}.")
         return item
 
     def load_entry_points(self) -> None:

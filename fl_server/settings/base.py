@@ -13,6 +13,7 @@ from kombu import Queue
 
 from fl_server.settings.data_dir import make_data_dir, read_or_make_token
 from fl_server.settings.environment import Environment
+from fl_server.settings.logging import logging_settings
 
 # Django's own classes, such as ModelAdmin, take type arguments while the program runs, too.
 django_stubs_ext.monkeypatch()
@@ -112,7 +113,7 @@ if FL_POSTGRES_HOST:
 else:
     DATABASES = {
         "default": {
-            "ENGINE": "django.db.backends.sqlite3",
+            "ENGINE": "fl_server.sqlite",
             "NAME": FL_DATA_DIR / "db.sqlite3",
             "OPTIONS": {
                 # A transaction that reads first and writes later fails at once when another one wrote in between,
@@ -139,7 +140,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 
 FL_S3_BUCKET = env.text("FL_S3_BUCKET")
 STORAGES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "fl_server.folder.FolderStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 if FL_S3_BUCKET:
@@ -224,9 +225,14 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = not FL_EMBEDDED
 CELERY_BEAT_ENABLE_REMOTE_CONTROL = True  # so that `celery inspect ping` can tell whether it ticks
 CELERY_TASK_DEFAULT_QUEUE = "celery"
-# A worker without -Q serves both; one with -Q notifications keeps slow receivers away from aggregation.
-CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("celery", "notifications")]
-CELERY_TASK_ROUTES = {"fl_server_ai.notification.tasks.deliver": {"queue": "notifications"}}
+# celery: what computes, for hours perhaps. notifications: waits for receivers. control: decides what is due, in
+# milliseconds, also when all threads of the other two are busy. A worker without -Q serves all of them.
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("celery", "notifications", "control")]
+CELERY_TASK_ROUTES = {
+    "fl_server_ai.notification.tasks.deliver": {"queue": "notifications"},
+    "fl_server_ai.trainer.tasks.process_trainer_task": {"queue": "control"},
+    "fl_server_ai.trainer.tasks.sweep": {"queue": "control"},
+}
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # the schedule is in here: no file to keep
 CELERY_BEAT_SCHEDULE = {
@@ -267,34 +273,8 @@ CORS_ALLOWED_ORIGIN_REGEXES = env.lines("CORS_ALLOWED_ORIGIN_REGEXES")
 CORS_ALLOW_ALL_ORIGINS = env.boolean("CORS_ALLOW_ALL_ORIGINS", False)
 
 # --- Logging ---------------------------------------------------------------------------------------------------------
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-FL_LOG_LEVEL = env.choice("FL_LOG_LEVEL", "INFO", LOG_LEVELS)
-LOG_HANDLERS: dict[str, dict[str, Any]] = {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}}
-if FL_EMBEDDED:
-    # Of several processes each would rotate the file under the others: there, stderr is what is collected.
-    LOG_HANDLERS["file"] = {
-        "class": "fl_server.logs.DataFolderFileHandler",
-        "filename": FL_DATA_DIR / "logs" / "fl_server.log",
-        "maxBytes": 10 * 1024 * 1024,
-        "backupCount": 5,
-        "formatter": "line",
-    }
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": LOG_HANDLERS,
-    "root": {"handlers": list(LOG_HANDLERS), "level": "WARNING"},
-    "loggers": {
-        **{name: {"level": FL_LOG_LEVEL} for name in ("fl_server", "fl_server_core", "fl_server_ai", "fl_server_api")},
-        "celery": {"level": env.choice("CELERY_LOG_LEVEL", "WARNING", LOG_LEVELS)},
-        # Django's own handlers would write each of these lines a second time.
-        "django": {"handlers": [], "level": "WARNING", "propagate": True},
-        # An answer of 4xx is the client's matter.
-        "django.request": {"level": "ERROR"},
-        "django.server": {"handlers": [], "level": "INFO", "propagate": True},
-    },
-}
+# Of several processes each would rotate the file under the others: there, stderr is what is collected.
+LOGGING = logging_settings(env, log_file=FL_DATA_DIR / "logs" / "fl_server.log" if FL_EMBEDDED else None)
 
 # What the checks report of the variables read above.
 FL_ENVIRONMENT_PROBLEMS = env.problems

@@ -1,40 +1,115 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from fl_server_core.archive import Archive, ArchiveWriter
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from fl_server_ai.aggregation.exceptions import CannotAggregate
+from fl_server_core.archive import Archive
+from fl_server_core.schema import OptionsSchema, problems
 
 if TYPE_CHECKING:
     import torch
 
+Array = np.ndarray[Any, Any]
+
 
 class Aggregation(ABC):
-    """How the updates of a round become one model."""
+    """How the updates of a round become one model: the base of all methods.
+
+    A method is a subclass with `@aggregation_methods.register`, in a module of its own in this package, or named by an
+    entry point of the group `fl_server.aggregation`. It says what follows, and defines `reduce`; `select` and `step`
+    where it needs them. These are pure functions on arrays: the engine cuts tensors into blocks and does the rest.
+
+    name, title, paper: as the API, the admin and docs/methods.md show them.
+    Options: the schema of a training's `options.aggregation`. needs: what it takes, in words.
+    model_kind, round_kind: see `fl_server_core.registry.Method`.
+    is_ordering: complex numbers, which have no order, are refused.
+    is_stacking: `reduce` gets a new array; otherwise a list of rows, which it may only read: that costs no copy.
+    has_state: `step` keeps arrays from round to round.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    needs: ClassVar[str] = "one update"
+    model_kind: ClassVar[str] = "GlobalModel"
+    round_kind: ClassVar[str] = ""
+    Options: ClassVar[type[BaseModel]] = OptionsSchema
+    is_ordering: ClassVar[bool] = False
+    is_stacking: ClassVar[bool] = True
+    has_state: ClassVar[bool] = False
+
+    options: Any
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        """Raises CannotAggregate for an option that has a value it cannot have."""
+        try:
+            self.options = self.Options.model_validate({} if options is None else options)
+        except ValidationError:
+            wrong = problems(self.Options, options, "aggregation.")
+            raise CannotAggregate(" ".join(wrong.values())) from None
+
+    def check_count(self, count: int) -> None:
+        """Raises CannotAggregate if so many updates are too few."""
+        if count < 1:
+            raise CannotAggregate("There is no update to aggregate.")
+
+    def check_model(self, model: Archive) -> None:
+        """Raises CannotAggregate, naming the tensor, if the method cannot be used with the model."""
+        for name, info in model.tensors.items():
+            if self.is_ordering and info.dtype.startswith("complex"):
+                raise CannotAggregate(f"{self.title} cannot order the complex numbers of the tensor {name!r}.")
+
+    def select(self, distances: Array, weights: Array) -> Array:
+        """New weights, those of updates that do not count being 0.
+
+        distances: float64 of shape (n, n), the squared Euclidean distances between the updates' parameters.
+        weights: float64 of shape (n,), the sample sizes.
+        """
+        del distances
+        return weights
 
     @abstractmethod
+    def reduce(self, block: Array, weights: Array) -> Array:
+        """One value for each element.
+
+        block: shape (updates, elements), of float32 for the smaller floating types too, float64 for integers and
+        booleans too, or complex; may be overwritten, unless is_stacking is False. weights: float64 of shape
+        (updates,), with the sum 1. Where all updates have the same bits, these are kept whatever is
+        returned; integers are rounded half to even.
+        """
+
+    def initial_state(self) -> Mapping[str, float]:
+        """The arrays of the state by name, each with the value that it is filled with at first."""
+        return {}
+
+    def step(self, current: Array, reduced: Array, state: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
+        """The model's new values, and the new state: for floating-point parameters, where all values are finite.
+
+        current: the model's values before; reduced: what `reduce` returned; all of one shape and type.
+        """
+        del current
+        return reduced, state
+
     def aggregate(
         self, models: Sequence[torch.nn.Module], model_sample_sizes: Sequence[int], *, deepcopy: bool = True
     ) -> torch.nn.Module:
         """Aggregate modules: for trusted shells, since the server has only files.
 
         Args:
-            models: modules with the same state_dict() names, shapes and dtypes; at least one.
+            models: modules with the same state_dict() names, shapes and dtypes; at least one. The first one stands for
+                the current model where a method needs it.
             model_sample_sizes: one weight a model, ≥ 0, not all 0.
             deepcopy: False: the first module itself takes the result.
 
         Raises:
             ValueError: the lists are empty, differ in length, or the modules do not fit.
+            CannotAggregate: the models are too few for the method, or of types that it cannot take.
         """
+        from fl_server_ai.aggregation.modules import aggregate_modules  # torch takes seconds to import
 
-    @abstractmethod
-    def aggregate_archives(
-        self,
-        sources: Sequence[Archive],
-        sample_sizes: Sequence[int],
-        writer: ArchiveWriter,
-        *,
-        heartbeat: Callable[[], None] | None = None,
-    ) -> None:
-        """Aggregate archives into the writer's file, block by block. `heartbeat` is called between blocks."""
+        return aggregate_modules(self, models, model_sample_sizes, deepcopy=deepcopy)

@@ -1,17 +1,12 @@
 from __future__ import annotations
 
-from fl_server_ai.aggregation.base import Aggregation
-from fl_server_ai.aggregation.fed_dc import FedDC
-from fl_server_ai.aggregation.fed_prox import FedProx
-from fl_server_ai.aggregation.mean import MeanAggregation
-from fl_server_core.models.model import Model
-from fl_server_core.models.training import AggregationMethod, Training
+from typing import TYPE_CHECKING
 
-CLASSES: dict[str, type[Aggregation]] = {
-    AggregationMethod.FED_AVG: MeanAggregation,
-    AggregationMethod.FED_DC: FedDC,
-    AggregationMethod.FED_PROX: FedProx,
-}
+from fl_server_ai.aggregation.base import Aggregation
+from fl_server_core.registry import aggregation_methods
+
+if TYPE_CHECKING:
+    from fl_server_core.models import Model, Training
 
 
 def get_aggregation_class(subject: Training | Model | str) -> type[Aggregation]:
@@ -20,10 +15,13 @@ def get_aggregation_class(subject: Training | Model | str) -> type[Aggregation]:
     Raises:
         ValueError: the method is unknown, or the model has no training.
     """
-    training = subject.get_training() if isinstance(subject, Model) else subject
+    training = subject if isinstance(subject, str) or hasattr(subject, "aggregation_method") else subject.get_training()
     if training is None:
         raise ValueError(f"{subject} has no training, so no aggregation method.")
-    method = training.aggregation_method if isinstance(training, Training) else str(training)
-    if method not in CLASSES:
-        raise ValueError(f"Unknown aggregation method {method!r}. Known are {', '.join(CLASSES)}.")
-    return CLASSES[method]
+    name = str(getattr(training, "aggregation_method", training))
+    if name not in aggregation_methods:
+        aggregation_methods.load_entry_points()  # where no Django app has done it
+    found = aggregation_methods.get(name)
+    if found is None or not issubclass(found, Aggregation):
+        raise ValueError(f"Unknown aggregation method {name!r}. Known are {', '.join(list(aggregation_methods))}.")
+    return found

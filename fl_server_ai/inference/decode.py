@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from fl_server_ai.inference.exceptions import InvalidInput
-from fl_server_ai.inference.sandbox.channel import Array
+from fl_server_ai.sandbox import InvalidInput
+from fl_server_ai.sandbox.channel import Array
 from fl_server_core.archive import ArchiveError, ArchiveKind, open_archive
 
 _ZIP = b"PK\x03\x04"
@@ -42,7 +42,7 @@ def decode_input(value: object) -> ModelInput:
     """The input in a request: parsed JSON (lists, a number, base64 text) or the bytes of a file or form field.
 
     Raises:
-        InvalidInput: it is none of these, or a list whose rows differ in length.
+        InvalidInput: it is something else, or a list whose rows differ in length.
     """
     if isinstance(value, str):
         return _decode_text(value)
@@ -76,7 +76,7 @@ def _decode_binary(content: bytes) -> ModelInput:
 
 
 def _from_base64(content: bytes) -> bytes | None:
-    """Strictly: no other alphabet, padded; it may be broken into lines. None where it is no base64."""
+    """Strictly: no other alphabet, padded; it may be broken into lines. None for anything else."""
     try:
         return base64.b64decode(content.translate(None, b"\r\n"), validate=True) or None
     except binascii.Error:
@@ -87,7 +87,7 @@ def _parse_list(text: str | bytes) -> Array:
     try:
         return _numbers(json.loads(text))
     except (ValueError, RecursionError) as error:
-        raise InvalidInput("Invalid model_input: the list is no JSON.") from error
+        raise InvalidInput("Invalid model_input: the list is not valid JSON.") from error
 
 
 def _numbers(value: object) -> Array:

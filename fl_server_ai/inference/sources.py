@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from django.conf import settings
 
-from fl_server_ai.inference.exceptions import ModelRunError
-from fl_server_ai.inference.sandbox import PREPROCESSING, ModelSource
-from fl_server_ai.inference.sandbox.channel import Array
-from fl_server_ai.inference.sandbox.policy import check_runnable
+from fl_server_ai.inference.names import PREPROCESSING
+from fl_server_ai.sandbox import ModelRunError, ModelSource, check_runnable
+from fl_server_ai.sandbox.channel import Array
 from fl_server_core.archive import ArchiveError, ArchiveKind, copy_tensors, open_archive
-from fl_server_core.exceptions import InvalidRequest
 from fl_server_core.models.model import MOMENTS, GlobalModel, LocalModel, MeanModel, Model, SWAGModel
 from fl_server_core.models.user import User
 from fl_server_core.selectors.models import global_of
 from fl_server_core.selectors.versions import find_version
-from fl_server_core.services.files import local_path, open_weights, scratch_path, weights_of
+from fl_server_core.services.files import local_path, open_weights, scratch_path
 
 if TYPE_CHECKING:
     from django.db.models.fields.files import FieldFile
@@ -33,17 +31,17 @@ def model_sources(model: Model, number: int | None = None) -> list[ModelSource]:
         ModelRunError: the model, or a member, has no file.
         InvalidRequest, Gone: no such version, or its file is no longer kept.
     """
-    if number is not None and isinstance(model, LocalModel | MeanModel):
-        raise InvalidRequest(f"Model {model.pk} has no version {number}.")
+    if number is not None:
+        version = find_version(model, number)
+        return [_source("0", version.weights_file if version else None)]
     if isinstance(model, MeanModel):
-        return [_source(str(place), weights_of(member)) for place, member in enumerate(_members(model))]
+        return [_source(str(place), member.weights_file) for place, member in enumerate(_members(model))]
     if isinstance(model, LocalModel):
-        base, weights = weights_of(model.base_model), model.weights_file
+        base, weights = model.base_model.weights_file, model.weights_file
         if not base:
             raise ModelRunError("The model has no weights.")
         return [ModelSource("0", f"{base.name}+{weights.name}", lambda: _module_with_weights(base, weights))]
-    version = find_version(global_of(model), number)
-    return [_source("0", version.weights_file if version else None)]
+    return [_source("0", global_of(model).weights_file)]
 
 
 def preprocessing_sources(model: GlobalModel) -> list[ModelSource]:
@@ -81,7 +79,7 @@ def tenant_of(model: GlobalModel, user: User) -> str:
 
 
 def _members(model: MeanModel) -> list[GlobalModel]:
-    """In the order of their numbers. Raises ModelRunError where there is none."""
+    """In the order of their numbers. Raises ModelRunError where there are none."""
     members = list(model.models.order_by("created_at", "id"))
     if not members:
         raise ModelRunError("The mean model has no members.")
@@ -123,7 +121,7 @@ def _module_with_weights(base: FieldFile, weights: FieldFile) -> bytes:
 def _vector(file: FieldFile) -> Array:
     with file.storage.open(str(file.name), "rb") as handle, open_archive(handle.read()) as archive:
         if archive.kind is not ArchiveKind.TENSOR:
-            raise ModelRunError("The model's SWAG moments are no vectors.")
+            raise ModelRunError("The model's SWAG moments are not vectors.")
         return archive.array("")
 
 

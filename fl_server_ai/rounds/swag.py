@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fl_server_ai.aggregation.kernel import weighted_mean_vectors
+from fl_server_ai.aggregation.vectors import weighted_mean_vectors
 from fl_server_ai.rounds.update import require_samples
 from fl_server_core.archive import Archive, ArchiveError, check_finite, open_archive, write_vector
 from fl_server_core.exceptions import InvalidFile, InvalidRequest
@@ -20,7 +20,7 @@ from fl_server_core.rounds.kinds import Offer, RoundKind
 from fl_server_core.services.files import (
     NewFiles,
     forget_files,
-    local_path,
+    open_stored,
     open_weights,
     scratch_path,
     uploaded_source,
@@ -79,7 +79,7 @@ class SWAGRound(RoundKind[dict[str, str]]):
         for submission in claim.submissions:
             claim.heartbeat()
             row = submission.files.get(name=part)
-            with local_path(row.file) as path, open_archive(path) as archive:
+            with open_stored(row.file) as archive:
                 yield np.array(archive.array(next(iter(archive.tensors))))
 
     def apply(self, claim: Claim, training: Training, result: dict[str, str]) -> None:

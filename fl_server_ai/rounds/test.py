@@ -25,6 +25,7 @@ class TestRound(RoundKind[None]):
     title: ClassVar[str] = "test round"
     notification: ClassVar[str] = NotificationType.MODEL_TEST_ROUND
     has_own_path: ClassVar[bool] = True
+    needs_computing: ClassVar[bool] = False
     takes_metrics: ClassVar[bool] = True
 
     def wants(self, training: Training, number: int) -> bool:

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 from uuid import UUID
 
-from fl_server_ai.aggregation import get_aggregation_class
+from fl_server_ai.aggregation import CannotAggregate, get_aggregation_class
+from fl_server_ai.aggregation.engine import aggregate_archives
 from fl_server_core.archive import (
     Archive,
     ArchiveError,
-    ArchiveWriter,
     check_compatible,
     check_finite,
     open_archive,
@@ -19,18 +20,18 @@ from fl_server_core.exceptions import InvalidFile, InvalidValue
 from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import GlobalModel, LocalModel
-from fl_server_core.models.model_version import StoredWeights
+from fl_server_core.models.model_version import OPTIMIZER_STATE, StoredWeights, append_version
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.options import TrainerOptions
 from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.claims import Claim
-from fl_server_core.rounds.kinds import Offer, Result, RoundKind
+from fl_server_core.rounds.kinds import CannotClose, Offer, Result, RoundKind
 from fl_server_core.selectors import rounds
-from fl_server_core.services.files import NewFiles, local_path, open_weights, scratch_path, uploaded_source
+from fl_server_core.services.files import NewFiles, local_path, open_stored, open_weights, scratch_path, uploaded_source
 from fl_server_core.services.history import record
 from fl_server_core.services.metrics import write_metrics
-from fl_server_core.services.versions import make_version
+from fl_server_core.services.versions import let_go
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class RoundOfUpdates(RoundKind[Result]):
     early_in: ClassVar[Sequence[str]] = ("test",)
 
     def models_given(self, training: Training, receivers: Sequence[UUID]) -> dict[UUID, UUID]:
-        given = super().models_given(training, receivers)
+        given = dict.fromkeys(receivers, training.model_id)
         if training.daisy_chain_period > 1:
             passed = rounds.passed_models(training, receivers)
             given |= {receiver: model.pk for receiver, model in passed.items()}
@@ -97,22 +98,42 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
 
     def wants(self, training: Training, number: int) -> bool:
         """Every round; under FedDC, the one that ends a period."""
-        return (rounds.rounds_closed(training, number) + 1) % training.daisy_chain_period == 0
+        return is_end_of_period(training, number)
 
     def compute(self, claim: Claim, files: NewFiles) -> Aggregated:
-        base = GlobalModel.objects.get(pk=claim.training.model_id)
+        training = claim.training
+        base = GlobalModel.objects.get(pk=training.model_id)
         updates = [model for model in held_models(claim).values() if model is not None]
         sizes = [model.sample_size for model in updates]
-        with opened([base, *updates], claim) as (template, *sources), scratch_path() as path:
-            aggregation = get_aggregation_class(claim.training)()
-            with ArchiveWriter(template, path) as writer:
-                aggregation.aggregate_archives(sources, sizes, writer, heartbeat=claim.heartbeat)
-            return Aggregated(files.store_weights(path), sizes, {})
+        has_state = get_aggregation_class(training).has_state
+        with (
+            opened([base, *updates], claim) as (template, *sources),
+            _optimizer_state(base, training) if has_state else nullcontext() as state,
+            scratch_path() as path,
+            scratch_path() as state_path,
+        ):
+            try:
+                aggregate_archives(
+                    template,
+                    sources,
+                    sizes,
+                    path,
+                    method=training.aggregation_method,
+                    options=training.options.get("aggregation"),
+                    state=state,
+                    state_out=state_path,
+                    heartbeat=claim.heartbeat,
+                )
+            except CannotAggregate as refusal:
+                raise CannotClose(str(refusal)) from refusal
+            parts = {OPTIMIZER_STATE: files.store_path(state_path)} if has_state else {}
+            return Aggregated(files.store_weights(path), sizes, parts)
 
     def apply(self, claim: Claim, training: Training, result: Aggregated) -> None:
         model = GlobalModel.objects.get(pk=training.model_id)
         model.round += 1
-        make_version(training=training, model=model, weights=result.weights, made_by=claim.round, files=result.files)
+        append_version(model, result.weights, made_by=claim.round, files=result.files)
+        let_go(model=model, training=training)
         remove_updates(claim, training)
         record(
             training=training,
@@ -123,6 +144,25 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
             samples=sum(result.sample_sizes),
             seconds=claim.seconds,
         )
+
+
+@contextmanager
+def _optimizer_state(model: GlobalModel, training: Training) -> Iterator[Path | None]:
+    """The state that this training's optimizer left with the current version; None: it starts afresh."""
+    version = model.current_version
+    is_own = version is not None and version.made_by is not None and version.made_by.training_id == training.pk
+    file = version.file(OPTIMIZER_STATE) if version is not None and is_own else None
+    if file is None:
+        yield None
+        return
+    with local_path(file) as path:
+        yield path
+
+
+def is_end_of_period(training: Training, number: int) -> bool:
+    """Does this round end one of FedDC's periods? Without FedDC, every round does."""
+    position = number - (number if training.first_round is None else training.first_round)
+    return (position + 1) % training.daisy_chain_period == 0
 
 
 def require_samples(offer: Offer) -> None:
@@ -158,11 +198,11 @@ def remove_updates(claim: Claim, training: Training, *, keep: Collection[UUID] =
 def opened(models: Sequence[GlobalModel | LocalModel], claim: Claim) -> Iterator[list[Archive]]:
     """The models' archives, open at once. The heartbeat is called for each."""
     with ExitStack() as stack:
-        archives = []
+        archives: list[Archive] = []
         for model in models:
             if not model.weights_file:
                 raise FileNotFoundError(f"Model {model.pk} has no weights.")
-            path = stack.enter_context(local_path(model.weights_file))
-            archives.append(stack.enter_context(open_archive(path)))
+            like = archives[0] if archives else None
+            archives.append(stack.enter_context(open_stored(model.weights_file, like)))
             claim.heartbeat()
         yield archives

@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db import transaction
 
 from fl_server_core.models.training import Training
-from fl_server_core.rounds.claims import Claim, claim_due_round
+from fl_server_core.rounds.claims import Claim, Due, claim_due_round
 from fl_server_core.rounds.closing import close_claimed
 from fl_server_core.rounds.opening import ensure_open
 from fl_server_core.selectors.trainings import lock_training
@@ -23,15 +23,18 @@ class ModelTrainer:
 
     def advance(self) -> None:
         """Do what is due, until nothing is."""
-        while self._step():
-            pass
+        while due := claim_due_round(self.training_id):
+            if isinstance(due, Claim):
+                close_claimed(due)
+        self._open_missing_round()
 
-    def _step(self) -> bool:
-        due = claim_due_round(self.training_id)
-        if isinstance(due, Claim):
-            close_claimed(due)
-        if due is not None:
-            return True
+    def settle(self) -> bool:
+        """Do what is due and needs no computing. Returns: is there something to compute?"""
+        while due := claim_due_round(self.training_id, may_compute=False):
+            if due is Due.TO_COMPUTE:
+                return True
+            if isinstance(due, Claim):
+                close_claimed(due)
         self._open_missing_round()
         return False
 

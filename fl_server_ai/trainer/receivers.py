@@ -13,8 +13,9 @@ from django.dispatch import receiver
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from fl_server_ai.trainer.tasks import process_trainer_task
+from fl_server_ai.trainer.tasks import close_round, process_trainer_task
 from fl_server_core.models import Submission, Training
+from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.due import due_rounds
 from fl_server_core.signals import training_resumed
 
@@ -43,9 +44,11 @@ def nudge(training_id: UUID) -> None:
 
     A broker that is away costs a line in the log: the sweep looks later.
     """
-    if not due_rounds().filter(training_id=training_id).exists():
+    kind = due_rounds().filter(training_id=training_id).values_list("kind", flat=True).first()
+    if kind is None:
         return
+    needs_computing = getattr(round_kinds.get(kind), "needs_computing", True)
     try:
-        process_trainer_task.delay(str(training_id))
+        (close_round if needs_computing else process_trainer_task).delay(str(training_id))
     except (OperationalError, RedisError) as error:
         logger.warning("No nudge for training %s, the sweep will find it: %s", training_id, error)

@@ -17,9 +17,16 @@ CLOSING_LIMIT_SECONDS = 6 * 3600
 SWEEP_LIMIT_SECONDS = 600
 
 
-@shared_task(name="fl_server_ai.trainer.tasks.process_trainer_task", time_limit=CLOSING_LIMIT_SECONDS)
+@shared_task(name="fl_server_ai.trainer.tasks.process_trainer_task", time_limit=SWEEP_LIMIT_SECONDS)
 def process_trainer_task(training_id: str) -> None:
-    """Do what is due in one training; nothing, if nothing is."""
+    """Do what is due in one training; what takes long is handed on, so that a deadline never waits for it."""
+    if ModelTrainer(training_id).settle():
+        close_round.apply_async((training_id,), expires=2 * settings.FL_SWEEP_SECONDS)
+
+
+@shared_task(name="fl_server_ai.trainer.tasks.close_round", time_limit=CLOSING_LIMIT_SECONDS)
+def close_round(training_id: str) -> None:
+    """Close the training's round, if it is due and no other worker has it."""
     ModelTrainer(training_id).advance()
 
 

@@ -1,13 +1,14 @@
-"""What every method has in common: samples of the output, and what is said of them."""
+"""What every method has in common: samples of the output, and measures of their spread."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from fl_server_ai.uncertainty import measures
+from fl_server_core.schema import UncertaintyOptions
 
 if TYPE_CHECKING:
     import torch
@@ -15,23 +16,7 @@ if TYPE_CHECKING:
     Prediction = tuple[torch.Tensor, dict[str, torch.Tensor | None]]
 
 
-@dataclass(frozen=True)
-class UncertaintyOptions:
-    """A training's `options.uncertainty`.
-
-    N: how many samples. softmax: outputs are made probabilities first. scale: of SWAG's standard deviation.
-    """
-
-    N: int = 10
-    softmax: bool = False
-    scale: float = 1.0
-
-    @classmethod
-    def from_training(cls, options: Mapping[str, Any]) -> UncertaintyOptions:
-        """The options of a training as its row holds them, the default where one is missing."""
-        given = options.get("uncertainty")
-        given = given if isinstance(given, Mapping) else {}
-        return cls(**{name: given[name] for name in ("N", "softmax", "scale") if given.get(name) is not None})
+MEASURES = ("variance", "std", "predictive_entropy", "expected_entropy", "mutual_info")
 
 
 @dataclass(frozen=True)
@@ -67,7 +52,19 @@ class TorchModel(Protocol):
 
 
 class UncertaintyBase(ABC):
-    """A way of asking a model that also says how sure the answer is."""
+    """A way of asking a model that also says how sure it is. `Method` in fl_server_core.registry explains the rest.
+
+    measures: the names of what `predict` may say beside the inference.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str] = ""
+    # UncertaintyOptions or a subclass. Any, since the type of a protocol's variable is invariant.
+    Options: ClassVar[type[Any]] = UncertaintyOptions
+    model_kind: ClassVar[str] = "GlobalModel"
+    round_kind: ClassVar[str] = ""
+    measures: ClassVar[tuple[str, ...]] = MEASURES
 
     @classmethod
     def prediction(cls, input: torch.Tensor, model: TorchModel) -> Prediction:
@@ -76,12 +73,12 @@ class UncertaintyBase(ABC):
         Returns the inference and the measures by name, all on the CPU.
         """
         training = model.get_training()
-        options = UncertaintyOptions.from_training(training.options if training else {})
+        options = cls.Options.from_training(training.options if training else {})
         return cls.predict(input, cls.load(model), options)
 
     @classmethod
     def load(cls, model: TorchModel) -> Subject:
-        """What `predict` asks, of a row."""
+        """What `predict` asks, from a row."""
         return Subject([model.get_torch_model().eval()])
 
     @classmethod
@@ -89,7 +86,7 @@ class UncertaintyBase(ABC):
         """The mean over the samples and what they say of its uncertainty.
 
         Raises:
-            ValueError: this method cannot ask this model; what the model itself raises goes through.
+            ValueError: this method cannot ask this model. What the model itself raises goes through.
         """
         import torch
 
@@ -100,7 +97,7 @@ class UncertaintyBase(ABC):
     @classmethod
     @abstractmethod
     def samples(cls, inputs: torch.Tensor, subject: Subject, options: UncertaintyOptions, /) -> torch.Tensor:
-        """Answers to the same inputs, shape (N, *output). Called without gradients."""
+        """Outputs for the same inputs, shape (N, *output). Called without gradients."""
 
 
 def summary(samples: torch.Tensor) -> Prediction:
@@ -120,7 +117,7 @@ def summary(samples: torch.Tensor) -> Prediction:
 
 
 def output_of(model: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-    """The model's output, whatever it does to its input meanwhile. Raises ValueError where it is no tensor."""
+    """The model's output, whatever it does to its input meanwhile. Raises ValueError where it is not a tensor."""
     import torch
 
     output = model(inputs.clone())

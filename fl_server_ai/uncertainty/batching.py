@@ -1,8 +1,8 @@
 """N passes as one: the same input N times in one batch, where that gives the same distribution.
 
 It does where no layer lets the rows of a batch meet, and every layer draws its own random numbers for every row. That
-is known of torch's own layers in a chain; of code that somebody wrote, scripted or not, it is not, and a wrong guess
-would not be seen in the answer: those models are asked N times.
+is known of torch's own layers in a chain. For other code, scripted or not, it is unknown, and nobody would see a wrong
+guess in the result: those models are asked N times.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ROW_WISE = (
 
 
 def repeated_pass(model: torch.nn.Module, inputs: torch.Tensor, count: int) -> torch.Tensor | None:
-    """`count` outputs for the same input from one pass, shape (count, *output); None where one pass will not do."""
+    """`count` outputs for the same input from one pass, shape (count, *output). None where one pass is not enough."""
     import torch
 
     if inputs.ndim < 2 or not _keeps_rows_apart(model):
@@ -32,7 +32,7 @@ def repeated_pass(model: torch.nn.Module, inputs: torch.Tensor, count: int) -> t
     try:
         output = model(inputs.repeat(count, *[1] * (inputs.ndim - 1)))
     except RuntimeError:
-        # The input has no batch dimension after all, or that many rows do not fit into memory.
+        # The input has no batch dimension after all, or so many rows do not fit into memory.
         return None
     if not isinstance(output, torch.Tensor) or output.ndim < 2 or len(output) != count * len(inputs):
         return None

@@ -3,7 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol, cast
 
-from fl_server_ai.uncertainty.base import Subject, TorchModel, UncertaintyBase, UncertaintyOptions, output_of
+from fl_server_ai.uncertainty.base import Subject, TorchModel, UncertaintyBase, output_of
+from fl_server_core.registry import uncertainty_methods
+from fl_server_core.schema import UncertaintyOptions
 
 if TYPE_CHECKING:
     import torch
@@ -18,12 +20,17 @@ class _MeanModel(TorchModel, Protocol):
     def models(self) -> _Members: ...
 
 
+@uncertainty_methods.register
 class Ensemble(UncertaintyBase):
-    """One sample a member of a MeanModel.
+    """One sample from each member of a MeanModel."""
 
-    Lakshminarayanan, Pritzel and Blundell: Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles.
-    NeurIPS 2017.
-    """
+    name = "ENSEMBLE"
+    title = "ensemble"
+    paper = (
+        "Lakshminarayanan, Pritzel and Blundell: Simple and Scalable Predictive Uncertainty Estimation using Deep"
+        " Ensembles. NeurIPS 2017."
+    )
+    model_kind = "MeanModel"
 
     @classmethod
     def load(cls, model: TorchModel) -> Subject:

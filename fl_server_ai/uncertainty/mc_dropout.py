@@ -9,13 +9,15 @@ from types import FunctionType
 from typing import TYPE_CHECKING
 
 from fl_server_ai.uncertainty import batching
-from fl_server_ai.uncertainty.base import Subject, UncertaintyBase, UncertaintyOptions, output_of
+from fl_server_ai.uncertainty.base import Subject, UncertaintyBase, output_of
+from fl_server_core.registry import uncertainty_methods
+from fl_server_core.schema import UncertaintyOptions
 
 if TYPE_CHECKING:
     import torch
 
 # In these the training flag of the module itself, not of those inside, switches dropout and nothing else. Transformers'
-# layers have none, but in evaluation mode a fast path that runs past the dropout inside.
+# layers drop nothing themselves, but in evaluation mode they take a fast path that runs past the dropout inside.
 _SWITCHING_DROPOUT = frozenset(
     [
         *("RNN", "LSTM", "GRU", "MultiheadAttention"),
@@ -28,11 +30,16 @@ _DROPPING = frozenset(["scaled_dot_product_attention"])
 _NORMALISING = frozenset(["batch_norm", "instance_norm"])
 
 
+@uncertainty_methods.register
 class MCDropout(UncertaintyBase):
-    """N passes with dropout active, everything else in evaluation mode.
+    """N passes with dropout active, everything else in evaluation mode."""
 
-    Gal and Ghahramani: Dropout as a Bayesian Approximation: Representing Model Uncertainty in Deep Learning. ICML 2016.
-    """
+    name = "MC_DROPOUT"
+    title = "MC dropout"
+    paper = (
+        "Gal and Ghahramani: Dropout as a Bayesian Approximation: Representing Model Uncertainty in Deep Learning."
+        " ICML 2016."
+    )
 
     @classmethod
     def samples(cls, inputs: torch.Tensor, subject: Subject, options: UncertaintyOptions, /) -> torch.Tensor:
@@ -49,8 +56,8 @@ class MCDropout(UncertaintyBase):
 def has_dropout(module: torch.nn.Module) -> bool:
     """Does the training flag of this module itself switch dropout?
 
-    That is known of torch's classes. Code of somebody's own does, if it asks for the flag and calls a dropout function
-    and none that normalises by the flag as well.
+    That is known of torch's classes. Somebody's own code does, if it asks for the flag and calls a dropout function,
+    but does not normalise by the flag as well.
     """
     name = class_name(module)
     if name in _SWITCHING_DROPOUT:
@@ -66,7 +73,7 @@ def class_name(module: torch.nn.Module) -> str:
 
 
 def _own_code(module: torch.nn.Module) -> tuple[set[str], bool]:
-    """The functions that the methods of a class of somebody's own call, and whether they ask for the training flag."""
+    """The functions that the methods of somebody's own class call, and whether they ask for the training flag."""
     import torch
 
     if isinstance(module, torch.jit.ScriptModule):

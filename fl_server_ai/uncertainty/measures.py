@@ -1,6 +1,6 @@
 """Measures of uncertainty as functions of arrays: no Django, no torch.
 
-Samples have the shape (N, rows, classes, …): N answers of a model to the same input, classes in the third dimension.
+Samples have the shape (N, rows, classes, …): N outputs of a model for the same input, classes in the third dimension.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _CLASSES = 2
 
 
 def variance(samples: Array) -> Array | None:
-    """The unbiased variance over the samples, shape (rows, …); None for a single one, which has none."""
+    """The unbiased variance over the samples, shape (rows, …). None for a single sample."""
     return None if len(samples) < 2 else np.var(samples, axis=0, ddof=1)
 
 
 def std(samples: Array) -> Array | None:
-    """The square root of the unbiased variance, shape (rows, …); None for a single sample."""
+    """The square root of the unbiased variance, shape (rows, …). None for a single sample."""
     return None if len(samples) < 2 else np.std(samples, axis=0, ddof=1)
 
 
@@ -37,7 +37,7 @@ def expected_entropy(samples: Array) -> Array:
 def mutual_info(samples: Array) -> Array:
     """Predictive minus expected entropy in nats, shape (rows, …): the part that lies in the model (BALD, Houlsby).
 
-    Never negative but for rounding, which is taken away.
+    Never negative: what rounding makes negative is 0.
     """
     return np.maximum(predictive_entropy(samples) - expected_entropy(samples), 0)
 
@@ -50,7 +50,7 @@ def is_probability_like(samples: Array) -> bool:
 def _normalised(samples: Array) -> Array:
     """Rows that sum to 1. Each sample's own, before any mean: only so the mutual information is never negative."""
     total = np.sum(samples, axis=_CLASSES, keepdims=True, dtype=np.float64)
-    # A row of zeros is no distribution: its entropy is not a number.
+    # A row of zeros is not a distribution: its entropy is not a number.
     rows: Array = np.divide(samples, total, out=np.full(samples.shape, np.nan), where=total > 0)
     return rows
 

@@ -1,21 +1,13 @@
-"""From the name of a method to its class."""
+"""From a model or a training to its method."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from fl_server_ai.uncertainty.base import UncertaintyBase
-from fl_server_ai.uncertainty.ensemble import Ensemble
-from fl_server_ai.uncertainty.mc_dropout import MCDropout
-from fl_server_ai.uncertainty.none import NoneUncertainty
-from fl_server_ai.uncertainty.swag import SWAG
+from fl_server_core.registry import uncertainty_methods
 
-UNCERTAINTY_CLASSES: dict[str, type[UncertaintyBase]] = {
-    "NONE": NoneUncertainty,
-    "ENSEMBLE": Ensemble,
-    "MC_DROPOUT": MCDropout,
-    "SWAG": SWAG,
-}
+NONE, ENSEMBLE = "NONE", "ENSEMBLE"
 
 
 class HasMethod(Protocol):
@@ -32,23 +24,22 @@ class HasTraining(Protocol):
 
 
 def get_uncertainty_class(value: str | HasMethod | HasTraining) -> type[UncertaintyBase]:
-    """The class of a method, of a training's method, or of the method of a model's training.
+    """The class of a method, of a training's method, or of the method by which a model is asked.
 
-    A model without a training: ENSEMBLE where it is a mean of others, NONE otherwise.
+    A mean of models is always asked by ENSEMBLE; any other model by the method of its training, or else NONE.
 
     Raises:
-        ValueError: there is no such method.
+        ValueError: no method has this name.
     """
-    name = value if isinstance(value, str) else method_of(value)
-    try:
-        return UNCERTAINTY_CLASSES[name]
-    except KeyError:
-        raise ValueError(f"There is no uncertainty method {name}.") from None
+    name = value if isinstance(value, str) else _method_of(value)
+    found = uncertainty_methods.get(name)
+    if found is None:
+        raise ValueError(f"There is no uncertainty method {name}.")
+    return cast("type[UncertaintyBase]", found)
 
 
-def method_of(value: HasMethod | HasTraining) -> str:
-    """The name of the method of a training, or of a model."""
+def _method_of(value: HasMethod | HasTraining) -> str:
+    if hasattr(value, "models"):
+        return ENSEMBLE
     training = value.get_training() if hasattr(value, "get_training") else value
-    if training is not None:
-        return str(training.uncertainty_method)
-    return "ENSEMBLE" if hasattr(value, "models") else "NONE"
+    return NONE if training is None else str(training.uncertainty_method)

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fl_server_ai.uncertainty.base import Subject, UncertaintyBase, UncertaintyOptions, output_of
+from fl_server_ai.uncertainty.base import Subject, UncertaintyBase, output_of
+from fl_server_core.registry import uncertainty_methods
+from fl_server_core.schema import UncertaintyOptions
 
 if TYPE_CHECKING:
     import torch
@@ -10,8 +12,13 @@ if TYPE_CHECKING:
     from fl_server_ai.uncertainty.base import Prediction
 
 
+@uncertainty_methods.register
 class NoneUncertainty(UncertaintyBase):
     """The most likely class of each row, and nothing about how likely it is."""
+
+    name = "NONE"
+    title = "none"
+    measures = ()
 
     @classmethod
     def predict(cls, inputs: torch.Tensor, subject: Subject, options: UncertaintyOptions, /) -> Prediction:

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, cast
 
-from fl_server_ai.uncertainty.base import Subject, TorchModel, UncertaintyBase, UncertaintyOptions, output_of
+from fl_server_ai.uncertainty.base import Subject, TorchModel, UncertaintyBase, output_of
+from fl_server_core.registry import uncertainty_methods
+from fl_server_core.schema import UncertaintyOptions
 
 if TYPE_CHECKING:
     import torch
@@ -20,12 +22,18 @@ class _SWAGModel(TorchModel, Protocol):
     def second_moment(self) -> torch.Tensor: ...
 
 
+@uncertainty_methods.register
 class SWAG(UncertaintyBase):
-    """N models drawn from a Gaussian over the weights.
+    """N models drawn from a Gaussian over the weights."""
 
-    Maddox, Garipov, Izmailov, Vetrov and Wilson: A Simple Baseline for Bayesian Uncertainty in Deep Learning. NeurIPS
-    2019; its diagonal variant, SWAG-Diag.
-    """
+    name = "SWAG"
+    title = "SWAG"
+    paper = (
+        "Maddox, Garipov, Izmailov, Vetrov and Wilson: A Simple Baseline for Bayesian Uncertainty in Deep Learning."
+        " NeurIPS 2019. Its diagonal variant, SWAG-Diag."
+    )
+    model_kind = "SWAGModel"
+    round_kind = "swag"
 
     @classmethod
     def load(cls, model: TorchModel) -> Subject:
@@ -91,7 +99,7 @@ def _output_with(model: torch.nn.Module, weights: torch.Tensor, inputs: torch.Te
 
 @contextmanager
 def _restored(model: torch.nn.Module) -> Iterator[None]:
-    """The model is kept for later requests: whatever happens, it has its own parameters again."""
+    """Give the model its own parameters back, whatever happens: it is kept for later jobs."""
     saved = [(parameter, parameter.clone()) for parameter in model.parameters()]
     try:
         yield

@@ -88,7 +88,7 @@ class MetricAdmin(SafeAdmin[Metric]):
     def value_text(self, row: MetricRow) -> str | None:
         if row.binary_size is not None:
             return f"binary, {filesizeformat(row.binary_size)}"
-        return None if row.value_float is None else f"{row.value_float:.6g}"
+        return (row.value_special or None) if row.value_float is None else f"{row.value_float:.6g}"
 
     @admin.display(description="model", ordering="global_name")
     def model_link(self, row: MetricRow) -> SafeString | str:

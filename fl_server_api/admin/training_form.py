@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 
 from fl_server_api.admin.fields import SafeJSONField, json_box
 from fl_server_core.models import Training, User
-from fl_server_core.options import TrainerOptions
+from fl_server_core.options import validate_options
 
 EDITABLE = ("target_num_updates", "options", "metric_names")
 MEMBERSHIP = ("add_participants", "remove_participants")
@@ -68,8 +68,9 @@ class TrainingForm(forms.ModelForm[Training]):
             return {}
         if not isinstance(options, dict):
             raise ValidationError("Enter a JSON object.")
-        known = TrainerOptions.from_dict(options)
-        if known.daisy_chain_period != self.instance.daisy_chain_period:
+        training = self.instance
+        known = validate_options(options, training.aggregation_method, training.uncertainty_method)
+        if known.daisy_chain_period != training.daisy_chain_period:
             raise ValidationError("daisy_chain_period can't be changed: it determines the number of rounds.")
         return options
 

@@ -16,7 +16,7 @@ from fl_server_api.serializers.generic import (
     require_file,
 )
 from fl_server_api.serializers.metric import MetricPairs
-from fl_server_core.exceptions import InvalidValue
+from fl_server_core.exceptions import InvalidRequest, InvalidValue
 from fl_server_core.models import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
 from fl_server_core.selectors.models import complete
 
@@ -161,7 +161,7 @@ class DimensionField(serializers.IntegerField):
 
 @extend_schema_field({"type": "string", "enum": list(KINDS), "default": "GLOBAL"})
 class ModelKindField(serializers.Field[Any, Any, Any, Any]):
-    """A kind in upper or lower case; what is none means a global model."""
+    """Case-insensitive. An unknown kind means a global model."""
 
     def to_internal_value(self, data: Any) -> str:
         kind = data.upper() if isinstance(data, str) else ""
@@ -182,7 +182,7 @@ class MemberIdsField(serializers.Field[Any, Any, Any, Any]):
 
 
 class CreateModelRequest(serializers.Serializer[Any]):
-    """A new model: a form with files, or, for the mean of others, JSON."""
+    """A new model: a form with files; for the mean of other models, JSON."""
 
     name = serializers.CharField(max_length=256, allow_blank=True)
     description = serializers.CharField(allow_blank=True)
@@ -219,7 +219,7 @@ class ModelCreatedSerializer(serializers.Serializer[Any]):
 
 
 class UpdateRequest(MetricPairs):
-    """An update of a round. Metrics whose two lists differ in length are ignored."""
+    """An update of a round. Of metrics, both lists or none; two that differ in length are ignored."""
 
     round = serializers.IntegerField(min_value=0, max_value=MAX_INTEGER)
     sample_size = serializers.IntegerField(max_value=MAX_BIG_INTEGER)
@@ -228,6 +228,8 @@ class UpdateRequest(MetricPairs):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         require_file(attrs, "model_file")
         names, values = attrs.get("metric_names", []), attrs.get("metric_values", [])
+        if bool(names) != bool(values):
+            raise InvalidRequest("Metric names or values are missing")
         return {
             "number": attrs["round"],
             "sample_size": attrs["sample_size"],

@@ -8,8 +8,9 @@ from rest_framework import serializers
 from fl_server_api.converters import GivenId
 from fl_server_api.serializers.generic import MAX_ROUND, StrictSerializer
 from fl_server_core.models import Training
-from fl_server_core.models.training import AggregationMethod, UncertaintyMethod
-from fl_server_core.options import TrainerOptions
+from fl_server_core.models.training import UncertaintyMethod
+from fl_server_core.options import validate_options
+from fl_server_core.registry import aggregation_choices, uncertainty_choices
 from fl_server_core.selectors.trainings import round_progress
 from fl_server_core.validators import validate_json
 
@@ -44,27 +45,44 @@ def identifiers(**options: Any) -> serializers.ListField:
     return serializers.ListField(child=GivenIdField(), **options)
 
 
+class AggregationMethodField(serializers.ChoiceField):
+    """One of the methods that the running server has."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(aggregation_choices(), **options)
+
+
+class UncertaintyMethodField(serializers.ChoiceField):
+    """One of the methods that the running server has."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(uncertainty_choices(), **options)
+
+
 class CreateTrainingRequest(StrictSerializer):
     """A training to be."""
 
     model_id = GivenIdField(help_text="A global model of yours.")
     target_num_updates = serializers.IntegerField(min_value=1, max_value=MAX_ROUND, help_text="Rounds to go.")
     metric_names = serializers.ListField(child=serializers.CharField(allow_blank=True))
-    aggregation_method = serializers.ChoiceField(AggregationMethod.choices)
-    uncertainty_method = serializers.ChoiceField(UncertaintyMethod.choices, default=UncertaintyMethod.NONE)
+    aggregation_method = AggregationMethodField()
+    uncertainty_method = UncertaintyMethodField(default=UncertaintyMethod.NONE)
     options = serializers.DictField(default=dict, help_text="Of the trainer, and any keys of your own.")
     clients = identifiers(source="participant_ids", default=list, help_text="The participants' user ids.")
 
     def validate_options(self, value: dict[str, Any]) -> dict[str, Any]:
         try:
             validate_json(value)
-            TrainerOptions.from_dict(value)
         except ValidationError as error:
             raise serializers.ValidationError(error.messages) from None
         return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        period = TrainerOptions.from_dict(attrs["options"]).daisy_chain_period
+        try:
+            known = validate_options(attrs["options"], attrs["aggregation_method"], attrs["uncertainty_method"])
+        except ValidationError as error:
+            raise serializers.ValidationError({"options": error.messages}) from None
+        period = known.daisy_chain_period
         if attrs["target_num_updates"] * period > MAX_ROUND:
             message = f"With this daisy_chain_period, choose no more than {MAX_ROUND // period}."
             raise serializers.ValidationError({"target_num_updates": [message]})

@@ -7,8 +7,8 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fl_server_api.openapi import READ, WRITE, answers, sentence
-from fl_server_api.serializers.generic import EmptyRequest, checked
+from fl_server_api.openapi import READ, WRITE, answers, options_text, sentence
+from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.model import ANY_MODELS, represent_models
 from fl_server_api.serializers.training import (
     CreateTrainingRequest,
@@ -41,6 +41,11 @@ NEW_TRAINING = OpenApiExample(
         "clients": ["6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"],
     },
 )
+CREATE = f"""Create a training.
+
+Of a model that has a training already, a copy is trained.
+
+{options_text()}"""
 CLIENTS = OpenApiExample("One user", request_only=True, value={"clients": [ID]})
 
 
@@ -54,14 +59,12 @@ class TrainingsView(JSONView):
         request={"application/json": CreateTrainingRequest},
         responses=answers({201: TrainingCreatedSerializer}, 403, *WRITE),
         examples=[NEW_TRAINING],
+        description=CREATE,
     )
     def post(self, request: Request) -> Response:
         """Create a training.
 
-        Of a model that has a training already, a copy is trained. Known options: `skip_model_tests`,
-        `model_test_after_each_round`, `delete_local_models_after_aggregation`, `daisy_chain_period` (FedDC),
-        `round_deadline` (seconds), `min_updates` (a fraction of the participants, or a number), `uncertainty.N`,
-        `uncertainty.softmax` and `uncertainty.scale`. Other keys are kept for the participants to read.
+        Of a model that has a training already, a copy is trained.
         """
         training = create_training(actor=caller(request), **checked(CreateTrainingRequest, request.data))
         body = {"detail": "Training created successfully!", "training_id": str(training.pk)}
@@ -88,16 +91,12 @@ class TrainingView(JSONView):
 
 
 class TrainingStartView(JSONView):
-    @extend_schema(
-        request={"application/json": EmptyRequest},
-        responses=answers({202: sentence("Training started!")}, 403, *WRITE),
-    )
+    @extend_schema(request=None, responses=answers({202: sentence("Training started!")}, 400, 401, 403, 406))
     def post(self, request: Request, training_id: UUID) -> Response:
         """Start a training.
 
-        For its actor. Its participants are told of the start and of the first round.
+        For its actor. Its participants are told of the start and of the first round. A body is not read.
         """
-        checked(EmptyRequest, request.data)
         start_training(training_id=training_id, user=caller(request))
         return Response({"detail": "Training started!"}, status=status.HTTP_202_ACCEPTED)
 

@@ -1,7 +1,8 @@
 """Reads and rewrites PyTorch archives without running them. Needs neither torch nor a model's classes."""
 
-from fl_server_core.archive.archive import Archive, ArchiveKind, TensorInfo, open_archive
+from fl_server_core.archive.archive import Archive, open_archive
 from fl_server_core.archive.checks import check_compatible, check_finite
+from fl_server_core.archive.description import ArchiveKind, TensorInfo
 from fl_server_core.archive.errors import ArchiveError
 from fl_server_core.archive.policy import foreign_globals
 from fl_server_core.archive.vector import write_vector

@@ -1,27 +1,20 @@
 """A PyTorch archive as named, typed views on its bytes."""
 
 import contextlib
-import math
 import mmap
 import os
 import zlib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from fl_server_core.archive import names
+from fl_server_core.archive.description import ArchiveKind, Description, TensorInfo, describe
 from fl_server_core.archive.dtypes import DTYPES
 from fl_server_core.archive.errors import ArchiveError, quoted
 from fl_server_core.archive.limits import DEFAULT_LIMITS, Limits
-from fl_server_core.archive.machine import Machine
-from fl_server_core.archive.nodes import Global, List, Table, Tensor, Tuple
-from fl_server_core.archive.pickle import read_pickle
-from fl_server_core.archive.scripted import ScriptClass, read_classes
 from fl_server_core.archive.zip import Record, read_bytes, read_records
 
 Array = np.ndarray[Any, Any]
@@ -31,40 +24,6 @@ _CHECKSUM_BLOCK = 16 << 20
 _SLACK = 1 << 20
 
 
-class ArchiveKind(StrEnum):
-    MODULE = "module"
-    SCRIPT = "script"
-    STATE_DICT = "state_dict"
-    TENSOR = "tensor"
-    LIST = "list"
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """One named tensor: a view on the record data/<storage>. Offset and strides count elements of `dtype`."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    storage: str
-    offset: int
-    strides: tuple[int, ...]
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        return self.size * DTYPES[self.dtype].itemsize
-
-    @property
-    def view(self) -> tuple[object, ...]:
-        """Equal for names of the very same memory (tied weights)."""
-        return (self.storage, self.dtype, self.offset, self.shape, self.strides)
-
-
 class Archive:
     """Names, types and values of the tensors in a PyTorch archive. Made by `open_archive`; a context manager.
 
@@ -72,7 +31,12 @@ class Archive:
     mapped file. The file must not change while it is open; the server's files never do (they are replaced as a whole).
     """
 
-    def __init__(self, content: mmap.mmap | bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        content: mmap.mmap | bytes | memoryview,
+        limits: Limits = DEFAULT_LIMITS,
+        like: Self | None = None,
+    ) -> None:
         self._content = content
         self.buffer = memoryview(content).cast("B")
         self._memory: Array | None = np.frombuffer(self.buffer, np.uint8)
@@ -81,26 +45,18 @@ class Archive:
         self.has_checksums = any(record.checksum for record in self.records.values())
         """False for a file saved with torch.serialization.set_crc32_options(False), which leaves all of them zero."""
         self._check_format()
-        root, machine = read_pickle(self._read("data.pkl", limits.pickle_size), limits)
-        self._check_storages(machine)
-        self._classes: dict[str, dict[str, ScriptClass]] = {}
-        self.kind = self._find_kind(root)
-        named = self._name_tensors(root)
-        self._check_total(named.tensors.values())
-        self.tensors: Mapping[str, TensorInfo] = MappingProxyType(
-            {
-                name: TensorInfo(name, tensor.dtype, tensor.shape, tensor.storage.key, tensor.offset, tensor.strides)
-                for name, tensor in named.tensors.items()
-            }
+        self._description: Description = (
+            like._description if like and self._is_described_as(like) else describe(self.records, self._read, limits)
         )
+        self._check_total()
+        self.kind = self._description.kind
+        self.tensors = self._description.tensors
         """By name, in the order of state_dict(). A single tensor has the empty name; tied weights have several."""
-        self.parameter_names: tuple[str, ...] = tuple(named.parameters)
+        self.parameter_names = self._description.parameter_names
         """In the order of named_parameters(), tied ones once. Empty for a state_dict, which does not tell them."""
-        self.globals = frozenset(
-            str(name) for name in machine.globals if not (self._is_script and name.module.split(".")[0] == "__torch__")
-        )
+        self.globals = self._description.globals
         """Every "module.name" that the pickle names, which torch.load would import."""
-        self.attribute_calls = tuple(_describe_call(arguments) for arguments in machine.attribute_calls)
+        self.attribute_calls = self._description.attribute_calls
         """The arguments of every getattr in the pickle, as ("module.name", "attribute"); ("?", "?") for other uses."""
 
     def __enter__(self) -> Self:
@@ -153,11 +109,6 @@ class Archive:
             elif checksum(self.buffer, record) != record.checksum:
                 raise _damaged(record)
 
-    @property
-    def _is_script(self) -> bool:
-        # Also how torch.load tells them apart.
-        return "constants.pkl" in self.records
-
     def _read(self, name: str, limit: int) -> bytes:
         record = self.records.get(name)
         if record is None:
@@ -174,73 +125,47 @@ class Archive:
         if "byteorder" in self.records and self._read("byteorder", 16) != b"little":
             raise ArchiveError("The file was saved on a big-endian machine, which is not supported.")
 
-    def _check_storages(self, machine: Machine) -> None:
-        for key, storage in machine.storages.items():
-            record = self.records.get(f"data/{key}")
-            if record is None or record.size != storage.length * DTYPES[storage.dtype].itemsize:
-                raise ArchiveError(f"The record {quoted(f'data/{key}')} is missing or of another size than described.")
+    def _is_described_as(self, like: Self) -> bool:
+        """Whether the pickle, the code and the sizes of all records are those of another archive, read before."""
+        if self._limits != like._limits or list(self.records) != list(like.records):
+            return False
+        return all(self._is_alike(record, like.records[name], like) for name, record in self.records.items())
 
-    def _check_total(self, tensors: Collection[Tensor]) -> None:
+    def _is_alike(self, record: Record, other: Record, like: Self) -> bool:
+        if (record.size, record.is_deflated) != (other.size, other.is_deflated):
+            return False
+        if record.name != "data.pkl" and not record.name.startswith("code/"):
+            return True
+        if self.has_checksums and record.checksum != other.checksum:
+            return False  # damaged, if its bytes are the same: to be found by reading it
+        return bytes(self.buffer[record.start : record.stop]) == bytes(like.buffer[other.start : other.stop])
+
+    def _check_total(self) -> None:
         """A small file cannot stand for a huge model: work grows with the bytes that were sent."""
-        views = {(t.storage.key, t.dtype, t.offset, t.shape, t.strides) for t in tensors}
-        total = sum(math.prod(shape) * DTYPES[dtype].itemsize for _, dtype, _, shape, _ in views)
-        if total > 4 * len(self.buffer) + _SLACK:
+        if self._description.nbytes > 4 * len(self.buffer) + _SLACK:
             raise ArchiveError("The file's tensors are far larger than the file.")
 
-    def _find_kind(self, root: object) -> ArchiveKind:
-        if self._is_script:
-            return ArchiveKind.SCRIPT
-        if isinstance(root, Tensor):
-            return ArchiveKind.TENSOR
-        if isinstance(root, Table):
-            return ArchiveKind.STATE_DICT
-        if isinstance(root, List | Tuple):
-            return ArchiveKind.LIST
-        if names.is_module(root):
-            return ArchiveKind.MODULE
-        raise ArchiveError("The file holds no torch.nn.Module, no state_dict and no tensor.")
 
-    def _name_tensors(self, root: object) -> names.NamedTensors:
-        named = names.NamedTensors(self._limits)
-        if self._is_script:
-            names.name_script(root, named, self._script_class)
-            if not named.tensors and any(record.startswith(("data/", "constants/")) for record in self.records):
-                raise ArchiveError("The TorchScript module is frozen: its weights are constants without names.")
-        elif isinstance(root, Table):
-            names.name_mapping(root, named)
-        elif isinstance(root, List | Tuple):
-            names.name_sequence(root.items, named)
-        elif isinstance(root, Tensor):
-            named.add("", root)
-        else:
-            names.name_module(root, named)
-        return named
-
-    def _script_class(self, name: Global) -> ScriptClass:
-        if name.module not in self._classes:
-            code = self._read(f"code/{name.module.replace('.', '/')}.py", self._limits.code_size)
-            try:
-                self._classes[name.module] = read_classes(code.decode())
-            except UnicodeDecodeError:
-                raise ArchiveError("The file's TorchScript code is no text.") from None
-        found = self._classes[name.module].get(name.name)
-        if found is None:
-            raise ArchiveError(f"The file lacks the code of its class {quoted(str(name))}.")
-        return found
-
-
-def open_archive(source: str | os.PathLike[str] | bytes | memoryview, *, limits: Limits = DEFAULT_LIMITS) -> Archive:
+def open_archive(
+    source: str | os.PathLike[str] | bytes | memoryview,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    like: Archive | None = None,
+) -> Archive:
     """Open a file by its path (mapped, so that its pages are the page cache's), or bytes in memory.
+
+    `like` is an open archive. A file that differs from it in the values of its tensors only, as an update does from the
+    global model, is described as that one is, and its pickle is not read again.
 
     Raises ArchiveError if the file is not what torch.save or torch.jit.save writes for a model, a state_dict, a tensor
     or a list of tensors; OSError if it cannot be opened. Checksums of tensors wait for `Archive.verify_checksums`.
     """
     if isinstance(source, bytes | memoryview):
-        return Archive(source, limits)
+        return Archive(source, limits, like)
     with Path(source).open("rb") as file:
         empty = os.fstat(file.fileno()).st_size == 0
         content = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return Archive(content, limits)
+    return Archive(content, limits, like)
 
 
 def view_array(memory: Array, records: Mapping[str, Record], info: TensorInfo) -> Array:
@@ -268,10 +193,3 @@ def checksum(buffer: memoryview, record: Record) -> int:
 
 def _damaged(record: Record) -> ArchiveError:
     return ArchiveError(f"The record {quoted(record.name)} differs from its checksum: the file was damaged on its way.")
-
-
-def _describe_call(arguments: Tuple | None) -> tuple[str, str]:
-    match arguments.items if arguments else ():
-        case (Global() as owner, str(attribute)) if attribute.isprintable():
-            return str(owner), attribute[:80]
-    return "?", "?"

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from fl_server_core.archive.archive import Archive, Array, TensorInfo
+from fl_server_core.archive.archive import Archive, Array
 from fl_server_core.archive.blocks import blocks
+from fl_server_core.archive.description import TensorInfo
 from fl_server_core.archive.dtypes import DTYPES, bit_views, is_finite, is_floating
 from fl_server_core.archive.errors import ArchiveError, quoted
 

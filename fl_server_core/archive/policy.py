@@ -6,7 +6,8 @@ for themselves, and with it a way to call anything.
 
 from collections.abc import Collection
 
-from fl_server_core.archive.archive import Archive, ArchiveKind
+from fl_server_core.archive.archive import Archive
+from fl_server_core.archive.description import ArchiveKind
 from fl_server_core.archive.dtypes import DTYPES, STORAGE_DTYPES
 
 

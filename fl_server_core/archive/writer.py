@@ -3,45 +3,54 @@
 import mmap
 import os
 import struct
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
-from fl_server_core.archive.archive import Archive, Array, TensorInfo, checksum, view_array
+from fl_server_core.archive.archive import Archive, Array, checksum, view_array
+from fl_server_core.archive.blocks import blocks
 from fl_server_core.archive.checks import check_compatible
+from fl_server_core.archive.description import TensorInfo
 from fl_server_core.archive.errors import ArchiveError, quoted
 from fl_server_core.archive.zip import Record
 
+_BLOCK = 1 << 18
 _COPY_BLOCK = 16 << 20
 _WORD = (1 << 64) - 1
 _SERIALIZATION_ID = ".data/serialization_id"
 
 
 class ArchiveWriter:
-    """A copy of a template at `path`, whose tensors can be overwritten in place. A context manager.
+    """A copy of a template at `path` with other values in its tensors. A context manager.
 
-    Byte for byte the file that torch itself would write for the template's object with these values. The file is
-    mapped shared: what is written becomes pages of the file, not memory of the process. Leaving the block finishes the
-    file; leaving it by an exception removes it. Names that share memory in the template share it here, too: what is
-    written under one is read under the other.
+    Byte for byte the file that torch itself would write for the template's object with these values. Leaving the block
+    finishes the file; leaving it by an exception removes it. Names that share memory in the template share it here,
+    too: what is written under one is read under the other.
+
+    Tensors written with `write` in the order of `names` go into the file front to back, with their checksums computed
+    on the way. `array` gives a tensor to be filled in place, in a map of the file: pages of the file, not memory of the
+    process.
     """
 
     def __init__(self, template: Archive, path: str | os.PathLike[str]) -> None:
         self.template = template
         self.path = Path(path)
-        self._touched: set[str] = set()
-        self._file = self.path.open("w+b")
+        self._whole = _whole_records(template)
+        self._copied = 0
+        """Up to here the file has the template's bytes, or new ones."""
+        self._checksums: dict[str, int] = {}
+        self._mapped: set[str] = set()
+        """Records that were handed out to be filled in place: their checksums wait for the end."""
+        self._memory: Array | None = None
+        self._file = self.path.open("w+b", buffering=0)
         try:
-            for at in range(0, template.nbytes, _COPY_BLOCK):
-                self._file.write(template.buffer[at : at + _COPY_BLOCK])
-            self._file.flush()
-            self._content = mmap.mmap(self._file.fileno(), template.nbytes)
-            self._memory = np.frombuffer(self._content, np.uint8)
+            self._file.truncate(template.nbytes)
         except BaseException:
-            self._file.close()
-            self.path.unlink(missing_ok=True)
+            self._abandon()
             raise
 
     def __enter__(self) -> Self:
@@ -53,8 +62,24 @@ class ArchiveWriter:
         if kind is None:
             self.finish()
         else:
-            self._file.close()
-            self.path.unlink(missing_ok=True)
+            self._abandon()
+
+    def names(self) -> list[str]:
+        """One name of each tensor that has elements, in the order of their bytes in the file."""
+        by_view = {info.view: info for info in reversed(list(self.template.tensors.values())) if info.size}
+        return [info.name for info in sorted(by_view.values(), key=self._position)]
+
+    def write(self, name: str, parts: Iterable[Array]) -> None:
+        """Write a tensor's elements, in the order of a C-contiguous array, as one-dimensional parts of its type.
+
+        Raises ArchiveError for an expanded view, ValueError for parts that are together of another size.
+        """
+        info = self.template.tensors[name]
+        record = self._record(info)
+        if record.name in self._whole and record.start >= self._copied:
+            self._stream(record, parts)
+        else:
+            _fill(self.array(name), parts)
 
     def array(self, name: str) -> Array:
         """A writable view on a tensor in the new file, holding the template's values until others are written.
@@ -65,44 +90,87 @@ class ArchiveWriter:
         info = self.template.tensors[name]
         if _repeats_elements(info):
             raise ArchiveError(f"The tensor {quoted(name)} is an expanded view, which cannot be written.")
+        if self._memory is None:
+            # Only an array keeps the map open for those that show it: numpy forgets any other buffer.
+            self._memory = np.frombuffer(mmap.mmap(self._file.fileno(), self.template.nbytes), np.uint8)
         if info.size:
-            self._touched.add(f"data/{info.storage}")
+            record = self._record(info)
+            self._copy_up_to(record.stop)
+            self._mapped.add(record.name)
         return view_array(self._memory, self.template.records, info)
 
     def finish(self) -> None:
         """Put the checksums right, and the file on the disk. Further calls do nothing."""
         if self._file.closed:
             return
+        self._copy_up_to(self.template.nbytes)
         if self.template.has_checksums:
             self._update_checksums()
-        self._content.flush()
-        os.fsync(self._file.fileno())
+        os.fsync(self._file.fileno())  # what was written into the map, too
         self._file.close()
+
+    def _abandon(self) -> None:
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def _record(self, info: TensorInfo) -> Record:
+        return self.template.records[f"data/{info.storage}"]
+
+    def _position(self, info: TensorInfo) -> tuple[int, int]:
+        return self._record(info).start, info.offset
+
+    def _copy_up_to(self, stop: int) -> None:
+        for at in range(self._copied, stop, _COPY_BLOCK):
+            self._put(self.template.buffer[at : min(at + _COPY_BLOCK, stop)], at)
+        self._copied = max(self._copied, stop)
+
+    def _put(self, content: memoryview, at: int) -> None:
+        while content:
+            written = os.pwrite(self._file.fileno(), content, at)
+            content, at = content[written:], at + written
+
+    def _stream(self, record: Record, parts: Iterable[Array]) -> None:
+        self._copy_up_to(record.start)
+        at, value = record.start, 0
+        for part in parts:
+            content = part.view(np.uint8).data
+            if at + len(content) > record.stop:
+                raise ValueError("The parts are larger than the tensor.")
+            value = zlib.crc32(content, value)
+            self._put(content, at)
+            at += len(content)
+        if at != record.stop:
+            raise ValueError("The parts are smaller than the tensor.")
+        self._copied = record.stop
+        self._checksums[record.name] = value
 
     def _update_checksums(self) -> None:
         records = self.template.records
         old = {name: record.checksum for name, record in records.items()}
-        new = dict(old)
-        with memoryview(self._content) as buffer:
-            for name in self._touched:
-                new[name] = checksum(buffer, records[name])
-                self._store_checksum(records[name], new[name])
-            identity = records.get(_SERIALIZATION_ID)
-            if identity is None or identity.size != 40:
-                return
-            half = slice(identity.start + 20, identity.stop)
-            # Another way of combining them than ours, from some other torch version, is left as it is.
-            if bytes(buffer[half]) == _combined(old):
-                buffer[half] = _combined(new)
-                self._store_checksum(identity, checksum(buffer, identity))
+        if self._memory is not None:
+            for name in self._mapped:
+                self._checksums[name] = checksum(self._memory.data, records[name])
+        new = old | self._checksums
+        for name, value in self._checksums.items():
+            self._store_checksum(records[name], value)
+        identity = records.get(_SERIALIZATION_ID)
+        if identity is None or identity.size != 40:
+            return
+        content = bytes(self.template.buffer[identity.start : identity.stop])
+        # Another way of combining them than ours, from some other torch version, is left as it is.
+        if content[20:] == _combined(old):
+            content = content[:20] + _combined(new)
+            self._put(memoryview(content), identity.start)
+            self._store_checksum(identity, zlib.crc32(content))
 
     def _store_checksum(self, record: Record, value: int) -> None:
-        struct.pack_into("<I", self._content, record.entry + 16, value)
+        packed = memoryview(struct.pack("<I", value))
+        self._put(packed, record.entry + 16)
         if record.has_descriptor:
-            struct.pack_into("<I", self._content, record.stop + 4, value)
-        in_header = struct.unpack_from("<3I", self._content, record.header + 14)
+            self._put(packed, record.stop + 4)
+        in_header = struct.unpack_from("<3I", self.template.buffer, record.header + 14)
         if not record.has_descriptor or any(in_header):
-            struct.pack_into("<I", self._content, record.header + 14, value)
+            self._put(packed, record.header + 14)
 
 
 def check_writable(template: Archive) -> None:
@@ -122,9 +190,44 @@ def copy_tensors(template: Archive, values: Archive, path: str | os.PathLike[str
     Nothing else of the other archive gets into the new file. Raises ArchiveError if the two do not fit.
     """
     check_compatible(template, values)
+    check_writable(template)
     with ArchiveWriter(template, path) as writer:
-        for name in template.tensors:
-            np.copyto(writer.array(name), values.array(name), casting="no")
+        for name in writer.names():
+            parts = (np.ascontiguousarray(part).reshape(-1) for (part,) in blocks([values.array(name)], _BLOCK))
+            writer.write(name, parts)
+
+
+def _fill(target: Array, parts: Iterable[Array]) -> None:
+    at = 0
+    flat = target.reshape(-1) if target.flags.c_contiguous else target.flat
+    for part in parts:
+        if at + part.size > target.size:
+            raise ValueError("The parts are larger than the tensor.")
+        flat[at : at + part.size] = part
+        at += part.size
+    if at != target.size:
+        raise ValueError("The parts are smaller than the tensor.")
+
+
+def _whole_records(template: Archive) -> frozenset[str]:
+    """The records that one contiguous tensor fills, so that its elements in their order are the record's bytes."""
+    views: dict[str, set[tuple[object, ...]]] = {}
+    filled = set()
+    for info in template.tensors.values():
+        record = f"data/{info.storage}"
+        views.setdefault(record, set()).add(info.view)
+        if info.nbytes == template.records[record].size and _is_contiguous(info):
+            filled.add(record)
+    return frozenset(record for record in filled if len(views[record]) == 1)
+
+
+def _is_contiguous(info: TensorInfo) -> bool:
+    expected = 1
+    for stride, length in zip(reversed(info.strides), reversed(info.shape), strict=True):
+        if length > 1 and stride != expected:
+            return False
+        expected *= length
+    return info.offset == 0
 
 
 def _combined(checksums: dict[str, int]) -> bytes:

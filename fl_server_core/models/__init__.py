@@ -1,5 +1,6 @@
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
+from fl_server_core.models.installation import Installation
 from fl_server_core.models.metric import Metric
 from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
 from fl_server_core.models.model_version import ModelVersion, VersionFile
@@ -14,6 +15,7 @@ __all__ = [
     "Event",
     "EventKind",
     "GlobalModel",
+    "Installation",
     "LocalModel",
     "MeanModel",
     "Metric",

@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import ContentFile
 
+from fl_server_core.models.installation import installation_id
+
 if TYPE_CHECKING:
     from django.db.models import Model
     from django.db.models.fields.files import FieldFile
 
 
 def new_file_name(_instance: Any, _filename: str) -> str:
-    """A name that no other file has, in one of 256 folders: `models/3f/3f0c….pt`."""
+    """A name that no other file has, in one of 256 folders: `models/<installation>/3f/3f0c….pt`."""
     name = uuid.uuid4().hex
-    return f"models/{name[:2]}/{name}.pt"
+    return f"models/{installation_id()}/{name[:2]}/{name}.pt"
+
+
+def folder_of_installation() -> str:
+    """Where this installation keeps its files. Other installations may keep theirs in the same storage, beside it."""
+    return f"models/{installation_id()}"
 
 
 def read_all(file: FieldFile | None) -> bytes | None:

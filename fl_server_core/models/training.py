@@ -8,6 +8,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
 from fl_server_core.models.model import Model
+from fl_server_core.registry import aggregation_choices, uncertainty_choices
 
 
 class TrainingState(models.TextChoices):
@@ -47,12 +48,8 @@ class Training(models.Model):
     state = models.CharField(max_length=1, choices=TrainingState.choices, default=TrainingState.INITIAL)
     target_num_updates = models.IntegerField()
     last_update = models.DateTimeField(auto_now=True)
-    uncertainty_method = models.CharField(
-        max_length=32, choices=UncertaintyMethod.choices, default=UncertaintyMethod.NONE
-    )
-    aggregation_method = models.CharField(
-        max_length=32, choices=AggregationMethod.choices, default=AggregationMethod.FED_AVG
-    )
+    uncertainty_method = models.CharField(max_length=32, choices=uncertainty_choices, default=UncertaintyMethod.NONE)
+    aggregation_method = models.CharField(max_length=32, choices=aggregation_choices, default=AggregationMethod.FED_AVG)
     options = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
     locked = models.BooleanField(default=False)
 

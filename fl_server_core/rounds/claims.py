@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import Enum, auto
 from uuid import UUID
 
 from django.conf import settings
@@ -21,10 +22,12 @@ from fl_server_core.models.event import EventKind
 from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
+from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.due import Decision, decide, due_rounds
 from fl_server_core.rounds.ending import fail_training
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.history import record
+from fl_server_core.storage import StorageUnavailable
 
 logger = logging.getLogger(__name__)
 FORGIVEN_FOR = timedelta(hours=24)
@@ -38,12 +41,16 @@ class ClaimLost(Exception):
     """The round is no longer this worker's: stop and leave no trace."""
 
 
-@dataclass(frozen=True)
-class Settled:
-    """A due round needed no computing: its training has failed."""
+class Due(Enum):
+    """What was found instead of a claim."""
+
+    FAILED = auto()
+    """The round could not be closed, so the training has failed."""
+    TO_COMPUTE = auto()
+    """The round is due, and left to a worker that computes."""
 
 
-def claim_due_round(training_id: UUID) -> Claim | Settled | None:
+def claim_due_round(training_id: UUID, *, may_compute: bool = True) -> Claim | Due | None:
     """Claim the training's round if it is due; the submissions there are now are the ones that count.
 
     None: nothing is due, or another worker has it.
@@ -56,7 +63,9 @@ def claim_due_round(training_id: UUID) -> Claim | Settled | None:
         decision = decide(training, row)
         if decision.failure:
             fail_training(training=training, reason=decision.failure)
-            return Settled()
+            return Due.FAILED
+        if not may_compute and getattr(round_kinds.get(row.kind), "needs_computing", True):
+            return Due.TO_COMPUTE
         return _take(training, row, decision)
 
 
@@ -78,19 +87,21 @@ def _take(training: Training, row: Round, decision: Decision) -> Claim | None:
         record(training=training, kind=EventKind.TAKEN_OVER, number=row.number, attempt=row.attempts + 1)
     row.refresh_from_db()
     counting = row.submissions.filter(counted=True).select_related("local_model").order_by("participant_id")
-    return Claim(training, row, list(counting), decision.expected)
+    return Claim(training, row, claim_id, list(counting), decision.expected)
 
 
 @dataclass(eq=False)
 class Claim:
     """One worker's hold on one round.
 
-    training, round: as they were when the round was claimed. submissions: those that count, in the order of their
+    training: as it was when the round was claimed. round: as it was then, and from `lock` on as it is now.
+    key: what the round's row holds as long as the claim holds. submissions: those that count, in the order of their
     participants' ids. expected: how many participants there were.
     """
 
     training: Training
     round: Round
+    key: UUID
     submissions: list[Submission]
     expected: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -126,9 +137,10 @@ class Claim:
             ClaimLost: the round is no longer this worker's.
         """
         training = lock_training(self.training.pk)
-        row = Round.objects.filter(pk=self.round.pk, claim=self.round.claim).first()
+        row = Round.objects.filter(pk=self.round.pk, claim=self.key).first()
         if training is None or row is None:
             raise ClaimLost
+        self.round = row
         return training, row
 
     def _keep(self, done: threading.Event) -> None:
@@ -144,7 +156,7 @@ class Claim:
     def _renew(self) -> None:
         until = timezone.now() + timedelta(seconds=settings.FL_LEASE_SECONDS)
         try:
-            held = Round.objects.filter(pk=self.round.pk, claim=self.round.claim).update(lease_until=until)
+            held = Round.objects.filter(pk=self.round.pk, claim=self.key).update(lease_until=until)
         except (DatabaseError, InterfaceError):
             logger.warning("A lease could not be renewed; trying again.", exc_info=True)
             connection.close()
@@ -173,4 +185,5 @@ class Claim:
 
 
 def _may_pass(error: Exception) -> bool:
-    return isinstance(error, OSError) and not isinstance(error, LASTING)
+    reason = error.__cause__ if isinstance(error, StorageUnavailable) else error
+    return isinstance(error, OSError) and not isinstance(reason, LASTING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -51,9 +51,8 @@ class Offer:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all that was sent, hexadecimal; it takes as long as reading the files."""
-        if self.files:
-            return digest_of(*self.files.values())
-        return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()
+        text = b"" if self.content is None else json.dumps(self.content, sort_keys=True).encode()
+        return digest_of(*self.files.values(), io.BytesIO(text))
 
 
 class RoundKind(ABC, Generic[Result]):
@@ -65,6 +64,7 @@ class RoundKind(ABC, Generic[Result]):
     has_own_path: its submissions arrive at a path of the wire; others at `/trainings/<id>/rounds/<name>/`.
     starts_cycle: one such kind opens each cycle of rounds. after: the kind that it follows in a cycle, or `LAST`.
     early_in: the kinds of rounds during which submissions to the next round of this kind are taken.
+    needs_computing: closing one takes long, so it waits for a worker that computes.
     takes_metrics: who posts metrics of the global model meanwhile has made its submission.
     """
 
@@ -77,6 +77,7 @@ class RoundKind(ABC, Generic[Result]):
     starts_cycle: ClassVar[bool] = False
     after: ClassVar[str] = LAST
     early_in: ClassVar[Sequence[str]] = ()
+    needs_computing: ClassVar[bool] = True
     takes_metrics: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -116,7 +117,10 @@ class RoundKind(ABC, Generic[Result]):
 
     @abstractmethod
     def apply(self, claim: Claim, training: Training, result: Result) -> None:
-        """Write the result's rows. The training is locked and the claim holds; the caller closes the round."""
+        """Write the result's rows. The training is locked and the claim holds.
+
+        Figures go into `claim.round.figures`: the caller closes the round and saves it.
+        """
 
 
 def kind_of(name: str) -> RoundKind[Any]:

@@ -10,9 +10,10 @@ from uuid import UUID
 from django.utils import timezone
 
 from fl_server_core.models.round import Round
+from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.options import TrainerOptions
-from fl_server_core.rounds.ending import finish_training
+from fl_server_core.rounds.ending import drop_submissions, finish_training
 from fl_server_core.rounds.kinds import LAST, RoundKind, all_kinds
 from fl_server_core.selectors import rounds
 from fl_server_core.services.deliveries import announce_round
@@ -46,6 +47,8 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
             "phase": kind.phase,
             "opened_at": now,
             "deadline": None if seconds is None else now + timedelta(seconds=seconds),
+            "closed_at": None,
+            "outcome": "",
             "claim": None,
             "lease_until": None,
             "attempts": 0,
@@ -53,13 +56,14 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
             "problem_since": None,
         },
     )
-    move(training, kind.state)
+    if training.state != kind.state:
+        move(training, kind.state)
     Training.objects.filter(pk=training.pk).update(
         state=training.state, first_round=training.first_round, locked=False, last_update=now
     )
     training.locked = False
     prepare_next(training, row)
-    told = rounds.participant_ids(training) if receivers is None else list(receivers)
+    told = list(training.participants.values_list("id", flat=True)) if receivers is None else list(receivers)
     announce_round(
         training=training, row=row, notification=kind.notification, model_ids=kind.models_given(training, told)
     )
@@ -85,7 +89,11 @@ def ensure_open(training: Training) -> Round | None:
     number = rounds.current_round(training)
     if training.first_round is None:
         training.first_round = number
-    return open_first(training, number)
+    kind = _starting_kind(training, number)
+    # The round may have been over: nobody's part in it counts any more.
+    over = training.rounds.filter(kind=kind.name, number=number, closed_at__isnull=False)
+    drop_submissions(Submission.objects.filter(round__in=over))
+    return open_round(training, kind, number)
 
 
 def _starting_kind(training: Training, number: int) -> RoundKind[Any]:

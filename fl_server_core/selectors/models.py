@@ -22,7 +22,8 @@ def get_model(model_id: UUID, entity: str = "Model") -> Model:
 
 def find_model(model_id: UUID) -> Model | None:
     """The model; None where there is none."""
-    return next(iter(complete(Model.objects.filter(pk=model_id))), None)
+    found = Model.objects.filter(pk=model_id).first()
+    return None if type(found) is Model else found  # a bare one was deleted while it was read
 
 
 def complete(models: Iterable[Model]) -> list[Model]:

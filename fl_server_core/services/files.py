@@ -22,7 +22,7 @@ from fl_server_core.archive import Archive, open_archive
 from fl_server_core.models.files import new_file_name
 from fl_server_core.models.model import GlobalModel, LocalModel
 from fl_server_core.models.model_version import ModelVersion, StoredWeights, VersionFile
-from fl_server_core.selectors.versions import find_version
+from fl_server_core.storage import storage_errors
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -68,7 +68,7 @@ class NewFiles:
     def store_weights(self, path: Path) -> StoredWeights:
         """Move a file of our own that holds weights into the default storage."""
         with _OwnFile(path) as file:
-            digest, size = digest_of(file), path.stat().st_size
+            digest, size = hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
             return StoredWeights(self.store(file), digest, size)
 
     def __enter__(self) -> Self:
@@ -98,7 +98,12 @@ class _Unnamed:
     names: list[str] = field(default_factory=list)
 
     def __call__(self) -> None:
-        for name in set(self.names) - _named(self.names):
+        # Copies of a model and restored versions name the same files.
+        weights = ModelVersion.objects.filter(weights_file__in=self.names).values_list("weights_file", flat=True)
+        parts = VersionFile.objects.filter(file__in=self.names).values_list("file", flat=True)
+        models = GlobalModel.objects.non_polymorphic().filter(preprocessing_file__in=self.names)
+        named = {*weights, *parts, *models.values_list("preprocessing_file", flat=True)}
+        for name in set(self.names) - named:
             try:
                 default_storage.delete(name)
             except OSError:
@@ -117,14 +122,6 @@ def forget_files(names: Collection[str]) -> None:
     waiting.names.extend(names)
 
 
-def _named(names: Collection[str]) -> set[str]:
-    """Those of the names that a row has: copies of a model and restored versions name the same files."""
-    weights = ModelVersion.objects.filter(weights_file__in=names).values_list("weights_file", flat=True)
-    parts = VersionFile.objects.filter(file__in=names).values_list("file", flat=True)
-    others = GlobalModel.objects.non_polymorphic().filter(preprocessing_file__in=names)
-    return {*weights, *parts, *others.values_list("preprocessing_file", flat=True)}
-
-
 @contextlib.contextmanager
 def local_path(file: FieldFile) -> Iterator[Path]:
     """A path under which the file can be mapped: its own, or of a copy where the storage is not a folder.
@@ -135,41 +132,48 @@ def local_path(file: FieldFile) -> Iterator[Path]:
     if isinstance(file.storage, FileSystemStorage):
         yield Path(file.path)
         return
-    with scratch_path() as copy, file.open("rb") as source, copy.open("wb") as target:
-        for chunk in source.chunks():
-            target.write(chunk)
-        target.flush()
+    with scratch_path() as copy:
+        with storage_errors(), file.open("rb") as source, copy.open("wb") as target:
+            for chunk in source.chunks():
+                target.write(chunk)
         yield copy
 
 
-def weights_of(model: GlobalModel | LocalModel) -> FieldFile | None:
-    """The file of a model's weights; of a global model, that of its current version as it is now."""
-    if isinstance(model, LocalModel):
-        return model.weights_file or None
-    version = find_version(model)
-    return version.weights_file if version else None
+@contextlib.contextmanager
+def open_stored(file: FieldFile, like: Archive | None = None) -> Iterator[Archive]:
+    """The archive in a stored file; one that is `like` another is opened faster.
+
+    Raises:
+        ArchiveError: the file cannot be read as an archive.
+        FileNotFoundError, StorageUnavailable: the file is missing, or the storage fails.
+    """
+    with local_path(file) as path:
+        with storage_errors():
+            archive = open_archive(path, like=like)
+        with archive:
+            yield archive
 
 
 @contextlib.contextmanager
 def open_weights(model: GlobalModel | LocalModel) -> Iterator[Archive]:
-    """The archive of a model's weights.
+    """The archive of a model's weights; of a global model, those of the version that its row names.
 
     Raises:
         ArchiveError: the file cannot be read.
         FileNotFoundError: there is none.
     """
-    file = weights_of(model)
-    if file is None:
+    if not model.weights_file:
         raise FileNotFoundError(f"Model {model.pk} has no weights.")
-    with local_path(file) as path, open_archive(path) as archive:
+    with open_stored(model.weights_file) as archive:
         yield archive
 
 
 @contextlib.contextmanager
 def scratch_path() -> Iterator[Path]:
     """A path for a file of our own in the upload folder; whatever is there at the end is removed."""
-    handle, name = tempfile.mkstemp(dir=settings.FILE_UPLOAD_TEMP_DIR, suffix=".pt")
-    os.close(handle)
+    with storage_errors():
+        handle, name = tempfile.mkstemp(dir=settings.FILE_UPLOAD_TEMP_DIR, suffix=".pt")
+        os.close(handle)
     try:
         yield Path(name)
     finally:

@@ -87,7 +87,7 @@ def delete_metrics(*, metric_ids: Sequence[int], user: User) -> None:
         for model in complete(Model.objects.filter(pk__in=keys)):
             base = global_of(model)
             record(
-                training=Training.objects.filter(model_id=base.pk).first(),
+                training=Training.objects.select_for_update().filter(model_id=base.pk).first(),
                 model=base,
                 kind=EventKind.METRICS_DELETED,
                 number=base.round,

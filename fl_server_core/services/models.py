@@ -191,7 +191,9 @@ def edit_model(*, model_id: UUID, user: User, values: dict[str, Any]) -> None:
         raise NotAllowed
     changes = {**values, "stats": None} if "input_shape" in values else values  # computed for the old shape
     with transaction.atomic():
-        GlobalModel.objects.non_polymorphic().filter(pk=model.pk).update(**changes)
+        training = None if training is None else lock_training(training.pk)
+        if not GlobalModel.objects.non_polymorphic().filter(pk=model.pk).update(**changes):
+            raise EntityNotFound("GlobalModel", model.pk)
         record(
             training=training,
             model=model,

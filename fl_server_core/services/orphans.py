@@ -13,20 +13,22 @@ from django.core.files.storage import default_storage
 from django.db.models import FileField, Model
 from django.utils import timezone
 
+from fl_server_core.models.files import folder_of_installation
+
 logger = logging.getLogger(__name__)
-FOLDER = "models"
 BATCH = 500
 
 
 def remove_orphans(*, older_than: timedelta) -> int:
     """Remove stored files that no row names and uploads that nobody holds, if they are older than given.
 
-    Younger ones may belong to a request or a worker that is about to write their row. Returns how many were removed.
+    Younger ones may belong to a request or a worker that is about to write their row. Files of other installations in
+    the same storage are left alone: their rows are in other databases. Returns how many were removed.
     """
     limit = timezone.now() - older_than
     removed = 0
     batch: list[str] = []
-    for name in _stored_names(FOLDER):
+    for name in _stored_names(folder_of_installation()):
         batch.append(name)
         if len(batch) == BATCH:
             removed += _remove_unnamed(batch, limit)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import transaction
@@ -14,6 +14,7 @@ from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import GlobalModel, MeanModel, Model, SWAGModel, clone_model
 from fl_server_core.models.training import Training, TrainingState, UncertaintyMethod
 from fl_server_core.models.user import User
+from fl_server_core.registry import Unsuitable, aggregation_methods, uncertainty_methods
 from fl_server_core.rounds.ending import end_chains, finish_training
 from fl_server_core.rounds.kinds import kind_of
 from fl_server_core.rounds.opening import open_first, open_round, prepare_next
@@ -31,7 +32,6 @@ MODEL_KINDS: dict[str, tuple[type[GlobalModel], str]] = {
     "SWAGModel": (SWAGModel, "a model of type SWAG"),
     "MeanModel": (MeanModel, "a model of type MEAN"),
 }
-METHOD_MODELS: dict[str, str] = {UncertaintyMethod.SWAG: "SWAGModel", UncertaintyMethod.ENSEMBLE: "MeanModel"}
 EDITABLE = frozenset({"target_num_updates", "options", "metric_names"})
 
 
@@ -53,6 +53,8 @@ def create_training(
         InvalidRequest: unknown participants, or the model is not of the kind that the method needs.
     """
     model = _trainable_model(model_id, actor, uncertainty_method)
+    if not isinstance(model, MeanModel):
+        _require_trainable(model, aggregation_method, options or {})
     participants = find_users(participant_ids)
     with transaction.atomic():
         training = Training.objects.create(
@@ -74,20 +76,20 @@ def _trainable_model(model_id: UUID, actor: User, uncertainty_method: str) -> Gl
         raise NotAllowed
     if not isinstance(model, GlobalModel):
         raise InvalidRequest(f"Model {model.pk} is a local model. Choose a global model to train.")
-    kind, wanted = MODEL_KINDS.get(METHOD_MODELS.get(uncertainty_method, ""), (GlobalModel, ""))
+    kind, wanted = MODEL_KINDS.get(uncertainty_methods[uncertainty_method].model_kind, (GlobalModel, ""))
     if not isinstance(model, kind):
         raise InvalidRequest(f"The uncertainty method {uncertainty_method} needs {wanted}.")
-    if not isinstance(model, MeanModel):
-        _require_trainable(model)
     return model
 
 
-def _require_trainable(model: GlobalModel) -> None:
+def _require_trainable(model: GlobalModel, aggregation_method: str, options: Mapping[str, Any]) -> None:
+    method = cast("type[Any]", aggregation_methods[aggregation_method])
     try:
         with open_weights(model) as archive:
             check_writable(archive)
             check_compatible(archive, archive)  # names that overlap in memory, too large to be compared
-    except ArchiveError as error:
+            method(options.get("aggregation")).check_model(archive)
+    except (ArchiveError, Unsuitable) as error:
         raise InvalidRequest(f"Model {model.pk} cannot be trained. {error}") from error
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.hashers import make_password
 from django.db import DataError, IntegrityError, transaction
 from django.db.models import ManyToManyField
 
@@ -39,26 +40,27 @@ def register_user(
     """
     if author is not None and not policies.may_manage_account(author, User()):
         raise NotAllowed
+    user = User(
+        username=User.normalize_username(username),
+        email=User.objects.normalize_email(email),
+        message_endpoint=message_endpoint,
+        first_name=first_name,
+        last_name=last_name,
+        actor=actor,
+        client=client,
+    )
+    user.set_password(password)  # before the transaction: it takes long on purpose, and SQLite has one writer at a time
     try:
         with transaction.atomic():
-            user = User.objects.create_user(
-                username,
-                email,
-                password,
-                message_endpoint=message_endpoint,
-                first_name=first_name,
-                last_name=last_name,
-                actor=actor,
-                client=client,
-            )
+            user.save()
             if author is not None:
                 record(training=None, kind=EventKind.CREATED, user_id=user.pk, author_id=author.pk)
-            return user
     except IntegrityError:
         raise InvalidValue(TAKEN) from None
     except DataError:
         # Lower-casing and Unicode normalization, which are done on creation, may lengthen a text.
         raise InvalidValue(TOO_LONG) from None
+    return user
 
 
 def edit_user(*, user_id: UUID, author: User, values: Mapping[str, Any]) -> None:
@@ -97,9 +99,10 @@ def set_password(*, user_id: UUID, author: User, password: str | None) -> User:
     Raises:
         EntityNotFound, NotAllowed: no such account, or the author may not manage it.
     """
+    hashed = make_password(password)  # takes long on purpose: before the transaction
     with transaction.atomic():
         user = _lock_managed(user_id, author)
-        user.set_password(password)
+        user.password = hashed
         user.save(update_fields=["password"])
         record(training=None, kind=EventKind.EDITED, user_id=user.pk, author_id=author.pk, edited=["password"])
     return user

@@ -11,30 +11,17 @@ from django.db import transaction
 from fl_server_core import policies
 from fl_server_core.exceptions import Conflict, EntityNotFound, Gone, InvalidRequest, NotAllowed
 from fl_server_core.models.event import EventKind
-from fl_server_core.models.model import GlobalModel, LocalModel, Model
-from fl_server_core.models.model_version import ModelVersion, StoredWeights, VersionFile, append_version
-from fl_server_core.models.round import Round
+from fl_server_core.models.model import GlobalModel, Model
+from fl_server_core.models.model_version import ModelVersion, VersionFile, append_version
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
-from fl_server_core.options import TrainerOptions
-from fl_server_core.rounds.ending import end_chains
+from fl_server_core.options import LEAST_KEPT, TrainerOptions
+from fl_server_core.rounds.ending import drop_submissions, end_chains
 from fl_server_core.selectors.models import get_model
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.files import forget_files
 from fl_server_core.services.history import record
-
-LEAST_KEPT = 2
-"""The current version and the one before it, which somebody may be about to read."""
-
-
-def make_version(
-    *, training: Training, model: GlobalModel, weights: StoredWeights, made_by: Round, files: Mapping[str, str]
-) -> ModelVersion:
-    """Make the next version of a locked training's model, and let go of those that are too many by now."""
-    version = append_version(model, weights, made_by=made_by, files=files)
-    _let_go(model, training)
-    return version
 
 
 def add_moments(*, model: GlobalModel, files: Mapping[str, str]) -> None:
@@ -92,6 +79,7 @@ def describe_version(
     """
     model, training = _managed_model(model_id, user)
     with transaction.atomic():
+        training = None if training is None else lock_training(training.pk)
         model = _locked(model)
         version = _kept_version(model, number)
         version.name = version.name if name is None else name
@@ -137,14 +125,12 @@ def _kept_version(model: GlobalModel, number: int) -> ModelVersion:
 
 def _drop_submissions(training: Training) -> None:
     """What a failed training has received was trained on other weights: resuming asks for it again."""
-    submissions = Submission.objects.filter(round__training=training, round__closed_at=None)
-    LocalModel.objects.filter(submission__in=submissions).delete()
-    submissions.delete()
+    drop_submissions(Submission.objects.filter(round__training=training, round__closed_at=None))
     end_chains(training)
 
 
-def _let_go(model: GlobalModel, training: Training) -> None:
-    """Give up the files of old versions: not of the first, the last few, and those with a name or a pin."""
+def let_go(*, model: GlobalModel, training: Training) -> None:
+    """Give up the files of old versions, after a new one: not of the first, the last few, and those named or pinned."""
     wanted = TrainerOptions.tolerant(training.options).keep_versions or settings.FL_KEEP_VERSIONS
     kept = model.versions.order_by("-number").values_list("number", flat=True)
     newest = list(kept[: max(wanted, LEAST_KEPT)])

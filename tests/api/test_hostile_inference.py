@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from fl_server_ai.inference.configured import close_sandbox, get_sandbox
-from tests.ai.inference import hostile
-from tests.ai.inference.sandboxes import children_of, needs_every_wall
+from fl_server_ai.inference.server_sandbox import close_sandbox, get_sandbox
+from tests.ai.sandbox import hostile
+from tests.ai.sandbox.sandboxes import children_of, needs_every_wall
 from tests.api.conftest import People
 from tests.builders.files import linear, saved, scripted, uploaded
 

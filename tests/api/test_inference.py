@@ -6,10 +6,10 @@ import pickle
 from typing import Any
 
 import pytest
-from pytest_django import Settings
 
-from fl_server_ai.inference.configured import close_sandbox
-from fl_server_ai.inference.exceptions import SandboxBusy
+from fl_server_ai.inference import server_sandbox
+from fl_server_ai.inference.server_sandbox import close_sandbox
+from fl_server_ai.sandbox import SandboxBusy
 from fl_server_core.models import GlobalModel, Training
 from tests.api.conftest import People
 from tests.builders.files import saved, scripted_clamp, uploaded
@@ -121,10 +121,10 @@ def test_a_busy_server_says_to_try_again(people: People, model: GlobalModel, mon
 
 
 def test_a_sandbox_that_does_not_start_is_told_in_one_sentence(
-    people: People, model: GlobalModel, settings: Settings
+    people: People, model: GlobalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     close_sandbox()
-    settings.FL_TRUSTED_GLOBALS = ["json.nowhere.Model"]
+    monkeypatch.setattr(server_sandbox, "TASKS", "nowhere.tasks")
     try:
         answer = ask(people.actor.client, model, model_input=[[1.0, 2.0, 3.0]])
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")

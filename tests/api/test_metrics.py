@@ -57,11 +57,34 @@ def test_the_step_is_the_models_round(people: People, model: GlobalModel) -> Non
     assert Metric.objects.get().step == 4
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
-def test_a_number_that_is_not_finite_is_null_in_json(people: People, model: GlobalModel, value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "kept"), [("nan", "nan"), ("NaN", "nan"), ("inf", "inf"), ("-Infinity", "-inf"), ("1e999", "inf")]
+)
+def test_a_number_that_is_not_finite_is_kept_and_is_null_in_json(
+    people: People, model: GlobalModel, value: str, kept: str
+) -> None:
     assert report(people.actor.client, model.pk, metric_names=["loss"], metric_values=[value]).status_code == 201
+    metric = Metric.objects.get()
+    assert isinstance(metric.value, float)
+    assert (str(metric.value), metric.is_float(), metric.is_binary()) == (kept, True, False)
     answer = people.actor.client.get(f"/api/models/{model.pk}/metrics/")
-    assert (answer.status_code, answer.json()[0]["value_float"]) == (200, None)
+    row = answer.json()[0]
+    assert (answer.status_code, row["value_float"], row["value_binary"]) == (200, None, None)
+
+
+def test_another_value_leaves_nothing_of_the_earlier_one(model: GlobalModel) -> None:
+    metric = Metric(model=model, key="loss")
+    for value in (1.5, float("inf"), b"bytes", float("-inf"), 2, None):
+        metric.value = value
+        metric.save()
+        metric.refresh_from_db()
+        assert metric.value == value
+        assert metric.is_float() is isinstance(value, (int, float))
+    metric.value = float("nan")
+    del metric.value
+    assert metric.value is None
+    assert not metric.is_float()
+    assert not metric.is_binary()
 
 
 @pytest.mark.parametrize(

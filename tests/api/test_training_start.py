@@ -13,8 +13,23 @@ def start(client: Any, training: Training, body: str = "", content_type: str = "
     return client.generic("POST", f"/api/trainings/{training.pk}/start/", body, content_type=content_type)
 
 
-@pytest.mark.parametrize(("body", "content_type"), [("", ""), ("{}", "application/json"), ("{}", "text/plain")])
-def test_the_actor_starts_a_training_with_an_empty_body(
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data; boundary=x"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ("", ""),
+        ("{}", "application/json"),
+        ("{}", "text/plain"),
+        *((body, "application/json") for body in ("{", "[]", '{"a": 1}', "null", "\xff")),
+        ("a=1", FORM),
+        ("no boundary at all", MULTIPART),
+        ("x", "image/png"),
+    ],
+)
+def test_the_actor_starts_a_training_and_the_body_is_not_read(
     people: People, training: Training, body: str, content_type: str
 ) -> None:
     answer = start(people.actor.client, training, body, content_type)
@@ -26,13 +41,6 @@ def test_the_actor_starts_a_training_with_an_empty_body(
         ("TRAINING_START", people.participant.user),
         ("UPDATE_ROUND_START", people.participant.user),
     ]
-
-
-@pytest.mark.parametrize("body", ["{", "[]", '{"a": 1}', "null", '"x"'])
-def test_any_other_body_is_refused(people: People, training: Training, body: str) -> None:
-    assert start(people.actor.client, training, body).status_code == 400
-    training.refresh_from_db()
-    assert training.state == "I"
 
 
 def test_a_training_starts_once(people: People, running: Training) -> None:

@@ -63,6 +63,7 @@ def test_an_update_that_a_closing_round_removes_while_it_is_deleted_is_not_found
 
 def test_an_inference_of_it_finds_nothing(people: People) -> None:
     model = make_model(people.actor.user)
+    model.versions.all().delete()
     leave_a_bare_row(model)
     answer = people.actor.client.post(
         "/api/inference/", {"model_id": str(model.pk), "model_input": [[1.0, 2.0, 3.0]]}, format="json"

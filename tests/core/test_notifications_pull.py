@@ -42,7 +42,7 @@ def test_a_user_finds_what_is_not_acknowledged_oldest_first() -> None:
 @pytest.mark.django_db
 def test_to_accept_settles() -> None:
     world = World([""]).start()
-    acknowledge(user=world.people[0], notification_id=str(world.delivery("UPDATE_ROUND_START").uuid), accept=True)
+    acknowledge(user=world.people[0], notification_id=world.delivery("UPDATE_ROUND_START").uuid, accept=True)
     accepted = world.delivery("UPDATE_ROUND_START")
     assert accepted.status == "accepted"
     assert accepted.settled_at is not None

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from fl_server.bucket import BucketStorage
+from fl_server_core.storage import StorageUnavailable
 
 SIZE = 1 << 20
 
@@ -58,7 +59,7 @@ def storage() -> Iterator[BucketStorage]:
 def test_a_download_that_breaks_off_fails_when_the_file_is_opened(storage: BucketStorage) -> None:
     with pytest.raises(OSError, match=r"bucket could not be reached for models/a\.pt") as failure:
         storage.open("models/a.pt", "rb")
-    assert not isinstance(failure.value, FileNotFoundError)
+    assert isinstance(failure.value, StorageUnavailable)
 
 
 def test_a_missing_object_is_a_missing_file(storage: BucketStorage) -> None:

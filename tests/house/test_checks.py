@@ -68,6 +68,16 @@ def test_trust_in_what_is_not_installed_is_refused(settings: Settings, names: li
     assert ids() == ["fl_server.E005"]
 
 
+def test_a_trusted_module_that_fails_on_import_is_refused_with_its_name_and_error(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unlicensed.py").write_text("raise RuntimeError('no licence found')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    settings.FL_TRUSTED_GLOBALS = ["unlicensed.Net", "numpy.ndarray"]
+    with pytest.raises(ImproperlyConfigured, match=r"fl_server\.E005.*'unlicensed'.*RuntimeError: no licence found"):
+        checks.refuse_misconfiguration()
+
+
 def test_each_malformed_variable_is_an_error(settings: Settings) -> None:
     settings.FL_ENVIRONMENT_PROBLEMS = ["A is wrong.", "B is wrong."]
     assert ids() == ["fl_server.E003", "fl_server.E003"]

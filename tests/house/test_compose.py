@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import yaml
+from django.conf import settings
 
 from tests.server_process import REPOSITORY
 
@@ -33,10 +34,16 @@ def compose() -> dict[str, Any]:
 
 def test_every_process_has_its_service_and_no_key_stands_twice() -> None:
     services = compose()["services"]
-    assert set(services) == {"web", "worker", "notifier", "beat", "postgres", "redis"}
-    for name in ("web", "worker", "notifier", "beat"):
+    assert set(services) == {"web", "worker", "notifier", "control", "beat", "postgres", "redis"}
+    for name in ("web", "worker", "notifier", "control", "beat"):
         assert services[name]["environment"] == services["web"]["environment"]
         assert services[name]["volumes"] == ["files:/data"]
+
+
+def test_every_queue_has_a_worker_of_its_own() -> None:
+    commands = [str(service.get("command", "")) for service in compose()["services"].values()]
+    served = [found[1] for command in commands if (found := re.search(r" worker .*--queues (\S+)", command))]
+    assert sorted(served) == sorted(queue.name for queue in settings.CELERY_TASK_QUEUES)
 
 
 def test_participants_in_the_network_of_the_services_may_be_notified() -> None:

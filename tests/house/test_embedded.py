@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from celery import Celery, _state
+from django.conf import settings
 from pytest_django import Settings
 
 from fl_server.embedded import SWEEP_TASK, EmbeddedWorker
@@ -22,6 +23,8 @@ class Tasks:
             task_ignore_result=True,
             worker_enable_remote_control=False,
             worker_hijack_root_logger=False,
+            task_queues=settings.CELERY_TASK_QUEUES,
+            task_routes=settings.CELERY_TASK_ROUTES,
         )
         # The server's own sweep is a shared task: it comes with every app.
         self.app.finalize()
@@ -29,6 +32,7 @@ class Tasks:
             self.app.tasks.unregister(SWEEP_TASK)
         self.sweeps = threading.Semaphore(0)
         self.begun = threading.Event()
+        self.number_begun = threading.Semaphore(0)
         self.may_end = threading.Event()
         self.ended = threading.Event()
 
@@ -39,6 +43,7 @@ class Tasks:
         @self.app.task(name="long", shared=False)
         def run_long() -> None:
             self.begun.set()
+            self.number_begun.release()
             assert self.may_end.wait(PATIENCE)
             self.ended.set()
 
@@ -76,6 +81,30 @@ def test_tasks_run_in_this_process(tasks: Tasks, worker: EmbeddedWorker) -> None
     assert tasks.ended.wait(PATIENCE)
 
 
+@pytest.mark.parametrize("queue", ["celery", "notifications"])
+def test_a_sweep_runs_while_every_thread_of_another_queue_is_busy(
+    tasks: Tasks, worker: EmbeddedWorker, queue: str
+) -> None:
+    for _ in range(4):  # two run, two wait
+        tasks.long_task.apply_async(queue=queue)
+    for _ in range(2):
+        assert tasks.number_begun.acquire(timeout=PATIENCE)
+    while tasks.sweeps.acquire(blocking=False):
+        pass
+    for _ in range(3):
+        assert tasks.sweeps.acquire(timeout=PATIENCE)
+    assert not tasks.number_begun.acquire(blocking=False)
+
+
+def test_notifications_go_out_while_all_threads_that_compute_are_busy(tasks: Tasks, worker: EmbeddedWorker) -> None:
+    for _ in range(4):
+        tasks.long_task.delay()
+    for _ in range(2):
+        assert tasks.number_begun.acquire(timeout=PATIENCE)
+    tasks.long_task.apply_async(queue="notifications")
+    assert tasks.number_begun.acquire(timeout=PATIENCE)
+
+
 def test_the_clock_survives_what_goes_wrong_when_it_asks(
     tasks: Tasks, worker: EmbeddedWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +126,7 @@ def test_the_clock_survives_what_goes_wrong_when_it_asks(
 def test_a_worker_without_its_clock_is_not_alive(tasks: Tasks, worker: EmbeddedWorker) -> None:
     worker._stopping.set()
     worker._clock_thread.join(PATIENCE)
-    assert worker._worker_thread.is_alive()
+    assert all(one.thread.is_alive() for one in worker._workers)
     assert not worker.is_alive()
 
 

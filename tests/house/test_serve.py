@@ -15,6 +15,7 @@ import psutil
 import pytest
 import requests
 
+from fl_server.web import Server
 from tests.builders.waiting import wait_until
 from tests.memory import anonymous_memory
 from tests.server_process import REPOSITORY, ServerProcess, server_environment
@@ -48,6 +49,14 @@ def test_a_new_folder_is_all_it_takes_to_serve_api_admin_and_static_files(data_d
         swagger = "drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
         assert requests.head(f"{server.base_url}/static/{swagger}", timeout=30).status_code == 200
     assert (data_dir / "db.sqlite3").exists()
+
+
+def test_every_option_is_one_that_gunicorn_has() -> None:
+    server = Server(host="127.0.0.1", port=0, threads=1, workers=1, on_listening=lambda _host, _port: None)
+    assert {name: server.cfg.settings[name].get() for name in ("threads", "control_socket_disable")} == {
+        "threads": 1,
+        "control_socket_disable": True,
+    }
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGTERM, signal.SIGINT])

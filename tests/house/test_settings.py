@@ -42,7 +42,7 @@ def test_with_nothing_set_everything_lives_in_the_data_folder_and_debug_is_off(t
         tmp_path, "DEBUG", "DATABASES", "MEDIA_ROOT", "CELERY_BROKER_URL", "FL_EMBEDDED", "SECRET_KEY", module=module
     )
     assert settings["DEBUG"] is False
-    assert settings["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
+    assert settings["DATABASES"]["default"]["ENGINE"] == "fl_server.sqlite"
     assert settings["DATABASES"]["default"]["NAME"] == str(tmp_path / "db.sqlite3")
     assert settings["DATABASES"]["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
     assert settings["MEDIA_ROOT"] == str(tmp_path / "files")
@@ -146,3 +146,40 @@ def test_the_example_file_lists_every_variable_and_no_other() -> None:
     read = set(re.findall(r'\benv\.\w+\(\s*"([A-Z0-9_]+)"', sources)) | {"DJANGO_SETTINGS_MODULE"}
     example = (REPOSITORY / ".env.example").read_text(encoding="utf-8")
     assert set(re.findall(r"^#?([A-Z0-9_]+)=", example, re.MULTILINE)) == read
+
+
+DEFAULT = """
+import importlib
+import runpy
+import sys
+from django.conf import settings
+if sys.argv[1] == "manage":
+    sys.argv = ["manage.py", "--version"]
+    runpy.run_path("manage.py", run_name="__main__")
+else:
+    importlib.import_module(sys.argv[1])
+print(settings.SETTINGS_MODULE, len(settings.AUTH_PASSWORD_VALIDATORS), settings.FL_PRODUCTION)
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        ("fl_server.wsgi", "fl_server.settings.production 4 True"),
+        ("fl_server.celery", "fl_server.settings.production 4 True"),
+        ("manage", "fl_server.settings.development 0 False"),
+    ],
+)
+def test_without_a_settings_module_manage_py_takes_the_laptops_and_everything_else_productions(
+    tmp_path: Path, start: str, expected: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DEFAULT, start],
+        cwd=REPOSITORY,
+        env=server_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1:] == [expected], done.stderr

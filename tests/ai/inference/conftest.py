@@ -4,18 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from fl_server_ai.inference.configured import close_sandbox
-from fl_server_ai.inference.sandbox import Sandbox
+from fl_server_ai.inference.server_sandbox import close_sandbox
 from fl_server_core.models import User
-from tests.ai.inference.sandboxes import new_sandbox
 from tests.builders.rows import make_user
-
-
-@pytest.fixture(scope="package")
-def sandbox() -> Iterator[Sandbox]:
-    shared = new_sandbox()
-    yield shared
-    shared.close()
 
 
 @pytest.fixture(scope="module")

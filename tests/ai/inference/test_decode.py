@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from fl_server_ai.inference.decode import decode_input
-from fl_server_ai.inference.exceptions import InvalidInput
+from fl_server_ai.sandbox import InvalidInput
 from tests.builders.files import linear, saved
 
 
@@ -74,8 +74,8 @@ def test_a_form_field_may_hold_the_list_as_json(text: str | bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["[1,", "[" * 100_000, b"[nope]"])
-def test_a_list_that_is_no_json_is_refused(text: str | bytes) -> None:
-    with pytest.raises(InvalidInput, match="no JSON"):
+def test_a_list_that_is_not_json_is_refused(text: str | bytes) -> None:
+    with pytest.raises(InvalidInput, match="not valid JSON"):
         decode_input(text)
 
 

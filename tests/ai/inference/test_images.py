@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fl_server_ai.inference.exceptions import InvalidInput
-from fl_server_ai.inference.sandbox import Sandbox, images
-from tests.ai.inference.sandboxes import prediction
+from fl_server_ai.inference.sandboxed import images
+from fl_server_ai.sandbox import InvalidInput, Sandbox
+from tests.ai.sandbox.sandboxes import prediction
 from tests.builders.files import saved
 
 

@@ -11,11 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fl_server_ai.inference.exceptions import ModelRunError
-from fl_server_ai.inference.sandbox import Sandbox
-from fl_server_ai.inference.sandbox.policy import check_runnable
+from fl_server_ai.sandbox import ModelRunError, Sandbox, check_runnable
 from fl_server_core.archive import ArchiveKind
-from tests.ai.inference.sandboxes import prediction
+from tests.ai.sandbox.sandboxes import prediction
 from tests.builders.files import saved
 
 with_torchvision = pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")

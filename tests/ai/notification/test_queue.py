@@ -16,11 +16,16 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from fl_server_ai.notification.tasks import deliver, enqueue, enqueue_due_deliveries
-from fl_server_core.models import Delivery
-from fl_server_core.services.delivery_attempts import claim_delivery
+from fl_server_ai.trainer.receivers import nudge
+from fl_server_ai.trainer.tasks import close_round
+from fl_server_core.models import Delivery, DeliveryStatus
+from fl_server_core.services.delivery_attempts import accept_delivery, claim_delivery
+from fl_server_core.services.delivery_retries import retry_deliveries
+from fl_server_core.signals import deliveries_due
 from tests.ai.notification.conftest import Queue
 from tests.ai.notification.listener import PATIENCE, Heard, Listener, listening
 from tests.builders.deliveries import make_due
+from tests.builders.rounds import set_deadline
 from tests.builders.world import NOWHERE, World
 
 Commit = Callable[[], AbstractContextManager[Any]]
@@ -125,6 +130,36 @@ def test_a_broker_that_is_gone_does_not_put_off_a_retry_longer_than_planned(
     enqueue([start.pk], countdown=8)
     start.refresh_from_db()
     assert start.enqueued_at is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("error", [OperationalError("gone"), RedisConnectionError("gone")])
+def test_a_nudge_that_does_not_reach_the_broker_costs_a_line_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    def refuse(*_args: object) -> None:
+        raise error
+
+    training = World([NOWHERE]).start().training
+    set_deadline(training, timezone.now() - timedelta(seconds=1))
+    monkeypatch.setattr(close_round, "delay", refuse)
+    nudge(training.pk)
+    assert "the sweep will find it" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_goes_wrong_after_the_commit_does_not_undo_it(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise RuntimeError("a receiver with a bug")
+
+    world = World([NOWHERE]).start()
+    start = world.delivery("TRAINING_START")
+    claimed = claim_delivery(delivery_id=start.pk)
+    assert claimed is not None
+    monkeypatch.setattr(deliveries_due, "send", fail)
+    accept_delivery(delivery=claimed)
+    assert world.delivery("TRAINING_START").status == DeliveryStatus.ACCEPTED
+    retry_deliveries(deliveries=Delivery.objects.exclude(pk=start.pk), user=world.actor)
 
 
 @pytest.mark.django_db(transaction=True)

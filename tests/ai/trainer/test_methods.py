@@ -111,3 +111,12 @@ def test_moments_are_asked_for_after_an_averaging_and_not_after_a_passing_on() -
     world.update(0, 2.0)
     world.advance()
     assert world.state == ("S", "swag")
+
+
+def test_the_chosen_method_makes_the_new_model_with_its_options() -> None:
+    world = World(5, aggregation_method="TrimmedMean", options={"aggregation": {"trim": 0.2}}, target_num_updates=1)
+    world.start()
+    for who, value in enumerate((1.0, 2.0, 3.0, 1000.0, -1000.0)):
+        world.update(who, value, size=who + 1)
+    world.advance()
+    assert torch.allclose(flat(world.model.get_torch_model()), torch.tensor(2.0))

@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 from fl_server_ai.uncertainty import MCDropout
-from fl_server_ai.uncertainty.base import Subject, UncertaintyOptions
+from fl_server_ai.uncertainty.base import Subject
 from fl_server_ai.uncertainty.batching import repeated_pass
 from fl_server_ai.uncertainty.mc_dropout import has_dropout
+from fl_server_core.schema import UncertaintyOptions
+from tests.ai.uncertainty.options import many
 from tests.builders.files import script
 
 N = 4000
@@ -125,8 +127,8 @@ class OneMaskForAll(nn.Module):
 def test_samples_are_those_of_independent_dropout(wrap: type[Unknown], inplace: bool) -> None:
     torch.manual_seed(11)
     subject = Subject([wrap(dropout_of_ones(inplace))])
-    _, said = MCDropout.predict(torch.ones(2, 5), subject, UncertaintyOptions(N=N))
-    samples = MCDropout.samples(torch.ones(2, 5), subject, UncertaintyOptions(N=N)).squeeze(-1)
+    _, said = MCDropout.predict(torch.ones(2, 5), subject, many(N))
+    samples = MCDropout.samples(torch.ones(2, 5), subject, many(N)).squeeze(-1)
     assert samples.shape == (N, 2)
     # Mean 2 · 5 · 1/2, variance 4 · 5 · 1/4; six standard errors.
     assert samples.mean(0).tolist() == pytest.approx([5.0, 5.0], abs=6 * (5 / N) ** 0.5)
@@ -204,7 +206,7 @@ def test_normalisation_beside_dropout_stays_as_it_is(module: type[nn.Module], wr
     torch.manual_seed(3)
     model = wrap(module()).eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    mean, said = MCDropout.predict(torch.ones(1, 5), Subject([model]), UncertaintyOptions(N=N))
+    mean, said = MCDropout.predict(torch.ones(1, 5), Subject([model]), many(N))
     # An untrained normalisation passes on what it gets: 2 · Bernoulli(1/2) of ones.
     assert mean.flatten().tolist() == pytest.approx([1.0] * 5, abs=6 / N**0.5)
     assert said["variance"] is not None

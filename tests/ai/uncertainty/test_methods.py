@@ -65,6 +65,12 @@ def test_a_model_without_a_training_has_the_method_none_and_a_mean_model_ensembl
     assert get_uncertainty_class(Row(models=[])) is Ensemble
 
 
+@pytest.mark.parametrize("method", UncertaintyMethod)
+def test_a_mean_model_is_always_asked_by_ensemble(method: UncertaintyMethod) -> None:
+    training = SimpleNamespace(uncertainty_method=method)
+    assert get_uncertainty_class(Row(training=training, models=[])) is Ensemble
+
+
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(ValueError, match="no uncertainty method GUESS"):
         get_uncertainty_class("GUESS")
@@ -150,8 +156,12 @@ def test_half_precision_is_answered_in_single() -> None:
     ("options", "expected"),
     [
         ({}, UncertaintyOptions(N=10, softmax=False, scale=1.0)),
-        ({"uncertainty": {"N": 3, "softmax": True, "scale": 0.5, "mine": 1}}, UncertaintyOptions(3, True, 0.5)),
-        ({"uncertainty": {"N": None}}, UncertaintyOptions()),
+        (
+            {"uncertainty": {"N": 3, "softmax": True, "scale": 0.5, "mine": 1}},
+            UncertaintyOptions(N=3, softmax=True, scale=0.5),
+        ),
+        ({"uncertainty": {"N": None, "softmax": True}}, UncertaintyOptions(softmax=True)),
+        ({"uncertainty": {"N": 1001, "softmax": 1, "scale": 0}}, UncertaintyOptions()),
         ({"uncertainty": "much"}, UncertaintyOptions()),
     ],
 )

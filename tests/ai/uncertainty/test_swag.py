@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fl_server_ai.uncertainty.base import Subject, UncertaintyOptions
+from fl_server_ai.uncertainty.base import Subject
 from fl_server_ai.uncertainty.swag import SWAG, set_parameters, weight_samples
+from fl_server_core.schema import UncertaintyOptions
+from tests.ai.uncertainty.options import many
 
 COUNT = 10_000
 MEAN = torch.tensor([0.0, 1.0, -2.0, 100.0, 1e-3], dtype=torch.float64)
@@ -92,7 +94,7 @@ def test_the_spread_of_the_answers_is_that_of_the_weights() -> None:
     # y = w · 3 with w ~ N(2, 0.25): variance 9 · 0.25.
     model = torch.nn.Linear(1, 1, bias=False)
     subject = Subject([model], torch.tensor([2.0]), torch.tensor([4.25]), seed=3)
-    inference, said = SWAG.predict(torch.tensor([[3.0]]), subject, UncertaintyOptions(N=4000))
+    inference, said = SWAG.predict(torch.tensor([[3.0]]), subject, many(4000))
     assert inference.item() == pytest.approx(6, abs=6 * 1.5 / 4000**0.5)
     assert said["variance"] is not None
     assert said["variance"].item() == pytest.approx(2.25, rel=6 * (2 / 3999) ** 0.5)

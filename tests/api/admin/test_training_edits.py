@@ -67,6 +67,7 @@ BAD_OPTIONS = (
     ("{", "Enter a valid JSON."),
     ('{"round_deadline": -1}', "round_deadline must be a number above 0"),
     ('{"min_updates": 2}', "min_updates needs a round_deadline"),
+    ('{"uncertainty": {"N": 0}}', "uncertainty.N"),
     ('{"daisy_chain_period": 3}', "daisy_chain_period can't be changed"),
     ('{"a": "\\u0000"}', "Null characters are not allowed."),
     ('{"a": "\\ud800"}', "Lone surrogate characters are not allowed."),

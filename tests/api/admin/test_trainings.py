@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.test import Client
 
 from fl_server_core.models import EventKind, GlobalModel, Training, User
 from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.training import TrainingState
+from fl_server_core.registry import aggregation_methods
 from fl_server_core.selectors.status import training_status
 from tests.api.admin.pages import act, edit, list_url, page_url
 from tests.builders.clients import browser_of, staff_with
@@ -108,6 +111,17 @@ def test_nobody_is_awaited_in_a_training_that_has_failed(operator: Client, actor
     assert "awaited" not in operator.get(page_url(training)).content.decode()
     row = operator.get(list_url(Training)).content.decode()
     assert ">update round<" not in row
+
+
+def test_the_filter_offers_the_methods_that_the_server_has(
+    operator: Client, monkeypatch: pytest.MonkeyPatch, actor: User
+) -> None:
+    method: Any = type("Median", (), {"name": "Median", "title": "Median of the updates"})
+    monkeypatch.setitem(aggregation_methods, "Median", method)
+    make_training(actor, aggregation_method="Median")
+    page = operator.get(list_url(Training), {"aggregation_method__exact": "Median"})
+    assert page.context["cl"].result_count == 1
+    assert page.content.decode().count("Median of the updates") == 2  # in the filter and in the row
 
 
 def test_the_tables_of_a_page_are_bounded(operator: Client, actor: User) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from fl_server_core.archive import ArchiveError, ArchiveWriter, copy_tensors, open_archive
+from fl_server_core.archive import Archive, ArchiveError, ArchiveWriter, copy_tensors, open_archive
 from tests.builders.files import saved, scripted
 from tests.core.archive.files import bits, load_module, packed, records_of
 from tests.memory import anonymous_memory
@@ -118,3 +118,84 @@ def test_what_is_written_takes_no_anonymous_memory(tmp_path: Path) -> None:
         grown = anonymous_memory() - before
     assert grown < 16 << 20
     assert os.path.getsize(tmp_path / "new.pt") == os.path.getsize(tmp_path / "model.pt")
+
+
+class TestFrontToBack:
+    def parts(self, tensor: torch.Tensor, size: int = 5) -> list[np.ndarray]:
+        flat = tensor.detach().reshape(-1).numpy()
+        return [flat[at : at + size] for at in range(0, len(flat), size)]
+
+    def rewritten(self, template: object, values: dict[str, torch.Tensor], path: Path, names: list[str]) -> bytes:
+        with ArchiveWriter(open_archive(saved(template)), path) as writer:
+            for name in names:
+                writer.write(name, self.parts(values[name]))
+        return path.read_bytes()
+
+    def write(self, template: Archive, name: str, parts: list[np.ndarray], path: Path) -> None:
+        with ArchiveWriter(template, path) as writer:
+            writer.write(name, parts)
+
+    def test_the_file_is_what_torch_writes_in_whatever_order_the_tensors_come(self, tmp_path: Path) -> None:
+        one, other = (
+            nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)),
+            nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)),
+        )
+        other(torch.randn(4, 2))
+        values = other.state_dict()
+        for names in (list(values), list(reversed(values)), [*values, *values]):
+            assert self.rewritten(one, values, tmp_path / "new.pt", names) == saved(other)
+
+    def test_names_come_in_the_order_of_their_bytes_and_tied_ones_once(self, tmp_path: Path) -> None:
+        shared = torch.zeros(4, 4)
+        state = {"late": shared[2], "none": torch.zeros(0), "early": shared[0], "tied": shared[2], "own": torch.ones(1)}
+        with ArchiveWriter(open_archive(saved(state)), tmp_path / "new.pt") as writer:
+            assert writer.names() == ["early", "late", "own"]
+
+    @pytest.mark.parametrize("streamed", [True, False])
+    def test_tensors_that_share_a_storage_or_lie_across_it_are_written_where_they_are(
+        self, tmp_path: Path, streamed: bool
+    ) -> None:
+        def state(seed: int) -> dict[str, torch.Tensor]:
+            torch.manual_seed(seed)
+            whole, matrix = torch.randn(30), torch.randn(4, 6)
+            return {"a": whole[:10].view(2, 5), "b": whole[12:30:2], "c": matrix.t(), "d": torch.randn(7)}
+
+        names = list(state(0)) if streamed else ["d", "c", "b", "a"]
+        template, values = state(0), state(1)
+        written = self.rewritten(template, values, tmp_path / "new.pt", names)
+        for name, tensor in template.items():
+            tensor.copy_(values[name])
+        assert written == saved(template)
+
+    def test_a_tensor_may_be_written_in_place_after_it_was_streamed(self, tmp_path: Path) -> None:
+        with ArchiveWriter(open_archive(saved({"x": torch.zeros(3)})), tmp_path / "new.pt") as writer:
+            writer.write("x", self.parts(torch.ones(3)))
+            array = writer.array("x")
+            assert array.tolist() == [1, 1, 1]
+            array[1] = 5
+        assert (tmp_path / "new.pt").read_bytes() == saved({"x": torch.tensor([1.0, 5.0, 1.0])})
+
+    @pytest.mark.parametrize("size", [4, 6, 0])
+    @pytest.mark.parametrize("name", ["x", "column"])
+    def test_parts_of_another_size_are_refused_and_leave_no_file(self, tmp_path: Path, size: int, name: str) -> None:
+        template = open_archive(saved({"x": torch.zeros(5), "column": torch.zeros(5, 3)[:, 0]}))
+        parts = self.parts(torch.zeros(size), 2)
+        with pytest.raises(ValueError, match="smaller" if size < 5 else "larger"):
+            self.write(template, name, parts, tmp_path / "new.pt")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_an_expanded_view_is_refused(self, tmp_path: Path) -> None:
+        template = open_archive(saved({"x": torch.zeros(1).expand(3)}))
+        with pytest.raises(ArchiveError, match="'x' is an expanded view"):
+            self.write(template, "x", self.parts(torch.zeros(3)), tmp_path / "new.pt")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_file_without_checksums_stays_without(self, tmp_path: Path) -> None:
+        torch.serialization.set_crc32_options(False)
+        try:
+            template, expected = saved({"x": torch.zeros(3)}), saved({"x": torch.ones(3)})
+        finally:
+            torch.serialization.set_crc32_options(True)
+        with ArchiveWriter(open_archive(template), tmp_path / "new.pt") as writer:
+            writer.write("x", self.parts(torch.ones(3)))
+        assert (tmp_path / "new.pt").read_bytes() == expected

@@ -1,0 +1,31 @@
+"""The file of a mean of models, made when it is asked for."""
+
+from __future__ import annotations
+
+from fl_server_ai.inference.names import MEAN_MODULE
+from fl_server_ai.inference.server_sandbox import get_sandbox
+from fl_server_ai.inference.sources import model_sources, tenant_of
+from fl_server_ai.sandbox import Job, ModelRunError
+from fl_server_core.models.model import MeanModel
+from fl_server_core.models.user import User
+
+_FORMAT_BYTES = 16 << 20
+
+
+def mean_model_file(*, user: User, model: MeanModel) -> bytes:
+    """A TorchScript archive whose forward is the mean of the members' outputs, in evaluation mode.
+
+    Raises:
+        ModelRunError: a member is not TorchScript, or cannot be loaded.
+        SandboxBusy: too many others ask.
+    """
+    files = [member.weights_file for member in model.models.select_related("current_version")]
+    job = Job(
+        MEAN_MODULE,
+        models=model_sources(model),
+        max_reply=_FORMAT_BYTES + 2 * sum(file.size for file in files if file),
+    )
+    reply = get_sandbox().run(job, tenant=tenant_of(model, user))
+    if "file" not in reply.arrays:
+        raise ModelRunError("The model's answer was refused. It has no file.")
+    return reply.arrays["file"].tobytes()

@@ -1,0 +1,34 @@
+"""Runs models in processes that can reach nothing. Importing this imports neither torch nor Django."""
+
+from fl_server_ai.sandbox.configuration import ChildSetup, RequestLimits
+from fl_server_ai.sandbox.errors import (
+    InvalidInput,
+    ModelNotTrusted,
+    ModelRunError,
+    ModelStopped,
+    SandboxBusy,
+    SandboxError,
+    SandboxFailed,
+)
+from fl_server_ai.sandbox.job import Job, ModelSource, Reply
+from fl_server_ai.sandbox.limits import sandbox_support
+from fl_server_ai.sandbox.policy import check_runnable
+from fl_server_ai.sandbox.pool import Sandbox
+
+__all__ = [
+    "ChildSetup",
+    "InvalidInput",
+    "Job",
+    "ModelNotTrusted",
+    "ModelRunError",
+    "ModelSource",
+    "ModelStopped",
+    "Reply",
+    "RequestLimits",
+    "Sandbox",
+    "SandboxBusy",
+    "SandboxError",
+    "SandboxFailed",
+    "check_runnable",
+    "sandbox_support",
+]

@@ -1,0 +1,247 @@
+"""Handles on the zygote and on one sandboxed process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from typing import Any, TypeGuard
+
+from fl_server_ai.sandbox.channel import (
+    Channel,
+    ChannelClosed,
+    ChannelTimeout,
+    Message,
+    ProtocolError,
+    pack_arrays,
+    unpack_arrays,
+)
+from fl_server_ai.sandbox.configuration import ChildSetup, RequestLimits
+from fl_server_ai.sandbox.errors import InvalidInput, ModelNotTrusted, ModelRunError, ModelStopped, SandboxFailed
+from fl_server_ai.sandbox.interpreter import command, environment
+from fl_server_ai.sandbox.job import Job, Reply
+from fl_server_ai.sandbox.limits import limit_cpu
+from fl_server_ai.sandbox.zygote import COMMAND, END, FORK, REPLY
+
+START_SECONDS = 120
+_COMMAND_SECONDS = 30
+# Between jobs there is nothing to compute. Threads that a model left behind have this much until they are ended.
+_IDLE_CPU_SECONDS = 1
+_MAX_MESSAGE = 1000
+_ERRORS: dict[str, type[ModelRunError | InvalidInput]] = {"input": InvalidInput, "trust": ModelNotTrusted}
+
+
+class Zygote:
+    """Starts the program that processes are forked from, when first needed and whenever it is gone. Thread-safe."""
+
+    def __init__(self, setup: ChildSetup) -> None:
+        self._setup = setup
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def fork(self, stream: socket.socket) -> int:
+        """The id of a new process that serves the stream. Raises SandboxFailed."""
+        with self._lock:
+            for _ in range(2):  # an old zygote may have died unnoticed
+                try:
+                    control = self._running()
+                    socket.send_fds(control, [COMMAND.pack(FORK, 0)], [stream.fileno()])
+                    return _read_reply(control)
+                except OSError as error:
+                    self._stop()
+                    cause = error
+            raise SandboxFailed from cause
+
+    def end(self, pid: int) -> int:
+        """Kill a process and return its wait status: its own, if it was dead already."""
+        with self._lock:
+            if self._control is None:
+                return signal.SIGKILL  # the zygote went, and its processes with it
+            try:
+                self._control.sendall(COMMAND.pack(END, pid))
+                return _read_reply(self._control)
+            except OSError:
+                self._stop()
+                return signal.SIGKILL
+
+    def close(self) -> None:
+        """End it, and with it every process."""
+        with self._lock:
+            self._stop()
+
+    def abandon(self) -> None:
+        """After a fork: let go of what belongs to the parent process."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            self._process.returncode = 0  # the parent waits for it
+
+    def _running(self) -> socket.socket:
+        if self._control is None:
+            self._control, theirs = socket.socketpair()
+            with theirs:
+                self._process = _spawn(theirs.fileno(), self._setup)
+            self._control.settimeout(START_SECONDS)
+            _read_reply(self._control)
+            self._control.settimeout(_COMMAND_SECONDS)
+        return self._control
+
+    def _stop(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            try:
+                self._process.wait(_COMMAND_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+
+def _spawn(descriptor: int, setup: ChildSetup) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - our own program and no shell
+        [*command("fl_server_ai.sandbox"), str(descriptor), setup.to_json()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=environment(),
+        pass_fds=[descriptor],
+    )
+
+
+def _read_reply(control: socket.socket) -> int:
+    content = b""
+    while len(content) < REPLY.size:
+        piece = control.recv(REPLY.size - len(content))
+        if not piece:
+            raise ConnectionResetError("The zygote has ended.")
+        content += piece
+    (reply,) = REPLY.unpack(content)
+    return int(reply)
+
+
+class Child:
+    """One sandboxed process. Not thread-safe: it belongs to one job at a time."""
+
+    def __init__(self, zygote: Zygote, limits: RequestLimits) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._pid = zygote.fork(theirs)
+            except SandboxFailed:
+                ours.close()
+                raise
+        self._zygote = zygote
+        self._limits = limits
+        self._stream = ours
+        self._channel = Channel(ours)
+        self._status: int | None = None
+        self.is_free = True
+
+    def is_alive(self) -> bool:
+        """An idle process sends nothing. If there is something to read, it has ended, or talks out of turn."""
+        self._stream.setblocking(False)
+        try:
+            self._stream.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def run(self, job: Job) -> Reply:
+        """Have the job done. Whatever is raised, `is_free` says whether the process can do another one.
+
+        Raises:
+            ModelStopped: the process is lost.
+            ModelRunError, InvalidInput: the task failed. What reading a model raises goes through.
+        """
+        self.is_free = False
+        try:
+            self._allow_cpu(self._limits.cpu_seconds)
+            message = self._exchange(job)
+            self._allow_cpu(_IDLE_CPU_SECONDS)
+            reply = _reply(message)
+        except ChannelTimeout:
+            raise ModelStopped(
+                f"The model did not answer within {self._limits.seconds:g} seconds and was stopped."
+            ) from None
+        except ChannelClosed:
+            raise ModelStopped(self._cause_of_death()) from None
+        except ProtocolError as error:
+            raise ModelStopped(f"The model's answer was refused. {error}") from None
+        self.is_free = True
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def end(self) -> int:
+        """Kill the process. Returns its wait status."""
+        if self._status is None:
+            self._channel.close()
+            self._status = self._zygote.end(self._pid)
+        return self._status
+
+    def abandon(self) -> None:
+        """After a fork: let go of the stream, leave the process alone."""
+        self._channel.close()
+
+    def _exchange(self, job: Job) -> Message:
+        description, blobs = pack_arrays(job.arrays)
+        header = {"task": job.task, "options": dict(job.options), "arrays": description}
+        header["models"] = [[source.name, source.key] for source in job.models]
+        self._channel.send(header, blobs, self._deadline())
+        wanted = self._channel.receive(0, self._deadline()).header.get("missing")
+        if not _is_list_of_positions(wanted, len(job.models)):
+            raise ProtocolError("It asks for models that are not part of the job.")
+        for position in wanted:
+            try:
+                content = job.models[position].read()
+            except Exception:
+                self._channel.send({"cancel": True}, (), self._deadline())
+                self.is_free = True
+                raise
+            self._channel.send({}, [content], self._deadline())
+        return self._channel.receive(job.max_reply, self._deadline())
+
+    def _allow_cpu(self, seconds: float) -> None:
+        try:
+            limit_cpu(self._pid, seconds)
+        except (ProcessLookupError, FileNotFoundError) as error:
+            raise ChannelClosed from error
+
+    def _deadline(self) -> float:
+        # Anew for each step: a slow storage is not the model's fault.
+        return time.monotonic() + self._limits.seconds
+
+    def _cause_of_death(self) -> str:
+        status = self.end()
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        if number == signal.SIGXCPU:
+            return f"The model used more than {self._limits.cpu_seconds:g} seconds of CPU time and was stopped."
+        name = signal.Signals(number).name if number else "its process ended"
+        return f"The model crashed ({name})."
+
+
+def _is_list_of_positions(value: object, count: int) -> TypeGuard[list[int]]:
+    return (
+        isinstance(value, list)
+        and all(type(position) is int and 0 <= position < count for position in value)
+        and len(set(value)) == len(value)
+    )
+
+
+def _reply(message: Message) -> Reply | ModelRunError | InvalidInput:
+    """What a process says, which may be hostile. Raises ProtocolError where it makes no sense."""
+    header: dict[str, Any] = message.header
+    if "error" in header:
+        kind = _ERRORS.get(str(header["error"]), ModelRunError)
+        return kind(str(header.get("message"))[:_MAX_MESSAGE])
+    result = header.get("result")
+    if not isinstance(result, dict):
+        raise ProtocolError("It has no result.")
+    return Reply(result, unpack_arrays(header.get("arrays"), message.blobs))
