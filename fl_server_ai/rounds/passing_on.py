@@ -68,6 +68,7 @@ class PassingOnRound(RoundOfUpdates[Handed]):
                 model.passed_to_id = receiver
                 model.save(update_fields=["weights_file", "passed_to"])
             else:  # the receiver left after the claim: the chain ends
+                forget_files([result.names[model.pk]])
                 model.delete()
         base = GlobalModel.objects.get(pk=training.model_id)
         base.round += 1

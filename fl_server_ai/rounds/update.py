@@ -83,7 +83,8 @@ class RoundOfUpdates(RoundKind[Result]):
             sample_size=offer.sample_size,
             weights_file=name,
         )
-        submission.save(update_fields=["local_model"])
+        # No second signal: the row itself has been saved.
+        Submission.objects.filter(pk=submission.pk).update(local_model=submission.local_model)
         write_metrics(
             model=submission.local_model, reporter=offer.participant, metrics=offer.metrics, step=offer.number
         )

@@ -25,6 +25,7 @@ from fl_server_core.models.training import Training
 from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.due import Decision, decide, due_rounds
 from fl_server_core.rounds.ending import fail_training
+from fl_server_core.rounds.opening import ensure_open
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.history import record
 from fl_server_core.storage import StorageUnavailable
@@ -53,12 +54,15 @@ class Due(Enum):
 def claim_due_round(training_id: UUID, *, may_compute: bool = True) -> Claim | Due | None:
     """Claim the training's round if it is due; the submissions there are now are the ones that count.
 
-    None: nothing is due, or another worker has it.
+    None: nothing is due, or another worker has it. A round that should be open, and is missing, has been opened.
     """
     with transaction.atomic():
         training = lock_training(training_id)
+        if training is None:
+            return None
         row = due_rounds().filter(training_id=training_id).first()
-        if training is None or row is None:
+        if row is None:
+            ensure_open(training)
             return None
         decision = decide(training, row)
         if decision.failure:
@@ -81,11 +85,11 @@ def _take(training: Training, row: Round, decision: Decision) -> Claim | None:
     )
     if not claimed:
         return None  # another worker was faster
+    row.claim, row.lease_until, row.attempts = claim_id, until, row.attempts + 1
     training.locked = True
     Training.objects.filter(pk=training.pk).update(locked=True, last_update=now)
     if is_takeover and not row.problem:  # else it is known why the last one let it lie
-        record(training=training, kind=EventKind.TAKEN_OVER, number=row.number, attempt=row.attempts + 1)
-    row.refresh_from_db()
+        record(training=training, kind=EventKind.TAKEN_OVER, number=row.number, attempt=row.attempts)
     counting = row.submissions.filter(counted=True).select_related("local_model").order_by("participant_id")
     return Claim(training, row, claim_id, list(counting), decision.expected)
 

@@ -39,23 +39,14 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
     """Start the clock of a round, which may exist already, and tell its participants, or only these receivers."""
     now = timezone.now()
     seconds = TrainerOptions.tolerant(training.options).round_deadline
-    row, _is_new = Round.objects.update_or_create(
-        training=training,
-        number=number,
-        kind=kind.name,
-        defaults={
-            "phase": kind.phase,
-            "opened_at": now,
-            "deadline": None if seconds is None else now + timedelta(seconds=seconds),
-            "closed_at": None,
-            "outcome": "",
-            "claim": None,
-            "lease_until": None,
-            "attempts": 0,
-            "problem": "",
-            "problem_since": None,
-        },
-    )
+    row = _find(training, kind, number) or Round(training=training, number=number, kind=kind.name)
+    row.phase = kind.phase
+    row.opened_at = now
+    row.deadline = None if seconds is None else now + timedelta(seconds=seconds)
+    row.closed_at, row.outcome = None, ""  # of a stopped training that was put into a running state by hand
+    row.claim = row.lease_until = row.problem_since = None
+    row.attempts, row.problem = 0, ""
+    row.save()
     if training.state != kind.state:
         move(training, kind.state)
     Training.objects.filter(pk=training.pk).update(
@@ -70,15 +61,17 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
     return row
 
 
+def _find(training: Training, kind: RoundKind[Any], number: int) -> Round | None:
+    return training.rounds.filter(number=number, kind=kind.name).first()
+
+
 def prepare_next(training: Training, row: Round) -> None:
     """Make the row of the next cycle's first round, where it takes submissions while this one runs."""
     if rounds.is_target_reached(training, row.number):
         return
     kind = _starting_kind(training, row.number)
-    if row.kind in kind.early_in:
-        Round.objects.get_or_create(
-            training=training, number=row.number, kind=kind.name, defaults={"phase": kind.phase}
-        )
+    if row.kind in kind.early_in and _find(training, kind, row.number) is None:
+        Round.objects.create(training=training, number=row.number, kind=kind.name, phase=kind.phase)
 
 
 def ensure_open(training: Training) -> Round | None:
@@ -90,7 +83,7 @@ def ensure_open(training: Training) -> Round | None:
     if training.first_round is None:
         training.first_round = number
     kind = _starting_kind(training, number)
-    # The round may have been over: nobody's part in it counts any more.
+    # The round may have been over, and the model restored since: what was sent to it does not count any more.
     over = training.rounds.filter(kind=kind.name, number=number, closed_at__isnull=False)
     drop_submissions(Submission.objects.filter(round__in=over))
     return open_round(training, kind, number)
@@ -104,11 +97,10 @@ def _following_kind(training: Training, closed: Round, number: int) -> RoundKind
     """The next kind of the cycle that the training wants; None: the cycle is over."""
     order = all_kinds()
     place = [kind.name for kind in order].index(closed.kind)
-    started_by = training.rounds.filter(
-        kind__in=[kind.name for kind in order if kind.starts_cycle], number=number - 1, closed_at__isnull=False
-    )
-    done = {closed.kind, *started_by.values_list("kind", flat=True)}
-    done.update(training.rounds.filter(number=number, closed_at__isnull=False).values_list("kind", flat=True))
+    starting = {kind.name for kind in order if kind.starts_cycle}
+    over = training.rounds.filter(number__in=(number - 1, number), closed_at__isnull=False)
+    done = {closed.kind}
+    done.update(kind for kind, at in over.values_list("kind", "number") if at == number or kind in starting)
     for kind in order[place + 1 :]:
         if not kind.starts_cycle and (kind.after == LAST or kind.after in done) and kind.wants(training, number):
             return kind

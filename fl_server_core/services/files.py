@@ -7,10 +7,10 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.core.files.base import File
@@ -19,9 +19,11 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from fl_server_core.archive import Archive, open_archive
+from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models.files import new_file_name
 from fl_server_core.models.model import GlobalModel, LocalModel
 from fl_server_core.models.model_version import ModelVersion, StoredWeights, VersionFile
+from fl_server_core.selectors.models import find_model
 from fl_server_core.storage import storage_errors
 
 if TYPE_CHECKING:
@@ -114,12 +116,18 @@ def forget_files(names: Collection[str]) -> None:
     """These files are not named any more by the rows that did: remove them after the commit, unless others do."""
     if not names:
         return
-    queued = (entry[1] for entry in reversed(connection.run_on_commit))
-    waiting = next((function for function in queued if isinstance(function, _Unnamed)), None)
+    waiting = next((queued for queued in map(_forgotten_here, connection.run_on_commit) if queued), None)
     if waiting is None:
         waiting = _Unnamed()
         transaction.on_commit(waiting, robust=True)
     waiting.names.extend(names)
+
+
+def _forgotten_here(entry: Sequence[Any]) -> _Unnamed | None:
+    """What a hook for the commit will remove, if it is one that is dropped with the present savepoint."""
+    savepoints, function, *_rest = entry
+    is_of_here = set(savepoints) - {None} == set(connection.savepoint_ids) - {None}
+    return function if is_of_here and isinstance(function, _Unnamed) else None
 
 
 @contextlib.contextmanager
@@ -161,7 +169,10 @@ def open_weights(model: GlobalModel | LocalModel) -> Iterator[Archive]:
     Raises:
         ArchiveError: the file cannot be read.
         FileNotFoundError: there is none.
+        EntityNotFound: the model is gone.
     """
+    if not model.weights_file and find_model(model.pk) is None:
+        raise EntityNotFound("Model", model.pk)  # deleted since it was read
     if not model.weights_file:
         raise FileNotFoundError(f"Model {model.pk} has no weights.")
     with open_stored(model.weights_file) as archive:

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 
 from fl_server_core import policies
-from fl_server_core.exceptions import NotAllowed
+from fl_server_core.exceptions import EntityNotFound, NotAllowed
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.metric import Metric
 from fl_server_core.models.model import GlobalModel, Model
@@ -49,9 +49,15 @@ def _round_asking(training: Training, reporter: User) -> Round | None:
 def write_metrics(
     *, model: Model, reporter: User, metrics: Reported, step: int | None = None, asked: Round | None = None
 ) -> None:
-    """Write the rows, of the model's present version and, unless given, its present round."""
+    """Write the rows, of the model's present version and, unless given, its present round.
+
+    Raises:
+        EntityNotFound: the model has just been deleted.
+    """
     if step is None:
-        step = Model.objects.non_polymorphic().values_list("round", flat=True).get(pk=model.pk)
+        step = Model.objects.non_polymorphic().filter(pk=model.pk).values_list("round", flat=True).first()
+        if step is None:
+            raise EntityNotFound("Model", model.pk)  # deleted since it was read
     versions = GlobalModel.objects.non_polymorphic().filter(pk=model.pk)
     version_id = versions.values_list("current_version", flat=True).first()
     rows = [_metric(model, reporter, key, value) for key, value in metrics]

@@ -18,7 +18,7 @@ from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.rounds.kinds import kind_of
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.models import get_model
+from fl_server_core.selectors.models import get_model, global_of, lock_model
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.deliveries import announce_round
 from fl_server_core.services.files import NewFiles, digest_of, forget_files, uploaded_source
@@ -113,12 +113,14 @@ def delete_model(*, model_id: UUID, user: User) -> None:
         raise NotAllowed("You are neither the owner of the model nor the actor of the corresponding training.")
     with transaction.atomic():
         if isinstance(model, LocalModel):
-            _delete_update(model, training, user)
+            _give_up_update(model, training, user)
         else:
-            _delete_global_model(model, training, user)
+            _give_up_global_model(model, training, user)
+        lock_model(model.pk)
+        get_model(model.pk).delete()  # as it is by now: with the files that it names by now
 
 
-def _delete_global_model(model: Model, training: Training | None, user: User) -> None:
+def _give_up_global_model(model: Model, training: Training | None, user: User) -> None:
     if training is not None:
         discard_training(training.pk, author_id=user.pk)
     record(
@@ -128,15 +130,14 @@ def _delete_global_model(model: Model, training: Training | None, user: User) ->
         author_id=user.pk,
         message=f"Model {model} ({model.pk}) was deleted.",
     )
-    model.delete()
 
 
-def _delete_update(model: LocalModel, training: Training | None, user: User) -> None:
+def _give_up_update(model: LocalModel, training: Training | None, user: User) -> None:
     training = None if training is None else lock_training(training.pk)
     submission = None if training is None else _withdrawable(training, model)
     record(
         training=training,
-        model=model.base_model,
+        model=global_of(model),
         kind=EventKind.DELETED if submission is None else EventKind.UPDATE_DELETED,
         number=model.round if submission is None else submission.round.number,
         user_id=model.owner_id,
@@ -145,7 +146,6 @@ def _delete_update(model: LocalModel, training: Training | None, user: User) -> 
     )
     if training is not None and submission is not None:
         _withdraw(training, submission)
-    model.delete()
 
 
 def _withdrawable(training: Training, model: LocalModel) -> Submission | None:
@@ -220,7 +220,9 @@ def set_preprocessing(*, model_id: UUID, user: User, file: UploadedFile[bytes]) 
         name = files.store(file)
         rows = GlobalModel.objects.non_polymorphic().filter(pk=model.pk)
         with transaction.atomic():
-            replaced = rows.select_for_update().values_list("preprocessing_file", flat=True).first()
+            if lock_model(model.pk) is None:
+                raise EntityNotFound("GlobalModel", model.pk)
+            replaced = rows.values_list("preprocessing_file", flat=True).first()
             rows.update(preprocessing_file=name)
             forget_files([replaced] if replaced else [])
 

@@ -11,7 +11,7 @@ from fl_server_core.archive import ArchiveError, check_compatible, check_writabl
 from fl_server_core.exceptions import EntityNotFound, InvalidRequest, NotAllowed
 from fl_server_core.models.delivery import Delivery, NotificationType
 from fl_server_core.models.event import EventKind
-from fl_server_core.models.model import GlobalModel, MeanModel, Model, SWAGModel, clone_model
+from fl_server_core.models.model import GlobalModel, MeanModel, SWAGModel, clone_model
 from fl_server_core.models.training import Training, TrainingState, UncertaintyMethod
 from fl_server_core.models.user import User
 from fl_server_core.registry import Unsuitable, aggregation_methods, uncertainty_methods
@@ -19,9 +19,9 @@ from fl_server_core.rounds.ending import end_chains, finish_training
 from fl_server_core.rounds.kinds import kind_of
 from fl_server_core.rounds.opening import open_first, open_round, prepare_next
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.models import get_model
+from fl_server_core.selectors.models import get_model, lock_model
 from fl_server_core.selectors.trainings import get_steerable_training, lock_steerable, lock_training
-from fl_server_core.selectors.users import find_users
+from fl_server_core.selectors.users import find_users, lock_users
 from fl_server_core.services.deliveries import notify, supersede
 from fl_server_core.services.files import open_weights
 from fl_server_core.services.history import record
@@ -55,7 +55,7 @@ def create_training(
     model = _trainable_model(model_id, actor, uncertainty_method)
     if not isinstance(model, MeanModel):
         _require_trainable(model, aggregation_method, options or {})
-    participants = find_users(participant_ids)
+    find_users(participant_ids)
     with transaction.atomic():
         training = Training.objects.create(
             model=_untrained(model),
@@ -66,7 +66,7 @@ def create_training(
             uncertainty_method=uncertainty_method,
             options=options or {},
         )
-        training.participants.set(participants)
+        training.participants.set(lock_users(participant_ids))
     return training
 
 
@@ -95,7 +95,7 @@ def _require_trainable(model: GlobalModel, aggregation_method: str, options: Map
 
 def _untrained(model: GlobalModel) -> GlobalModel:
     """The model, locked so that two requests do not both find it without a training; if it has one, its copy."""
-    if Model.objects.non_polymorphic().select_for_update().filter(pk=model.pk).first() is None:
+    if lock_model(model.pk) is None:
         raise EntityNotFound("Model", model.pk)
     if not Training.objects.filter(model=model).exists():
         return model

@@ -11,14 +11,14 @@ from django.db import transaction
 from fl_server_core import policies
 from fl_server_core.exceptions import Conflict, EntityNotFound, Gone, InvalidRequest, NotAllowed
 from fl_server_core.models.event import EventKind
-from fl_server_core.models.model import GlobalModel, Model
+from fl_server_core.models.model import GlobalModel
 from fl_server_core.models.model_version import ModelVersion, VersionFile, append_version
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.options import LEAST_KEPT, TrainerOptions
 from fl_server_core.rounds.ending import drop_submissions, end_chains
-from fl_server_core.selectors.models import get_model
+from fl_server_core.selectors.models import get_model, lock_model
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.files import forget_files
 from fl_server_core.services.history import record
@@ -29,9 +29,11 @@ def add_moments(*, model: GlobalModel, files: Mapping[str, str]) -> None:
     version = model.current_version
     if version is None:
         raise InvalidRequest(f"Model {model.pk} has no version that moments could belong to.")
-    outdated = version.files.filter(name__in=files)
-    forget_files([row.file.name or "" for row in outdated])
-    outdated.delete()
+    outdated = list(version.files.filter(name__in=files))
+    if outdated:
+        lock_model(model.pk)
+        forget_files([row.file.name or "" for row in outdated])
+        version.files.filter(pk__in=[row.pk for row in outdated]).delete()
     VersionFile.objects.bulk_create(
         [VersionFile(version=version, name=part, file=name) for part, name in files.items()]
     )
@@ -109,7 +111,7 @@ def _managed_model(model_id: UUID, user: User) -> tuple[GlobalModel, Training | 
 
 def _locked(model: GlobalModel) -> GlobalModel:
     """The model as it is now, its row locked until the transaction ends. Raises EntityNotFound if it is gone."""
-    if Model.objects.non_polymorphic().select_for_update().filter(pk=model.pk).first() is None:
+    if lock_model(model.pk) is None:
         raise EntityNotFound("GlobalModel", model.pk)
     return GlobalModel.objects.get(pk=model.pk)
 
@@ -132,10 +134,11 @@ def _drop_submissions(training: Training) -> None:
 def let_go(*, model: GlobalModel, training: Training) -> None:
     """Give up the files of old versions, after a new one: not of the first, the last few, and those named or pinned."""
     wanted = TrainerOptions.tolerant(training.options).keep_versions or settings.FL_KEEP_VERSIONS
-    kept = model.versions.order_by("-number").values_list("number", flat=True)
-    newest = list(kept[: max(wanted, LEAST_KEPT)])
-    candidates = model.versions.filter(number__lt=newest[-1], number__gt=0, name="", pinned=False)
-    outdated = list(candidates.exclude(weights_file=""))
+    kept = list(model.versions.exclude(weights_file="").order_by("-number"))
+    older = kept[max(wanted, LEAST_KEPT) :]
+    outdated = [row for row in older if row.number > 0 and not row.name and not row.pinned]
+    if not outdated:
+        return
     parts = VersionFile.objects.filter(version__in=outdated)
     forget_files([row.weights_file.name or "" for row in outdated] + [row.file.name or "" for row in parts])
     parts.delete()

@@ -83,7 +83,8 @@ def test_trainings_complete_and_leave_no_object_that_nobody_names(site: Site, st
         trained = [start(people, 0, "FedAvg", "SWAG"), start(people, 1, "FedDC", "MC_DROPOUT")]
         for one in trained:
             check(people, one)
-        assert len(store.objects()) == 10  # three versions of two models, and both moments of two of these
+        # Three versions of each of two models, and both moments of the later two versions of one of them.
+        assert len(store.objects()) == 10
         weights = people.actor.call("GET", f"/models/{trained[0].model}/").content
         assert len(weights) in store.objects().values()
         for one in trained:
