@@ -154,10 +154,10 @@ def delete_training(*, training_id: UUID, user: User) -> None:
     """
     get_steerable_training(training_id, user, "You are not the owner the training.")
     with transaction.atomic():
-        discard_training(training_id)
+        discard_training(training_id, author_id=user.pk)
 
 
-def discard_training(training_id: UUID) -> None:
+def discard_training(training_id: UUID, *, author_id: UUID) -> None:
     """Remove a training within the caller's transaction and tell the participants of a running one."""
     training = lock_training(training_id)
     if training is None:
@@ -172,6 +172,14 @@ def discard_training(training_id: UUID) -> None:
     end_chains(training)
     # By hand, since the collector would hold the outdated rows: a delivery outlives its training.
     Delivery.objects.filter(training=training).update(training=None, round=None)
+    record(
+        training=None,
+        model=training.model,
+        kind=EventKind.DELETED,
+        number=rounds.current_round(training),
+        author_id=author_id,
+        message=f"Training {training.id} was deleted.",
+    )
     training.delete()
 
 

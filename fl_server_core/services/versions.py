@@ -79,12 +79,24 @@ def describe_version(
         EntityNotFound, NotAllowed, InvalidRequest: no such model or version, or the user may not manage it.
         Gone: its file is no longer kept, so neither a name nor a pin could keep it.
     """
-    model, _training = _managed_model(model_id, user)
+    model, training = _managed_model(model_id, user)
     with transaction.atomic():
-        version = _kept_version(_locked(model), number)
+        training = None if training is None else lock_training(training.pk)
+        model = _locked(model)
+        version = _kept_version(model, number)
         version.name = version.name if name is None else name
         version.pinned = version.pinned if pinned is None else pinned
         version.save(update_fields=["name", "pinned"])
+        record(
+            training=training,
+            model=model,
+            kind=EventKind.VERSION_DESCRIBED,
+            number=model.round,
+            author_id=user.pk,
+            version=number,
+            name=version.name,
+            pinned=version.pinned,
+        )
 
 
 def _managed_model(model_id: UUID, user: User) -> tuple[GlobalModel, Training | None]:

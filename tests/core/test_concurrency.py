@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from fl_server_core.services.models import set_preprocessing
 from fl_server_core.services.participants import add_participants
 from fl_server_core.services.users import register_user
 from fl_server_core.services.versions import add_moments
+from tests.builders.clients import make_operator
 from tests.builders.files import saved_vector, scripted_linear, uploaded
 from tests.builders.rows import make_model, make_swag_model, make_training, make_update, make_user
 from tests.builders.storage import file_name_of, make_newer, stored_files, weight_files
@@ -51,13 +53,14 @@ def at_once(*actions: Callable[[], Any]) -> None:
 
 
 def test_two_accounts_that_take_part_in_each_others_trainings_are_deleted_at_the_same_time() -> None:
+    operator = make_operator()
     for _ in range(10):
         anna, ben = make_user(), make_user()
         for _number in range(3):
             make_training(anna, [ben])
             make_training(ben, [anna])
-        at_once(lambda anna=anna: delete_user(user=anna), lambda ben=ben: delete_user(user=ben))  # type: ignore[misc]
-    assert not User.objects.exists()
+        at_once(partial(delete_user, user=anna, author=operator), partial(delete_user, user=ben, author=operator))
+    assert list(User.objects.all()) == [operator]
     assert not Training.objects.exists()
 
 
@@ -175,7 +178,7 @@ def test_an_account_is_not_deleted_while_a_round_that_counts_its_update_is_writt
     world = World(2, options={"skip_model_tests": True}).start()
     world.claim_full_round()
     world.remove(1)
-    leaver = world.people[1]
+    leaver, operator = world.people[1], make_operator()
     locked = threading.Event()
     order: list[str] = []
 
@@ -188,7 +191,7 @@ def test_an_account_is_not_deleted_while_a_round_that_counts_its_update_is_writt
 
     def delete() -> None:
         assert locked.wait(30)
-        delete_user(user=leaver)
+        delete_user(user=leaver, author=operator)
         order.append("deleted")
 
     at_once(write, delete)
@@ -197,7 +200,7 @@ def test_an_account_is_not_deleted_while_a_round_that_counts_its_update_is_writt
 
 
 def test_an_account_that_is_added_to_a_training_while_it_is_deleted_is_in_no_training_at_the_end() -> None:
-    actor, leaver = make_user(), make_user()
+    actor, leaver, operator = make_user(), make_user(), make_operator()
     training = make_training(actor, [actor])
     added = threading.Event()
 
@@ -209,7 +212,7 @@ def test_an_account_that_is_added_to_a_training_while_it_is_deleted_is_in_no_tra
 
     def delete() -> None:
         assert added.wait(30)
-        delete_user(user=leaver)
+        delete_user(user=leaver, author=operator)
 
     at_once(add, delete)
     assert list(training.participants.all()) == [actor]

@@ -13,6 +13,7 @@ from fl_server_core.services.accounts import delete_user
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.participants import add_participants
 from fl_server_core.services.trainings import resume_training, stop_training
+from tests.builders.clients import make_operator
 from tests.builders.deliveries import rounds_told_to, sent_to
 from tests.builders.rounds import claim_round, drop_submissions, mark_claimed, set_claim_attempts, set_deadline
 from tests.builders.rows import make_user
@@ -72,7 +73,7 @@ def test_a_claimed_round_whose_answers_went_with_their_accounts_fails_and_says_s
     world.update(0, 1.0)
     set_deadline(world.training, timezone.now())
     mark_claimed(world.training)
-    delete_user(user=world.people[0])
+    delete_user(user=world.people[0], author=make_operator())
     world.let_the_lease_run_out()
     world.advance()
     assert world.state == ("E", "update")

@@ -16,6 +16,7 @@ from fl_server_core.services.files import NewFiles
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.participants import add_participants
 from fl_server_core.services.trainings import create_training, delete_training, start_training, stop_training
+from tests.builders.clients import make_operator
 from tests.builders.files import flat, linear, noisy
 from tests.builders.rounds import passed_on
 from tests.builders.storage import file_name_of, stored_files
@@ -222,7 +223,7 @@ def test_what_a_deleted_account_has_passed_on_stays_with_its_receiver() -> None:
         passed = LocalModel.objects.get(owner=leaver)
         assert passed.passed_to is not None
         receiver = passed.passed_to
-    delete_user(user=leaver)
+    delete_user(user=leaver, author=make_operator())
     who = world.people.index(receiver)
     assert float(flat(world.handed_out(who))[0]) == 10.0
     before = world.round
