@@ -112,10 +112,10 @@ def forget_files(names: Collection[str]) -> None:
         return
     queued = (entry[1] for entry in reversed(connection.run_on_commit))
     waiting = next((function for function in queued if isinstance(function, _Unnamed)), None)
-    if waiting is None:
-        waiting = _Unnamed()
-        transaction.on_commit(waiting, robust=True)
-    waiting.names.extend(names)
+    if waiting is not None:
+        waiting.names.extend(names)
+    else:  # outside a transaction this is done at once, so with the names
+        transaction.on_commit(_Unnamed(list(names)), robust=True)
 
 
 def _named(names: Collection[str]) -> set[str]:
