@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint
 from typing import ClassVar
 
 import pytest
+from django.db.models import CharField
 
 from fl_server_core import registry
 from fl_server_core.models import Training
@@ -62,6 +64,8 @@ def test_what_the_wire_names_is_there_and_may_be_chosen() -> None:
     assert set(UncertaintyMethod.values) == set(uncertainty_methods)
     assert {"update", "passing_on", "swag", "test"} <= set(round_kinds)
     for name, known in (("aggregation_method", aggregation_methods), ("uncertainty_method", uncertainty_methods)):
-        choices = Training._meta.get_field(name).choices
-        assert choices is not None
+        field = Training._meta.get_field(name)
+        assert isinstance(field, CharField)
+        choices = field.choices
+        assert isinstance(choices, Iterable)
         assert [value for value, _title in choices] == list(known)

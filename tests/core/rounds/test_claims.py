@@ -10,7 +10,7 @@ from django.utils import timezone
 from fl_server_core.models import EventKind, Round, Training
 from fl_server_core.rounds import claims
 from fl_server_core.rounds.claims import Claim, ClaimLost, Due, claim_due_round
-from fl_server_core.rounds.due import MAX_ATTEMPTS
+from fl_server_core.rounds.due import MAX_ATTEMPTS, decide
 from fl_server_core.storage import StorageUnavailable
 from tests.builders.rounds import (
     claim_attempts_of,
@@ -58,7 +58,6 @@ def test_of_two_claims_on_the_same_row_the_second_finds_it_taken(
     training: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the training's lock did not hold the second back: the statement itself decides.
-    decide = claims.decide
 
     def claim_meanwhile(found: Training, row: Round) -> object:
         monkeypatch.setattr(claims, "decide", decide)

@@ -153,7 +153,7 @@ def test_a_sweep_takes_only_the_first_of_each_receiver_and_training() -> None:
 
 def test_to_accept_settles() -> None:
     world = World([""]).start()
-    acknowledge(user=world.people[0], notification_id=str(world.delivery("UPDATE_ROUND_START").uuid), accept=True)
+    acknowledge(user=world.people[0], notification_id=world.delivery("UPDATE_ROUND_START").uuid, accept=True)
     accepted = world.delivery("UPDATE_ROUND_START")
     assert accepted.status == "accepted"
     assert accepted.settled_at is not None

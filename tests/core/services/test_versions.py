@@ -187,15 +187,15 @@ def test_nothing_is_restored_while_the_training_runs(actor: User) -> None:
 def test_what_is_no_longer_kept_is_gone_and_what_never_was_is_not_there(training: Training) -> None:
     training.options = {"keep_versions": 2}
     append(training, 4)
-    describe = {"model_id": training.model_id, "user": training.actor, "name": "too late"}
+    describe: dict[str, Any] = {"model_id": training.model_id, "user": training.actor, "name": "too late"}
     with pytest.raises(Gone, match=f"Version 1 of model {training.model_id} is no longer kept."):
         restore(training, 1)
     with pytest.raises(Gone):
-        describe_version(number=1, **describe)  # type: ignore[arg-type]
+        describe_version(number=1, **describe)
     with pytest.raises(InvalidRequest, match="has no version 9"):
         restore(training, 9)
     with pytest.raises(InvalidRequest, match="has no version 9"):
-        describe_version(number=9, **describe)  # type: ignore[arg-type]
+        describe_version(number=9, **describe)
 
 
 def test_a_restored_version_makes_a_failed_training_ask_for_its_updates_again() -> None:
@@ -228,7 +228,7 @@ def test_others_may_neither_restore_nor_describe(who: str) -> None:
     user = make_user("outsider") if who == "outsider" else world.people[0]
     for change in (restore_version, describe_version):
         with pytest.raises(NotAllowed):
-            change(model_id=world.training.model_id, number=0, user=user)  # type: ignore[operator]
+            change(model_id=world.training.model_id, number=0, user=user)
 
 
 def test_the_actor_and_operators_may(actor: User) -> None:
@@ -240,7 +240,7 @@ def test_the_actor_and_operators_may(actor: User) -> None:
 
 
 def test_a_description_leaves_alone_what_is_not_given(training: Training) -> None:
-    first = {"model_id": training.model_id, "number": 0, "user": training.actor}
+    first: dict[str, Any] = {"model_id": training.model_id, "number": 0, "user": training.actor}
     describe_version(**first, name="start", pinned=True)
     describe_version(**first, pinned=False)
     assert (version(training, 0).name, version(training, 0).pinned) == ("start", False)
