@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from fl_server_api.serializers.generic import DetailSerializer
 from fl_server_core.options import TrainerOptions
-from fl_server_core.registry import aggregation_methods
+from fl_server_core.registry import aggregation_methods, uncertainty_methods
 from fl_server_core.schema import UncertaintyOptions, wanted
 
 SENTENCE = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
@@ -34,7 +34,7 @@ REFUSALS: dict[int, OpenApiResponse] = {
     410: OpenApiResponse(SENTENCE, "The version's file is no longer kept."),
     412: OpenApiResponse(None, "The file is not the one that If-Match or If-Unmodified-Since is about."),
     413: OpenApiResponse(SENTENCE, "The request is too large."),
-    415: OpenApiResponse(SENTENCE, "The Content-Type is none that is read here."),
+    415: OpenApiResponse(SENTENCE, "This Content-Type is not accepted here."),
     416: OpenApiResponse(SENTENCE, "The file does not have the bytes that Range asks for."),
     503: OpenApiResponse(SENTENCE, "Try again later."),
 }
@@ -57,6 +57,9 @@ def options_text() -> str:
     lines = ["Known `options`, all optional, others being kept for the participants to read:", ""]
     lines += _option_lines(TrainerOptions)
     lines += _option_lines(UncertaintyOptions, "uncertainty.")
+    for method in uncertainty_methods.values():
+        if method.Options is not UncertaintyOptions:
+            lines += _option_lines(method.Options, "uncertainty.", f" ({method.title})")
     for method in aggregation_methods.values():
         lines += _option_lines(method.Options, "aggregation.", f" ({method.title})")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
 
-from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model
+from fl_server_core.models.model import LocalModel, MeanModel, Model
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 
@@ -88,11 +88,6 @@ def updates_readable_by(user: User, training: Training) -> QuerySet[LocalModel]:
     """The updates of a training that the user may read."""
     updates = LocalModel.objects.filter(base_model_id=training.model_id)
     return updates if may_steer_training(user, training) else updates.filter(Q(owner=user) | Q(passed_to=user))
-
-
-def trainable_models(user: User) -> QuerySet[GlobalModel]:
-    """The global models that the user may give to a training or take into a mean model."""
-    return GlobalModel.objects.filter(owner=user)
 
 
 def may_delete_metrics(user: User) -> bool:

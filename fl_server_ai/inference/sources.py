@@ -13,6 +13,7 @@ from fl_server_ai.sandbox import ModelRunError, ModelSource, check_runnable
 from fl_server_ai.sandbox.channel import Array
 from fl_server_core.archive import ArchiveError, ArchiveKind, copy_tensors, open_archive
 from fl_server_core.models.model import MOMENTS, GlobalModel, LocalModel, MeanModel, Model, SWAGModel
+from fl_server_core.models.model_version import ModelVersion
 from fl_server_core.models.user import User
 from fl_server_core.selectors.models import global_of
 from fl_server_core.selectors.versions import find_version
@@ -65,12 +66,29 @@ def moments(model: Model, number: int | None = None) -> dict[str, Array]:
     base = global_of(model)
     if not isinstance(base, SWAGModel):
         return {}
-    versions = base.versions.filter(files__name__in=MOMENTS)
-    if number is not None:
-        versions = versions.filter(number__lte=number)
-    version = versions.order_by("-number").first()
+    version = _version_with_moments(base, number)
     found = {row.name: _vector(row.file) for row in version.files.filter(name__in=MOMENTS)} if version else {}
     return _around_weights(model, **found) if isinstance(model, LocalModel) and len(found) == len(MOMENTS) else found
+
+
+def number_with_moments(model: Model, number: int | None) -> int | None:
+    """The version whose module goes with the moments: the newest that has some, up to the one asked for.
+
+    Raises:
+        InvalidRequest, Gone: no such version, or its file is no longer kept.
+    """
+    if not isinstance(model, SWAGModel):
+        return number
+    find_version(model, number)
+    version = _version_with_moments(model, number)
+    return version.number if version else number
+
+
+def _version_with_moments(model: SWAGModel, number: int | None) -> ModelVersion | None:
+    versions = model.versions.filter(files__name__in=MOMENTS)
+    if number is not None:
+        versions = versions.filter(number__lte=number)
+    return versions.order_by("-number").first()
 
 
 def tenant_of(model: GlobalModel, user: User) -> str:

@@ -106,7 +106,10 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
         base = GlobalModel.objects.get(pk=training.model_id)
         updates = [model for model in held_models(claim).values() if model is not None]
         sizes = [model.sample_size for model in updates]
-        has_state = get_aggregation_class(training).has_state
+        try:
+            has_state = get_aggregation_class(training).has_state
+        except ValueError as error:  # the package that defines the method is not installed any more
+            raise CannotClose(str(error)) from error
         with (
             opened([base, *updates], claim) as (template, *sources),
             _optimizer_state(base, training) if has_state else nullcontext() as state,

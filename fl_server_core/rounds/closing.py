@@ -8,7 +8,7 @@ from django.db import transaction
 
 from fl_server_core.rounds.claims import Claim, ClaimLost
 from fl_server_core.rounds.ending import close_round, fail_training
-from fl_server_core.rounds.kinds import CannotClose, kind_of
+from fl_server_core.rounds.kinds import CannotClose, UnknownKind, kind_of
 from fl_server_core.rounds.opening import open_next
 from fl_server_core.services.files import NewFiles
 
@@ -33,7 +33,7 @@ def close_claimed(claim: Claim) -> None:
                 open_next(training, row)
     except ClaimLost:
         logger.info("%s: another worker has it.", claim.round)
-    except CannotClose as refusal:
+    except (CannotClose, UnknownKind) as refusal:
         _fail(claim, str(refusal))
     except Exception as error:
         claim.report(error)

@@ -67,9 +67,7 @@ def round_of(model: Model, number: int | None) -> int:
 
 def _mean_metrics(model_id: UUID) -> dict[int, dict[str, float]]:
     """By version: of each metric, the mean over the participants of the version's test round, each one's last value."""
-    rows = Metric.objects.filter(
-        model_id=model_id, test_round__isnull=False, version__isnull=False, value_binary__isnull=True
-    )
+    rows = Metric.objects.filter(model_id=model_id, is_test=True, version__isnull=False, value_binary__isnull=True)
     last: dict[tuple[int, str], dict[UUID | None, float]] = defaultdict(dict)
     for version_id, key, reporter_id, value in rows.order_by("id").values_list(
         "version_id", "key", "reporter_id", "value_float"

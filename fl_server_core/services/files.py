@@ -117,10 +117,10 @@ def forget_files(names: Collection[str]) -> None:
     if not names:
         return
     waiting = next((queued for queued in map(_forgotten_here, connection.run_on_commit) if queued), None)
-    if waiting is None:
-        waiting = _Unnamed()
-        transaction.on_commit(waiting, robust=True)
-    waiting.names.extend(names)
+    if waiting is not None:
+        waiting.names.extend(names)
+    else:  # outside a transaction this is done at once, so with the names
+        transaction.on_commit(_Unnamed(list(names)), robust=True)
 
 
 def _forgotten_here(entry: Sequence[Any]) -> _Unnamed | None:

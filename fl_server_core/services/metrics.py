@@ -62,7 +62,7 @@ def write_metrics(
     version_id = versions.values_list("current_version", flat=True).first()
     rows = [_metric(model, reporter, key, value) for key, value in metrics]
     for row in rows:
-        row.step, row.version_id, row.test_round = step, version_id, asked
+        row.step, row.version_id, row.test_round, row.is_test = step, version_id, asked, asked is not None
     Metric.objects.bulk_create(rows)
 
 

@@ -52,7 +52,7 @@ def create_training(
         EntityNotFound, NotAllowed: no such model, or another's.
         InvalidRequest: unknown participants, or the model is not of the kind that the method needs.
     """
-    model = _trainable_model(model_id, actor, uncertainty_method)
+    model = _trainable_model(model_id, actor, aggregation_method, uncertainty_method)
     if not isinstance(model, MeanModel):
         _require_trainable(model, aggregation_method, options or {})
     find_users(participant_ids)
@@ -70,19 +70,30 @@ def create_training(
     return training
 
 
-def _trainable_model(model_id: UUID, actor: User, uncertainty_method: str) -> GlobalModel:
+def _trainable_model(model_id: UUID, actor: User, aggregation_method: str, uncertainty_method: str) -> GlobalModel:
     model = get_model(model_id)
     if not policies.owns(actor, model):
         raise NotAllowed
     if not isinstance(model, GlobalModel):
         raise InvalidRequest(f"Model {model.pk} is a local model. Choose a global model to train.")
-    kind, wanted = MODEL_KINDS.get(uncertainty_methods[uncertainty_method].model_kind, (GlobalModel, ""))
-    if not isinstance(model, kind):
-        raise InvalidRequest(f"The uncertainty method {uncertainty_method} needs {wanted}.")
+    _require_kind(
+        model, f"The uncertainty method {uncertainty_method}", uncertainty_methods[uncertainty_method].model_kind
+    )
+    _require_kind(
+        model, f"The aggregation method {aggregation_method}", aggregation_methods[aggregation_method].model_kind
+    )
     return model
 
 
+def _require_kind(model: GlobalModel, method: str, model_kind: str) -> None:
+    kind, wanted = MODEL_KINDS.get(model_kind, (GlobalModel, ""))
+    if not isinstance(model, kind):
+        raise InvalidRequest(f"{method} needs {wanted}.")
+
+
 def _require_trainable(model: GlobalModel, aggregation_method: str, options: Mapping[str, Any]) -> None:
+    if not model.weights_file:
+        raise InvalidRequest(f"Model {model.pk} has no weights to train. Upload it again.")
     method = cast("type[Any]", aggregation_methods[aggregation_method])
     try:
         with open_weights(model) as archive:

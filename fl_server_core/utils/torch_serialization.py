@@ -6,11 +6,25 @@ Loading a module runs its code. The server itself never calls these functions: i
 from __future__ import annotations
 
 import io
+import pickle
+import struct
 import zipfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+UNREADABLE = (
+    AttributeError,
+    EOFError,
+    ImportError,
+    IndexError,
+    KeyError,
+    RuntimeError,
+    pickle.UnpicklingError,
+    struct.error,
+)
+"""What loading raises for bytes that hold no pickle, a damaged one, or one of classes that are not installed."""
 
 
 def is_torchscript_instance(value: object) -> bool:
@@ -61,13 +75,11 @@ def to_torch_tensor(content: bytes) -> torch.Tensor:
     Raises:
         ValueError: the bytes hold no tensor.
     """
-    import pickle
-
     import torch
 
     try:
         value = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"The file cannot be loaded: {error}") from error
     if not isinstance(value, torch.Tensor):
         raise ValueError(f"The file holds a {type(value).__name__}, not a tensor.")
@@ -96,8 +108,6 @@ def to_torch_module_or_tensor(content: bytes) -> torch.nn.Module | torch.Tensor:
 
 
 def _load(content: bytes) -> object:
-    import pickle
-
     import torch
 
     buffer = io.BytesIO(content)
@@ -105,7 +115,7 @@ def _load(content: bytes) -> object:
         if _is_scripted(content):
             return torch.jit.load(buffer, map_location="cpu")  # type: ignore[no-untyped-call]
         return torch.load(buffer, map_location="cpu", weights_only=False)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"The file cannot be loaded: {error}") from error
 
 

@@ -26,6 +26,12 @@ def _walk(folder: str) -> Iterator[str]:
         yield from _walk(f"{folder}/{name}" if folder else name)
 
 
+def content_of(name: str) -> bytes:
+    """The bytes of a stored file."""
+    with default_storage.open(name) as file:
+        return bytes(file.read())
+
+
 def body_of(answer: Any) -> bytes:
     """The whole of a streamed answer; read to the end, the test client closes it."""
     return b"".join(answer.streaming_content)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
+from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models import Delivery, EventKind
 from fl_server_core.services.delivery_attempts import (
     accept_delivery,
+    acknowledge,
     claim_delivery,
     claim_due_deliveries,
     leave_unanswered,
@@ -19,6 +22,7 @@ from fl_server_core.services.delivery_attempts import (
 from fl_server_core.services.participants import add_participants, remove_participants
 from fl_server_core.services.trainings import resume_training, stop_training
 from tests.builders.deliveries import make_about, make_due
+from tests.builders.rows import make_user
 from tests.builders.world import NOWHERE, World
 
 pytestmark = pytest.mark.django_db
@@ -145,3 +149,52 @@ def test_a_sweep_takes_only_the_first_of_each_receiver_and_training() -> None:
     world = World([NOWHERE, NOWHERE]).start()
     Delivery.objects.update(enqueued_at=None)
     assert claim_due_deliveries() == sorted(world.delivery("TRAINING_START", who).pk for who in (0, 1))
+
+
+def test_to_accept_settles() -> None:
+    world = World([""]).start()
+    acknowledge(user=world.people[0], notification_id=world.delivery("UPDATE_ROUND_START").uuid, accept=True)
+    accepted = world.delivery("UPDATE_ROUND_START")
+    assert accepted.status == "accepted"
+    assert accepted.settled_at is not None
+    assert world.takes_part()
+
+
+def test_to_reject_the_start_of_a_round_is_to_leave_the_training() -> None:
+    world = World(["", ""]).start()
+    person = world.people[0]
+    acknowledge(user=person, notification_id=world.delivery("UPDATE_ROUND_START").uuid, accept=False)
+    assert not world.takes_part()
+    [event] = world.events(EventKind.PARTICIPANT_REJECTED)
+    assert event.user == person
+    assert event.message == "p0 rejected UPDATE_ROUND_START: Declined."
+
+
+def test_to_reject_another_type_has_no_consequences() -> None:
+    world = World(["", ""]).start()
+    acknowledge(user=world.people[0], notification_id=world.delivery("TRAINING_START").uuid, accept=False)
+    assert world.takes_part()
+    assert world.delivery("TRAINING_START").status == "rejected"
+
+
+def test_a_second_acknowledgement_changes_nothing() -> None:
+    world = World(["", ""]).start()
+    identifier = world.delivery("UPDATE_ROUND_START").uuid
+    acknowledge(user=world.people[0], notification_id=identifier, accept=True)
+    acknowledge(user=world.people[0], notification_id=identifier, accept=False)
+    assert world.takes_part()
+    assert world.delivery("UPDATE_ROUND_START").status == "accepted"
+
+
+def test_only_the_receiver_can_acknowledge() -> None:
+    world = World(["", ""]).start()
+    identifier = world.delivery("TRAINING_START").uuid
+    for user in (world.actor, world.people[1]):
+        with pytest.raises(EntityNotFound, match=f"Notification {identifier} not found."):
+            acknowledge(user=user, notification_id=identifier, accept=True)
+
+
+def test_an_unknown_id_is_not_found() -> None:
+    user = make_user("somebody")
+    with pytest.raises(EntityNotFound):
+        acknowledge(user=user, notification_id=uuid4(), accept=True)

@@ -1,17 +1,14 @@
 import os
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 import torch
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import connection, transaction
 
-from fl_server_core.models import Installation, SWAGModel, installation
+from fl_server_core.models import SWAGModel, installation
 from fl_server_core.models.files import new_file_name
 from fl_server_core.models.installation import installation_id
 from fl_server_core.models.model import MOMENTS
@@ -77,34 +74,6 @@ def test_the_files_of_another_installation_in_the_same_storage_are_left_alone(mo
     assert mine.split("/")[1] == installation_id() != "f" * 32
     keep_though_old([theirs])
     default_storage.delete(theirs)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_an_installation_has_one_id_however_many_ask_for_it_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installation, "_known", None)
-    start = Barrier(8)
-
-    def ask(_number: int) -> str:
-        start.wait()
-        try:
-            return installation_id()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(8) as threads:
-        found = set(threads.map(ask, range(8)))
-    assert found == {Installation.objects.get().identifier.hex}
-    assert {installation_id()} == found
-
-
-@pytest.mark.django_db(transaction=True)
-def test_an_id_that_was_rolled_back_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installation, "_known", None)
-    with transaction.atomic():
-        lost = installation_id()
-        transaction.set_rollback(True)
-    assert installation_id() != lost
-    assert installation_id() == Installation.objects.get().identifier.hex
 
 
 def test_an_old_upload_that_nobody_holds_is_removed() -> None:

@@ -1,11 +1,10 @@
-"""Notifications that their receivers fetch and acknowledge."""
+"""Users who wait for their notifications."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from time import sleep
-from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -13,85 +12,12 @@ from pytest_django import Settings
 
 from fl_server_api import polling
 from fl_server_api.polling import wait_for_notifications
-from fl_server_core.exceptions import EntityNotFound
-from fl_server_core.models import Delivery, EventKind, User
-from fl_server_core.selectors.deliveries import pending_notifications
-from fl_server_core.services.delivery_attempts import acknowledge
+from fl_server_core.models import Delivery
 from fl_server_core.services.trainings import start_training
 from tests.builders.rows import make_user
 from tests.builders.world import World
 
 PATIENCE = 20.0
-
-
-def types_of(user: User) -> list[str]:
-    return [delivery.notification_type for delivery in pending_notifications(user)]
-
-
-@pytest.mark.django_db
-def test_a_user_finds_what_is_not_acknowledged_oldest_first() -> None:
-    world = World(["", ""]).start()
-    person = world.people[0]
-    assert types_of(person) == ["TRAINING_START", "UPDATE_ROUND_START"]
-    acknowledge(user=person, notification_id=world.delivery("TRAINING_START").uuid, accept=True)
-    assert types_of(person) == ["UPDATE_ROUND_START"]
-    assert types_of(world.people[1]) == ["TRAINING_START", "UPDATE_ROUND_START"]
-    assert types_of(world.actor) == []
-
-
-@pytest.mark.django_db
-def test_to_accept_settles() -> None:
-    world = World([""]).start()
-    acknowledge(user=world.people[0], notification_id=world.delivery("UPDATE_ROUND_START").uuid, accept=True)
-    accepted = world.delivery("UPDATE_ROUND_START")
-    assert accepted.status == "accepted"
-    assert accepted.settled_at is not None
-    assert world.takes_part()
-
-
-@pytest.mark.django_db
-def test_to_reject_the_start_of_a_round_is_to_leave_the_training() -> None:
-    world = World(["", ""]).start()
-    person = world.people[0]
-    acknowledge(user=person, notification_id=world.delivery("UPDATE_ROUND_START").uuid, accept=False)
-    assert not world.takes_part()
-    [event] = world.events(EventKind.PARTICIPANT_REJECTED)
-    assert event.user == person
-    assert event.message == "p0 rejected UPDATE_ROUND_START: Declined."
-
-
-@pytest.mark.django_db
-def test_to_reject_another_type_has_no_consequences() -> None:
-    world = World(["", ""]).start()
-    acknowledge(user=world.people[0], notification_id=world.delivery("TRAINING_START").uuid, accept=False)
-    assert world.takes_part()
-    assert world.delivery("TRAINING_START").status == "rejected"
-
-
-@pytest.mark.django_db
-def test_a_second_acknowledgement_changes_nothing() -> None:
-    world = World(["", ""]).start()
-    identifier = world.delivery("UPDATE_ROUND_START").uuid
-    acknowledge(user=world.people[0], notification_id=identifier, accept=True)
-    acknowledge(user=world.people[0], notification_id=identifier, accept=False)
-    assert world.takes_part()
-    assert world.delivery("UPDATE_ROUND_START").status == "accepted"
-
-
-@pytest.mark.django_db
-def test_only_the_receiver_can_acknowledge() -> None:
-    world = World(["", ""]).start()
-    identifier = world.delivery("TRAINING_START").uuid
-    for user in (world.actor, world.people[1]):
-        with pytest.raises(EntityNotFound, match=f"Notification {identifier} not found."):
-            acknowledge(user=user, notification_id=identifier, accept=True)
-
-
-@pytest.mark.django_db
-def test_an_unknown_id_is_not_found() -> None:
-    user = make_user("somebody")
-    with pytest.raises(EntityNotFound):
-        acknowledge(user=user, notification_id=uuid4(), accept=True)
 
 
 @pytest.fixture

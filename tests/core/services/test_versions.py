@@ -1,0 +1,273 @@
+"""Versions are made, restored, described and given up."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import torch
+from django.core.files.storage import default_storage
+from django.db import transaction
+from pytest_django import Settings
+
+from fl_server_core.exceptions import Conflict, EntityNotFound, Gone, InvalidRequest, NotAllowed
+from fl_server_core.models import EventKind, GlobalModel, ModelVersion, SWAGModel, Training, User
+from fl_server_core.models.model_version import FIRST_MOMENT, append_version, store_weights
+from fl_server_core.services.models import delete_model
+from fl_server_core.services.trainings import resume_training, stop_training
+from fl_server_core.services.versions import add_moments, describe_version, let_go, restore_version
+from tests.builders.files import saved, saved_vector, scripted_linear
+from tests.builders.rounds import events_of, mark_completed, passed_on, submissions
+from tests.builders.rows import (
+    make_model,
+    make_round,
+    make_running,
+    make_swag_model,
+    make_training,
+    make_update,
+    make_user,
+)
+from tests.builders.storage import content_of, stored_files
+from tests.builders.world import World
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def actor() -> User:
+    return make_user("actor")
+
+
+@pytest.fixture
+def training(actor: User) -> Training:
+    """A training, completed, of a model with version 0."""
+    training = make_running(actor, [])
+    mark_completed(training)
+    return training
+
+
+def model_of(training: Training) -> GlobalModel:
+    return GlobalModel.objects.get(pk=training.model_id)
+
+
+def append(training: Training, times: int = 1) -> None:
+    """As so many rounds that close."""
+    for _ in range(times):
+        model = model_of(training)
+        made_by = make_round(training, number=model.round)
+        model.round += 1
+        number = model.versions.count()
+        weights = store_weights(b"version %d" % number)
+        state = store_weights(b"state %d" % number).name
+        files = {"optimizer_state": state}
+        with transaction.atomic():
+            append_version(model, weights, made_by=made_by, files=files)
+            let_go(model=model, training=training)
+
+
+def kept(training: Training) -> list[int]:
+    return [version.number for version in model_of(training).versions.all() if version.is_available]
+
+
+def version(training: Training, number: int) -> ModelVersion:
+    return model_of(training).versions.get(number=number)
+
+
+def restore(training: Training, number: int) -> int:
+    return restore_version(model_id=training.model_id, number=number, user=training.actor)
+
+
+def test_a_round_s_version_is_the_next_and_the_current_one(training: Training) -> None:
+    append(training)
+    model = model_of(training)
+    made = version(training, 1)
+    assert model.current_version == made
+    assert (model.round, made.round, made.size) == (1, 1, len(b"version 1"))
+    assert made.made_by == make_round(training, number=0)
+    assert model.weights == b"version 1"
+
+
+def test_the_first_and_the_last_few_are_kept(settings: Settings, training: Training) -> None:
+    settings.FL_KEEP_VERSIONS = 3
+    append(training, 6)
+    assert kept(training) == [0, 4, 5, 6]
+    assert [row.number for row in model_of(training).versions.all()] == list(range(7))  # the rows stay
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [(2, [0, 4, 5]), (4, [0, 2, 3, 4, 5])])
+def test_the_training_s_options_come_before_the_setting(
+    settings: Settings, training: Training, wanted: int, expected: list[int]
+) -> None:
+    settings.FL_KEEP_VERSIONS = 10
+    training.options = {"keep_versions": wanted}
+    append(training, 5)
+    assert kept(training) == expected
+
+
+@pytest.mark.parametrize("description", [{"name": "the good one"}, {"pinned": True}])
+def test_one_with_a_name_or_a_pin_is_kept_until_that_is_taken_away(
+    training: Training, description: dict[str, Any]
+) -> None:
+    training.options = {"keep_versions": 2}
+    append(training)
+    describe_version(model_id=training.model_id, number=1, user=training.actor, **description)
+    append(training, 3)
+    assert kept(training) == [0, 1, 3, 4]
+    describe_version(model_id=training.model_id, number=1, user=training.actor, name="", pinned=False)
+    append(training)
+    assert kept(training) == [0, 4, 5]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_given_up_leaves_the_storage_with_its_state(training: Training) -> None:
+    before = stored_files()
+    training.options = {"keep_versions": 2}
+    append(training, 4)
+    contents = sorted(content_of(name) for name in stored_files() - before)
+    assert contents == [b"state 3", b"state 4", b"version 3", b"version 4"]
+    assert version(training, 2).digest != ""  # what it was is still told
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_file_of_a_version_that_is_given_up_stays_while_a_restored_one_names_it(training: Training) -> None:
+    training.options = {"keep_versions": 2}
+    append(training)
+    name = version(training, 1).weights.name
+    append(training)
+    assert restore(training, 1) == 3
+    append(training)
+    assert kept(training) == [0, 3, 4]
+    assert default_storage.exists(name)
+    append(training, 2)
+    assert not default_storage.exists(name)
+
+
+def test_a_restored_version_is_the_newest_with_the_same_file_and_the_round_stays(training: Training) -> None:
+    append(training, 3)
+    assert restore(training, 1) == 4
+    old, new = version(training, 1), version(training, 4)
+    assert new.weights == old.weights
+    assert new.made_by == old.made_by  # so a server optimizer goes on from there
+    assert new.file("optimizer_state") == old.file("optimizer_state")
+    model = model_of(training)
+    assert (model.current_version, model.round) == (new, 3)
+    (event,) = events_of(training, EventKind.VERSION_RESTORED)
+    assert (event.author, event.round, event.model) == (training.actor, 3, model)
+    assert event.figures == {"version": 1, "restored_as": 4}
+
+
+def test_a_model_without_a_training_is_restored_too(actor: User) -> None:
+    model = make_model(actor)
+    model.weights = b"second"
+    model.save()
+    assert restore_version(model_id=model.pk, number=0, user=actor) == 2
+    model.refresh_from_db()
+    assert model.weights == scripted_linear()
+    assert model.events.get().training is None
+
+
+def test_moments_are_restored_with_their_version(actor: User) -> None:
+    model = make_swag_model(actor)
+    model.swag_first_moment = saved_vector(1.0)
+    model.save()
+    model.weights = b"second"
+    model.swag_first_moment = saved_vector(2.0)
+    model.save()
+    restore_version(model_id=model.pk, number=0, user=actor)
+    assert SWAGModel.objects.get(pk=model.pk).first_moment.tolist() == [1.0]
+
+
+def test_nothing_is_restored_while_the_training_runs(actor: User) -> None:
+    training = make_running(actor, [make_user()])
+    with pytest.raises(Conflict, match="Stop the training first"):
+        restore(training, 0)
+    assert model_of(training).versions.count() == 1
+
+
+def test_what_is_no_longer_kept_is_gone_and_what_never_was_is_not_there(training: Training) -> None:
+    training.options = {"keep_versions": 2}
+    append(training, 4)
+    describe: dict[str, Any] = {"model_id": training.model_id, "user": training.actor, "name": "too late"}
+    with pytest.raises(Gone, match=f"Version 1 of model {training.model_id} is no longer kept."):
+        restore(training, 1)
+    with pytest.raises(Gone):
+        describe_version(number=1, **describe)
+    with pytest.raises(InvalidRequest, match="has no version 9"):
+        restore(training, 9)
+    with pytest.raises(InvalidRequest, match="has no version 9"):
+        describe_version(number=9, **describe)
+
+
+def test_a_restored_version_makes_a_failed_training_ask_for_its_updates_again() -> None:
+    world = World(2, options={"round_deadline": 60}).start()
+    world.update(0, 1.0)
+    world.pass_the_deadline()
+    assert world.state == ("E", "update")
+    restore_version(model_id=world.training.model_id, number=0, user=world.actor)
+    assert submissions(world.training) == []
+    resume_training(training_id=world.training.pk, user=world.actor)
+    assert [row.status for row in world.sent("UPDATE_ROUND_START")][-2:] == ["pending", "pending"]
+
+
+def test_a_restored_version_ends_the_chains_of_a_failed_training() -> None:
+    options = {"daisy_chain_period": 3, "round_deadline": 60}
+    world = World(2, aggregation_method="FedDC", options=options).start()
+    for who in range(2):
+        world.update(who, 1.0)
+    world.advance().pass_the_deadline()
+    assert passed_on() != []
+    assert world.state == ("E", "update")
+    restore_version(model_id=world.training.model_id, number=0, user=world.actor)
+    assert passed_on() == []
+
+
+@pytest.mark.parametrize("who", ["outsider", "participant"])
+def test_others_may_neither_restore_nor_describe(who: str) -> None:
+    world = World(1).start()
+    stop_training(training_id=world.training.pk, user=world.actor)
+    user = make_user("outsider") if who == "outsider" else world.people[0]
+    for change in (restore_version, describe_version):
+        with pytest.raises(NotAllowed):
+            change(model_id=world.training.model_id, number=0, user=user)
+
+
+def test_the_actor_and_operators_may(actor: User) -> None:
+    training = make_training(actor, [], make_model(make_user("owner")))
+    for user in (actor, training.model.owner, make_user(is_staff=True)):
+        describe_version(model_id=training.model_id, number=0, user=user, name=user.username)
+        assert version(training, 0).name == user.username
+    assert restore_version(model_id=training.model_id, number=0, user=actor) == 1
+
+
+def test_a_description_leaves_alone_what_is_not_given(training: Training) -> None:
+    first: dict[str, Any] = {"model_id": training.model_id, "number": 0, "user": training.actor}
+    describe_version(**first, name="start", pinned=True)
+    describe_version(**first, pinned=False)
+    assert (version(training, 0).name, version(training, 0).pinned) == ("start", False)
+    describe_version(**first, name="")
+    assert version(training, 0).name == ""
+
+
+def test_an_update_has_no_versions_and_a_deleted_model_is_not_found(training: Training) -> None:
+    update = make_update(model_of(training), training.actor)
+    with pytest.raises(InvalidRequest, match="local model"):
+        restore_version(model_id=update.pk, number=0, user=training.actor)
+    delete_model(model_id=training.model_id, user=training.actor)
+    for unknown in (training.model_id, uuid4()):
+        with pytest.raises(EntityNotFound, match="GlobalModel"):
+            restore_version(model_id=unknown, number=0, user=training.actor)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_new_moments_replace_those_of_the_current_version(actor: User) -> None:
+    model = make_swag_model(actor, weights=saved(torch.nn.Linear(1, 1)))
+    before = stored_files()
+    for number in (1.0, 2.0):
+        name = store_weights(saved_vector(number)).name
+        add_moments(model=model, files={FIRST_MOMENT: name})
+    assert SWAGModel.objects.get(pk=model.pk).first_moment.tolist() == [2.0]
+    assert stored_files() - before == {name}
+    bare = SWAGModel.objects.create(owner=actor, name="bare")
+    with pytest.raises(InvalidRequest, match="no version"):
+        add_moments(model=bare, files={})
