@@ -159,7 +159,12 @@ class UserAdmin(SafeAdmin[User], DjangoUserAdmin[User]):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """The service has saved groups and permissions, too."""
 
-    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+    def user_change_password(
+        self,
+        request: HttpRequest,
+        id: str,  # noqa: A002  the name is Django's
+        form_url: str = "",
+    ) -> HttpResponse:
         # Django gives the form only the user: a copy of this page, for this request, adds who changes the password.
         page = copy.copy(self)
         page.change_password_form = partial(PasswordForm, operator_of(request))
