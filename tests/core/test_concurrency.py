@@ -247,3 +247,11 @@ def test_a_preprocessing_for_a_model_that_was_deleted_meanwhile_is_refused_and_l
     with pytest.raises(EntityNotFound):
         set_preprocessing(model_id=model.pk, user=actor, file=uploaded(scripted_linear(2.0)))
     assert stored_files() == before
+
+
+def test_an_account_that_is_deleted_twice_at_the_same_time_is_gone() -> None:
+    operator, leaver = make_operator(), make_user()
+    again = User.objects.get(pk=leaver.pk)
+    delete_user(user=leaver, author=operator)
+    delete_user(user=again, author=operator)
+    assert not User.objects.filter(pk=again.pk).exists()
