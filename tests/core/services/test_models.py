@@ -1,11 +1,16 @@
-"""Models as they are uploaded, edited and deleted."""
+"""Models are made, edited and deleted. What the wire says of it: tests/api/test_models.py."""
 
 from __future__ import annotations
 
+import hashlib
+from typing import Any
+from uuid import uuid4
+
 import pytest
+import torch
 
 from fl_server_core.exceptions import EntityNotFound, InvalidFile, InvalidRequest, InvalidValue, NotAllowed
-from fl_server_core.models import GlobalModel
+from fl_server_core.models import EventKind, GlobalModel, LocalModel, SWAGModel, Training, User
 from fl_server_core.services.models import (
     create_global_model,
     create_mean_model,
@@ -13,82 +18,162 @@ from fl_server_core.services.models import (
     edit_model,
     set_preprocessing,
 )
+from tests.builders.deliveries import rounds_told_to, sent_to
 from tests.builders.files import pickled_linear, saved_vector, scripted_clamp, uploaded
-from tests.builders.rounds import submissions
-from tests.builders.rows import make_mean_model, make_model, make_update, make_user
+from tests.builders.rounds import events_of, mark_claimed, mark_failed, submissions
+from tests.builders.rows import make_mean_model, make_model, make_running, make_submission, make_update, make_user
 from tests.builders.storage import stored_files
-from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db
 
 
-def test_an_uploaded_model_is_version_0_whatever_its_round() -> None:
-    model = create_global_model(
-        owner=make_user(), name="m", description="d", model_file=uploaded(pickled_linear()), round_number=7
-    )
-    [version] = model.versions.all()
-    assert (version.number, version.round, version.size) == (0, 7, len(pickled_linear()))
-    assert model.weights == pickled_linear()
+@pytest.fixture
+def owner() -> User:
+    return make_user("owner")
 
 
-def test_a_file_without_a_module_is_refused_and_leaves_nothing() -> None:
+@pytest.fixture
+def anna() -> User:
+    return make_user("anna")
+
+
+@pytest.fixture
+def running(owner: User, anna: User) -> Training:
+    return make_running(owner, [anna])
+
+
+def create(owner: User, content: bytes, **values: Any) -> GlobalModel:
+    return create_global_model(owner=owner, name="a", description="b", model_file=uploaded(content), **values)
+
+
+def test_an_uploaded_file_makes_version_0(owner: User) -> None:
+    model = create(owner, pickled_linear(), round_number=4, input_shape=[None, 3], kind="SWAG")
+    assert isinstance(model, SWAGModel)
+    version = model.versions.get()
+    assert (version.number, version.round, version.made_by) == (0, 4, None)
+    assert version.digest == hashlib.sha256(pickled_linear()).hexdigest()
+    assert version.size == len(pickled_linear())
+    assert (model.weights, model.input_shape) == (pickled_linear(), [None, 3])
+
+
+@pytest.mark.parametrize("content", [b"text", saved_vector(1.0), pickled_linear()[:-40]], ids=["text", "vector", "cut"])
+def test_a_file_that_holds_no_module_makes_no_model(owner: User, content: bytes) -> None:
     before = stored_files()
-    with pytest.raises(InvalidFile, match="it holds a tensor"):
-        create_global_model(owner=make_user(), name="m", description="d", model_file=uploaded(saved_vector(1.0)))
-    assert not GlobalModel.objects.exists()
-    assert stored_files() == before
+    with pytest.raises(InvalidFile, match="Invalid model file"):
+        create(owner, content)
+    with pytest.raises(InvalidFile, match="Invalid preprocessing file"):
+        create(owner, pickled_linear(), preprocessing_file=uploaded(content))
+    assert (GlobalModel.objects.count(), stored_files()) == (0, before)
 
 
-def test_a_mean_model_takes_models_of_its_owner_that_are_not_means_themselves() -> None:
-    owner = make_user()
-    mine, other = make_model(owner), make_model(make_user())
-    for ids in ([other.pk], [make_mean_model(owner, [mine]).pk]):
-        with pytest.raises(InvalidValue, match="Invalid model selection"):
-            create_mean_model(owner=owner, name="mean", description="", model_ids=ids)
-    with pytest.raises(InvalidValue, match="Invalid model UUIDs found"):
-        create_mean_model(owner=owner, name="mean", description="", model_ids=[owner.pk])
-    assert list(create_mean_model(owner=owner, name="mean", description="", model_ids=[mine.pk]).models.all()) == [mine]
+def test_a_mean_is_of_one_owner_s_models(owner: User) -> None:
+    members = [make_model(owner), make_model(owner)]
+    ids = [member.pk for member in members]
+    values: dict[str, Any] = {"owner": owner, "name": "mean", "description": ""}
+    mean = create_mean_model(**values, model_ids=[*ids, ids[0]])
+    assert set(mean.models.all()) == set(members)
+    other, nested = make_model(make_user()), make_mean_model(owner, members)
+    for wrong, reason in (
+        ([], "Invalid model UUIDs"),
+        ([ids[0], uuid4()], "Invalid model UUIDs"),
+        ([make_update(members[0], owner).pk], "Invalid model UUIDs"),
+        ([ids[0], other.pk], "Insufficient"),
+        ([nested.pk], "member of another"),
+    ):
+        with pytest.raises(InvalidValue, match=reason):
+            create_mean_model(**values, model_ids=wrong)
 
 
-def test_another_input_shape_asks_for_the_statistics_anew() -> None:
-    owner = make_user()
-    model = make_model(owner, stats={"total_params": 8})
-    edit_model(model_id=model.pk, user=owner, values={"name": "new"})
-    model.refresh_from_db()
-    assert (model.name, model.stats) == ("new", {"total_params": 8})
-    edit_model(model_id=model.pk, user=owner, values={"input_shape": [None, 3]})
-    model.refresh_from_db()
-    assert model.stats is None
-    with pytest.raises(ValueError, match="Only description, input_shape, name can be edited"):
-        edit_model(model_id=model.pk, user=owner, values={"round": 3})
-
-
-def test_only_the_owner_sets_a_preprocessing() -> None:
-    owner = make_user()
-    model = make_model(owner)
-    with pytest.raises(NotAllowed):
-        set_preprocessing(model_id=model.pk, user=make_user(), file=uploaded(scripted_clamp()))
-    with pytest.raises(InvalidRequest, match="is a local model"):
-        set_preprocessing(model_id=make_update(model, owner).pk, user=owner, file=uploaded(scripted_clamp()))
-    set_preprocessing(model_id=model.pk, user=owner, file=uploaded(scripted_clamp()))
-    assert GlobalModel.objects.get().preprocessing == scripted_clamp()
-
-
-def test_an_update_that_is_deleted_is_asked_for_again_unless_it_is_being_aggregated() -> None:
-    world = World(2).start()
-    world.update(0, 1.0)
-    [submission] = submissions(world.training)
-    update = submission.local_model
-    assert update is not None
-    with pytest.raises(NotAllowed):
-        delete_model(model_id=update.pk, user=world.people[1])
-    delete_model(model_id=update.pk, user=world.people[0])
-    assert submissions(world.training) == []
-    assert [kind for kind, _status in world.statuses(0)].count("UPDATE_ROUND_START") == 2
+def test_a_deleted_model_takes_its_training_along_and_participants_are_told(running: Training, anna: User) -> None:
+    make_submission(running, anna, update=make_update(running.model, anna))  # type: ignore[arg-type]
+    delete_model(model_id=running.model_id, user=running.actor)
+    assert sent_to(anna) == ["CLIENT_REMOVED"]
+    assert not any((Training.objects.exists(), GlobalModel.objects.exists(), LocalModel.objects.exists()))
     with pytest.raises(EntityNotFound):
-        delete_model(model_id=update.pk, user=world.people[0])
-    world.claim_full_round()
-    counted = submissions(world.training)[0].local_model
-    assert counted is not None
-    with pytest.raises(InvalidRequest, match="is being aggregated"):
-        delete_model(model_id=counted.pk, user=world.actor)
+        delete_model(model_id=running.model_id, user=running.actor)
+
+
+def test_a_participant_and_an_outsider_delete_nothing_of_others(running: Training, anna: User) -> None:
+    update = make_update(running.model, running.actor)  # type: ignore[arg-type]
+    for user in (anna, make_user("outsider")):
+        for model in (running.model, update):
+            with pytest.raises(NotAllowed):
+                delete_model(model_id=model.pk, user=user)
+
+
+def test_who_deletes_its_own_update_is_asked_again(running: Training, anna: User) -> None:
+    update = make_update(running.model, anna)  # type: ignore[arg-type]
+    make_submission(running, anna, update=update)
+    delete_model(model_id=update.pk, user=anna)
+    assert submissions(running) == []
+    assert rounds_told_to(anna) == [("UPDATE_ROUND_START", 0)]
+    (event,) = events_of(running, EventKind.UPDATE_DELETED)
+    assert (event.user, event.author) == (anna, anna)
+
+
+def test_nobody_is_asked_again_in_a_failed_training(running: Training, anna: User) -> None:
+    update = make_update(running.model, anna)  # type: ignore[arg-type]
+    make_submission(running, anna, update=update)
+    mark_failed(running)
+    delete_model(model_id=update.pk, user=running.actor)
+    assert (submissions(running), sent_to(anna)) == ([], [])
+
+
+def test_what_is_being_aggregated_or_trained_on_stays(running: Training, anna: User) -> None:
+    update = make_update(running.model, anna)  # type: ignore[arg-type]
+    passed = make_update(running.model, anna, passed_to=anna)  # type: ignore[arg-type]
+    make_submission(running, anna, update=update)
+    mark_claimed(running, lease_in=60)
+    for model in (update, passed):
+        with pytest.raises(InvalidRequest, match="Delete it after the round"):
+            delete_model(model_id=model.pk, user=running.actor)
+    assert LocalModel.objects.count() == 2
+
+
+def test_an_edit_is_in_the_history_and_another_shape_needs_other_statistics(owner: User) -> None:
+    model = make_model(owner, stats={"total_params": 8}, input_shape=[None, 3])
+    edit_model(model_id=model.pk, user=owner, values={"name": "better"})
+    model.refresh_from_db()
+    assert (model.name, model.stats) == ("better", {"total_params": 8})
+    edit_model(model_id=model.pk, user=owner, values={"input_shape": [1, 3]})
+    model.refresh_from_db()
+    assert (model.input_shape, model.stats) == ([1, 3], None)
+    first, second = model.events.all()
+    assert (first.author, first.figures) == (owner, {"values": {"name": "better"}})
+    assert second.figures == {"values": {"input_shape": [1, 3]}}
+
+
+def test_only_some_columns_are_edited_and_only_by_who_manages_the_model(running: Training, anna: User) -> None:
+    with pytest.raises(ValueError, match="Only description, input_shape, name"):
+        edit_model(model_id=running.model_id, user=running.actor, values={"round": 7})
+    for user in (anna, make_user("outsider")):
+        with pytest.raises(NotAllowed):
+            edit_model(model_id=running.model_id, user=user, values={"name": "mine"})
+    edit_model(model_id=running.model_id, user=make_user(is_staff=True), values={"name": "ours"})
+    assert GlobalModel.objects.get().name == "ours"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_preprocessing_replaces_the_first_with_its_file() -> None:
+    owner = make_user("owner")
+    model = make_model(owner)
+    before = stored_files()
+    for _ in range(2):
+        set_preprocessing(model_id=model.pk, user=owner, file=uploaded(scripted_clamp()))
+    assert len(stored_files() - before) == 1
+    found = GlobalModel.objects.get()
+    assert found.preprocessing == scripted_clamp()
+    assert found.get_preprocessing_torch_model()(torch.tensor([7.0])).tolist() == [1.0]
+
+
+def test_only_the_owner_sets_the_preprocessing_of_a_global_model(running: Training, anna: User) -> None:
+    update = make_update(running.model, anna)  # type: ignore[arg-type]
+    before = stored_files()
+    with pytest.raises(InvalidRequest, match="local model"):
+        set_preprocessing(model_id=update.pk, user=anna, file=uploaded(scripted_clamp()))
+    for user in (anna, make_user(is_staff=True)):
+        with pytest.raises(NotAllowed, match="not the owner of model"):
+            set_preprocessing(model_id=running.model_id, user=user, file=uploaded(scripted_clamp()))
+    with pytest.raises(InvalidFile, match="preprocessing"):
+        set_preprocessing(model_id=running.model_id, user=running.actor, file=uploaded(b"text"))
+    assert stored_files() == before

@@ -1,58 +1,146 @@
-"""Who takes part in a training: coming, going, and being told of it."""
+"""People come and go, and are told of it."""
 
 from __future__ import annotations
+
+from uuid import uuid4
 
 import pytest
 
 from fl_server_core.exceptions import InvalidRequest, NotAllowed
-from fl_server_core.models import EventKind
-from fl_server_core.services.participants import add_participants, remove_participants
-from tests.builders.deliveries import sent_to
-from tests.builders.rounds import events_of, submissions
-from tests.builders.rows import make_user
-from tests.builders.world import World
+from fl_server_core.models import EventKind, LocalModel, Training, User
+from fl_server_core.services.participants import (
+    add_participants,
+    drop_participants,
+    newcomers_of,
+    remove_participants,
+)
+from tests.builders.deliveries import rounds_told_to, sent_to
+from tests.builders.rounds import events_of, mark_claimed, mark_failed, passed_on, submissions
+from tests.builders.rows import make_event, make_running, make_submission, make_training, make_update, make_user
 
 pytestmark = pytest.mark.django_db
 
 
-def test_one_who_joins_a_running_training_is_told_of_it_and_of_the_open_round() -> None:
-    world, newcomer = World(1).start(), make_user()
-    for _time in range(2):  # the second changes nothing
-        add_participants(training_id=world.training.pk, user=world.actor, user_ids=[newcomer.pk])
-    assert sent_to(newcomer) == ["TRAINING_START", "UPDATE_ROUND_START"]
-    [event] = events_of(world.training, EventKind.PARTICIPANT_ADDED)
-    assert (event.user, event.author) == (newcomer, world.actor)
+@pytest.fixture
+def people() -> list[User]:
+    return [make_user("p0"), make_user("p1")]
 
 
-def test_one_who_joins_while_the_round_is_closed_hears_of_the_next_round_only() -> None:
-    world, newcomer = World(1).start(), make_user()
-    world.claim_full_round()
-    add_participants(training_id=world.training.pk, user=world.actor, user_ids=[newcomer.pk])
-    assert sent_to(newcomer) == ["TRAINING_START"]
+@pytest.fixture
+def running(people: list[User]) -> Training:
+    return make_running(make_user("actor"), people)
 
 
-def test_what_a_leaver_submitted_goes_along_and_the_others_close_the_round() -> None:
-    world = World(2).start()
-    world.update(0, 1.0)
-    world.update(1, 5.0)
-    remove_participants(training_id=world.training.pk, user=world.actor, user_ids=[world.people[1].pk])
-    assert [one.participant for one in submissions(world.training)] == [world.people[0]]
-    assert world.advance().weight == 1.0
-    assert sent_to(world.people[1])[-1] == "CLIENT_REMOVED"
+def add(training: Training, *joining: User) -> None:
+    add_participants(training_id=training.pk, user=training.actor, user_ids=[user.pk for user in joining])
 
 
-def test_without_participants_a_running_training_fails() -> None:
-    world = World(2).start()
-    world.remove(0, 1)
-    assert world.state == ("E", "update")
-    assert world.event(EventKind.FAILED).message == "No participant is left."
+def remove(training: Training, *leaving: User) -> None:
+    remove_participants(training_id=training.pk, user=training.actor, user_ids=[user.pk for user in leaving])
 
 
-def test_unknown_and_repeated_users_and_strangers_are_refused() -> None:
-    world = World(1)
-    twice = [world.people[0].pk] * 2
-    for ids in (twice, [world.training.pk]):
-        with pytest.raises(InvalidRequest, match="Not all provided users were found!"):
-            add_participants(training_id=world.training.pk, user=world.actor, user_ids=ids)
-    with pytest.raises(NotAllowed):
-        remove_participants(training_id=world.training.pk, user=world.people[0], user_ids=[world.people[0].pk])
+def test_who_joins_before_the_start_is_told_when_it_starts() -> None:
+    training, anna = make_training(make_user("actor")), make_user()
+    add(training, anna)
+    assert sent_to(anna) == []
+    (event,) = events_of(training, EventKind.PARTICIPANT_ADDED)
+    assert (event.user, event.author) == (anna, training.actor)
+
+
+def test_who_takes_part_already_is_not_told_again(running: Training, people: list[User]) -> None:
+    late = make_user()
+    add(running, people[0], late)
+    assert sent_to(people[0]) == []
+    assert rounds_told_to(late) == [("TRAINING_START", None), ("UPDATE_ROUND_START", 0)]
+    assert [event.user for event in events_of(running, EventKind.PARTICIPANT_ADDED)] == [late]
+
+
+def test_who_joins_while_a_round_is_closed_is_not_asked_for_it(running: Training) -> None:
+    mark_claimed(running, lease_in=60)
+    late = make_user()
+    add(running, late)
+    assert sent_to(late) == ["TRAINING_START"]
+
+
+def test_who_is_removed_is_told_that_alone_and_its_submission_goes(running: Training, people: list[User]) -> None:
+    add(running, make_user())
+    for person in people:
+        make_submission(running, person, update=make_update(running.model, person))  # type: ignore[arg-type]
+    remove(running, people[0])
+    assert sent_to(people[0]) == ["CLIENT_REMOVED"]
+    assert sent_to(people[1]) == []
+    assert [submission.participant for submission in submissions(running)] == [people[1]]
+    assert [update.owner for update in LocalModel.objects.all()] == [people[1]]
+
+
+def test_who_leaves_a_claimed_round_still_counts_in_it(running: Training, people: list[User]) -> None:
+    for person in people:
+        make_submission(running, person, update=make_update(running.model, person))  # type: ignore[arg-type]
+    mark_claimed(running, lease_in=60)
+    remove(running, people[0])
+    assert (len(submissions(running)), LocalModel.objects.count()) == (2, 2)
+
+
+def test_who_leaves_trains_no_passed_on_model_any_more(running: Training, people: list[User]) -> None:
+    for receiver in people:
+        make_update(running.model, make_user(), passed_to=receiver)  # type: ignore[arg-type]
+    remove(running, people[0])
+    assert [model.passed_to for model in passed_on()] == [people[1]]
+
+
+def test_without_participants_a_running_training_fails_and_a_waiting_one_waits(
+    running: Training, people: list[User]
+) -> None:
+    remove(running, *people)
+    assert events_of(running, EventKind.FAILED)[0].message == "No participant is left."
+    assert Training.objects.get(pk=running.pk).state == "E"
+    waiting = make_training(make_user(), people)
+    remove(waiting, *people)
+    assert Training.objects.get(pk=waiting.pk).state == "I"
+    assert sent_to(people[0]) == ["CLIENT_REMOVED"]  # of the one that ran
+
+
+def test_who_does_not_take_part_does_not_leave(running: Training) -> None:
+    outsider = make_user()
+    remove(running, outsider)
+    assert (sent_to(outsider), events_of(running)) == ([], [])
+
+
+def test_who_rejects_is_not_told_and_the_history_says_why(running: Training, people: list[User]) -> None:
+    drop_participants(
+        training=running, leaving=[people[0].pk], kind=EventKind.PARTICIPANT_REJECTED, message="Declined."
+    )
+    assert sent_to(people[0]) == []
+    (event,) = events_of(running)
+    assert (event.kind, event.user, event.author, event.message) == (
+        "participant_rejected",
+        people[0],
+        None,
+        "Declined.",
+    )
+
+
+def test_unknown_users_and_the_same_one_twice_change_nothing(running: Training, people: list[User]) -> None:
+    for change in (add_participants, remove_participants):
+        for ids in ([uuid4()], [people[0].pk, people[0].pk]):
+            with pytest.raises(InvalidRequest):
+                change(training_id=running.pk, user=running.actor, user_ids=ids)
+    assert running.participants.count() == 2
+
+
+def test_participants_and_outsiders_change_nobody(running: Training, people: list[User]) -> None:
+    for change in (add_participants, remove_participants):
+        for user in (people[0], make_user("outsider" + change.__name__)):
+            with pytest.raises(NotAllowed):
+                change(training_id=running.pk, user=user, user_ids=[people[1].pk])
+    assert running.participants.count() == 2
+
+
+def test_newcomers_are_those_who_joined_since_the_training_failed(running: Training, people: list[User]) -> None:
+    make_event(running, EventKind.PARTICIPANT_ADDED, user=people[0])
+    make_event(running, EventKind.FAILED)
+    mark_failed(running)
+    make_event(running, EventKind.PARTICIPANT_ADDED, user=people[1])
+    ids = [person.pk for person in people]
+    assert newcomers_of(running, ids) == [people[1].pk]
+    assert newcomers_of(running, ids[:1]) == []

@@ -1,71 +1,205 @@
-"""Trainings as they are asked for, edited and removed."""
+"""Trainings are created, edited, started, stopped, resumed and deleted. With people: tests/ai/trainer/."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from fl_server_core.exceptions import InvalidRequest, NotAllowed
-from fl_server_core.models import Event, EventKind, GlobalModel, Training, User
-from fl_server_core.services.trainings import create_training, delete_training, edit_training
-from tests.builders.rounds import event_of
-from tests.builders.rows import make_mean_model, make_model, make_user
-from tests.builders.world import World
+from fl_server_core.exceptions import EntityNotFound, InvalidRequest, NotAllowed
+from fl_server_core.models import Delivery, EventKind, GlobalModel, LocalModel, Training, User
+from fl_server_core.services import trainings
+from fl_server_core.services.trainings import (
+    delete_training,
+    discard_training,
+    edit_training,
+    resume_training,
+    start_training,
+    stop_training,
+)
+from fl_server_core.signals import training_resumed
+from tests.builders.deliveries import sent_to
+from tests.builders.files import linear, saved, scripted_linear
+from tests.builders.rounds import events_of, mark_failed
+from tests.builders.rows import (
+    make_mean_model,
+    make_model,
+    make_running,
+    make_swag_model,
+    make_training,
+    make_update,
+    make_user,
+)
+from tests.builders.storage import file_name_of, make_newer, stored_files
 
 pytestmark = pytest.mark.django_db
 
 
-def create(actor: User, model: GlobalModel, **changes: str) -> Training:
-    values: dict[str, Any] = {"aggregation_method": "FedAvg", "uncertainty_method": "NONE", **changes}
-    return create_training(actor=actor, model_id=model.pk, target_num_updates=1, metric_names=[], **values)
+def create_training(actor: User, model: GlobalModel | LocalModel, **values: Any) -> Training:
+    return trainings.create_training(
+        actor=actor,
+        model_id=model.pk,
+        **{"target_num_updates": 1, "metric_names": [], "aggregation_method": "FedAvg", **values},
+    )
 
 
-def test_only_the_owner_of_a_model_trains_it() -> None:
-    with pytest.raises(NotAllowed):
-        create(make_user(), make_model(make_user()))
+def global_of(training: Training) -> GlobalModel:
+    return GlobalModel.objects.get(pk=training.model_id)
 
 
-@pytest.mark.parametrize(("method", "needed"), [("SWAG", "SWAG"), ("ENSEMBLE", "MEAN")])
-def test_a_method_names_the_kind_of_model_that_it_needs(method: str, needed: str) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_a_copy_names_the_files_of_its_model_and_keeps_them_when_that_is_deleted() -> None:
+    before = stored_files()
     actor = make_user()
-    with pytest.raises(InvalidRequest, match=f"{method} needs a model of type {needed}"):
-        create(actor, make_model(actor), uncertainty_method=method)
+    model = make_model(actor)
+    first, second = create_training(actor, model), create_training(actor, model)
+    assert second.model_id != first.model_id
+    assert file_name_of(global_of(second)) == file_name_of(global_of(first))
+    first.model.delete()
+    assert second.model.weights == scripted_linear()
+    second.model.delete()
+    assert stored_files() == before
 
 
-def test_a_model_without_weights_cannot_be_trained() -> None:
+def test_a_copy_of_a_model_whose_round_closes_meanwhile_is_that_of_the_newer_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     actor = make_user()
-    empty = GlobalModel.objects.create(owner=actor, name="empty", description="")
-    with pytest.raises(InvalidRequest, match="has no weights to train"):
-        create(actor, empty)
-    assert create(actor, make_mean_model(actor, [make_model(actor)]), uncertainty_method="ENSEMBLE").state == "I"
+    model = make_model(actor)
+    make_training(actor, [actor], model)
+
+    def close_first(found: Any, *_method: Any) -> None:
+        make_newer(found, scripted_linear(3.0), round=1)
+
+    monkeypatch.setattr(trainings, "_require_trainable", close_first)
+    copy = create_training(actor, model)
+    assert copy.model.round == 1
+    assert copy.model.weights == scripted_linear(3.0)
+    assert [version.number for version in global_of(copy).versions.all()] == [0]
 
 
-def test_an_edit_names_its_author_and_a_higher_target_makes_another_round() -> None:
-    world = World(1, target_num_updates=1).start()
-    world.update(0, 1.0)
-    world.advance()
-    edit_training(training_id=world.training.pk, user=world.actor, values={"target_num_updates": 2})
-    world.metrics(0)
-    world.advance()
-    assert world.state == ("O", "update")
-    event = event_of(world.training, EventKind.EDITED)
-    assert event.author == world.actor
-    assert event.figures == {"values": {"target_num_updates": 2}}
+def test_a_training_is_of_what_was_asked() -> None:
+    actor, anna = make_user(), make_user()
+    model = make_model(actor)
+    training = create_training(actor, model, metric_names=("f1",), participant_ids=[anna.pk])
+    training.refresh_from_db()
+    assert (training.model_id, training.state, training.first_round) == (model.pk, "I", None)
+    assert (training.metric_names, training.options) == (["f1"], {})
+    assert list(training.participants.all()) == [anna]
+    assert sent_to(anna) == []
 
 
-def test_only_what_is_asked_of_a_training_can_be_edited() -> None:
-    world = World(1)
-    with pytest.raises(ValueError, match="Only metric_names, options, target_num_updates can be edited"):
-        edit_training(training_id=world.training.pk, user=world.actor, values={"state": "C"})
-    with pytest.raises(NotAllowed):
-        edit_training(training_id=world.training.pk, user=world.people[0], values={"options": {}})
+def test_what_cannot_be_trained_is_refused() -> None:
+    actor, other = make_user(), make_user()
+    model = make_model(actor)
+    clipped = make_model(actor, weights=saved(linear())[:-40])
+    refused: list[tuple[GlobalModel | LocalModel, dict[str, Any], str]] = [
+        (make_update(model, actor), {}, "is a local model"),
+        (model, {"uncertainty_method": "SWAG"}, "needs a model of type SWAG"),
+        (model, {"uncertainty_method": "ENSEMBLE"}, "needs a model of type MEAN"),
+        (clipped, {}, "cannot be trained"),
+        (model, {"participant_ids": [uuid4()]}, "Not all provided users"),
+    ]
+    for subject, values, reason in refused:
+        with pytest.raises(InvalidRequest, match=reason):
+            create_training(actor, subject, **values)
+    for user in (other, make_user(is_staff=True)):
+        with pytest.raises(NotAllowed):
+            create_training(user, model)
+    assert not Training.objects.exists()
+    assert create_training(actor, make_swag_model(actor), uncertainty_method="SWAG").state == "I"
 
 
-def test_a_deleted_training_leaves_its_model_with_an_event_and_tells_the_participants() -> None:
-    world = World(2).start()
-    delete_training(training_id=world.training.pk, user=world.actor)
-    assert GlobalModel.objects.get().pk == world.training.model_id
-    assert [world.statuses(who)[-1][0] for who in range(2)] == ["CLIENT_REMOVED"] * 2
-    event = Event.objects.get(kind=EventKind.DELETED)
-    assert (event.author, event.model_id) == (world.actor, world.training.model_id)
+def test_a_start_tells_everybody_and_is_in_the_history() -> None:
+    actor, anna = make_user(), make_user()
+    training = make_training(actor, [anna], make_model(actor, round=3))
+    start_training(training_id=training.pk, user=actor)
+    training.refresh_from_db()
+    assert (training.state, training.first_round) == ("O", 3)
+    assert sent_to(anna) == ["TRAINING_START", "UPDATE_ROUND_START"]
+    assert [(event.kind, event.author, event.round) for event in events_of(training)] == [("started", actor, 3)]
+    with pytest.raises(InvalidRequest, match="is not in state INITIAL!"):
+        start_training(training_id=training.pk, user=actor)
+
+
+def test_a_training_without_participants_or_of_a_mean_does_not_start() -> None:
+    actor = make_user()
+    with pytest.raises(InvalidRequest, match="At least one participant must be registered!"):
+        start_training(training_id=make_training(actor).pk, user=actor)
+    mean = make_mean_model(actor, [make_model(actor)])
+    with pytest.raises(InvalidRequest, match="Train these instead"):
+        start_training(training_id=make_training(actor, [make_user()], mean).pk, user=actor)
+    assert not Delivery.objects.exists()
+
+
+def test_an_edit_is_in_the_history_and_touches_only_what_may_be_edited() -> None:
+    actor = make_user()
+    training = make_training(actor)
+    values = {"target_num_updates": 9, "options": {"round_deadline": 60}}
+    edit_training(training_id=training.pk, user=actor, values=values)
+    training.refresh_from_db()
+    assert (training.target_num_updates, training.options) == (9, {"round_deadline": 60})
+    (event,) = events_of(training, EventKind.EDITED)
+    assert (event.author, event.figures) == (actor, {"values": values})
+    with pytest.raises(ValueError, match="Only metric_names, options, target_num_updates"):
+        edit_training(training_id=training.pk, user=actor, values={"state": "C"})
+
+
+def test_a_resume_is_told_within_its_transaction_and_is_in_the_history() -> None:
+    actor, anna = make_user(), make_user()
+    training = make_running(actor, [anna])
+    with pytest.raises(InvalidRequest, match="not in state ERROR"):
+        resume_training(training_id=training.pk, user=actor)
+    mark_failed(training)
+    heard = []
+
+    def listen(training_id: Any, **_others: Any) -> None:
+        heard.append(training_id)
+
+    training_resumed.connect(listen)
+    try:
+        resume_training(training_id=training.pk, user=actor)
+    finally:
+        training_resumed.disconnect(listen)
+    assert heard == [training.pk]
+    assert sent_to(anna) == ["UPDATE_ROUND_START"]
+    assert [(event.kind, event.author) for event in events_of(training)] == [("resumed", actor)]
+
+
+def test_a_failed_training_without_participants_is_not_resumed() -> None:
+    training = make_running(make_user())
+    mark_failed(training)
+    with pytest.raises(InvalidRequest, match="At least one participant"):
+        resume_training(training_id=training.pk, user=training.actor)
+
+
+def test_a_deleted_training_leaves_its_model_updates_and_news() -> None:
+    actor, anna = make_user(), make_user()
+    training = make_running(actor, [anna])
+    update = make_update(global_of(training), anna, passed_to=anna)
+    delete_training(training_id=training.pk, user=actor)
+    assert not Training.objects.exists()
+    update.refresh_from_db()
+    assert (GlobalModel.objects.count(), update.passed_to) == (1, None)
+    delivery = Delivery.objects.get(receiver=anna)
+    assert (delivery.notification_type, delivery.training, delivery.training_uuid) == (
+        "CLIENT_REMOVED",
+        None,
+        training.pk,
+    )
+    discard_training(training.pk, author_id=anna.pk)  # once more: nothing
+
+
+def test_participants_and_outsiders_steer_nothing() -> None:
+    anna = make_user()
+    training = make_running(make_user(), [anna])
+    for user in (anna, make_user()):
+        for steer in (start_training, stop_training, resume_training, delete_training):
+            with pytest.raises(NotAllowed):
+                steer(training_id=training.pk, user=user)
+        with pytest.raises(NotAllowed):
+            edit_training(training_id=training.pk, user=user, values={"target_num_updates": 1})
+    with pytest.raises(EntityNotFound):
+        stop_training(training_id=uuid4(), user=anna)
+    stop_training(training_id=training.pk, user=make_user(is_staff=True))
