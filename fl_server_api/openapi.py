@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from fl_server_api.serializers.generic import DetailSerializer
 from fl_server_core.options import TrainerOptions
-from fl_server_core.registry import aggregation_methods
+from fl_server_core.registry import aggregation_methods, uncertainty_methods
 from fl_server_core.schema import UncertaintyOptions, wanted
 
 SENTENCE = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
@@ -32,9 +32,10 @@ REFUSALS: dict[int, OpenApiResponse] = {
     406: OpenApiResponse(SENTENCE, "The Accept header asks for another format than JSON."),
     409: OpenApiResponse(SENTENCE, "The request does not fit the present state; the sentence says what to do first."),
     410: OpenApiResponse(SENTENCE, "The version's file is no longer kept."),
-    412: OpenApiResponse(None, "The file is not the one that If-Match names."),
+    412: OpenApiResponse(None, "The file is not the one that If-Match or If-Unmodified-Since is about."),
     413: OpenApiResponse(SENTENCE, "The request is too large."),
-    415: OpenApiResponse(SENTENCE, "The Content-Type is none that is read here."),
+    415: OpenApiResponse(SENTENCE, "This Content-Type is not accepted here."),
+    416: OpenApiResponse(SENTENCE, "The file does not have the bytes that Range asks for."),
     503: OpenApiResponse(SENTENCE, "Try again later."),
 }
 READ = (401, 406)
@@ -56,6 +57,9 @@ def options_text() -> str:
     lines = ["Known `options`, all optional, others being kept for the participants to read:", ""]
     lines += _option_lines(TrainerOptions)
     lines += _option_lines(UncertaintyOptions, "uncertainty.")
+    for method in uncertainty_methods.values():
+        if method.Options is not UncertaintyOptions:
+            lines += _option_lines(method.Options, "uncertainty.", f" ({method.title})")
     for method in aggregation_methods.values():
         lines += _option_lines(method.Options, "aggregation.", f" ({method.title})")
     return "\n".join(lines)
@@ -72,6 +76,12 @@ def _option_lines(schema: type[BaseModel], prefix: str = "", method: str = "") -
 def download() -> dict[Any, Any]:
     """A good answer that is a file."""
     return {DOWNLOAD: OpenApiTypes.BINARY}
+
+
+def file_download() -> dict[Any, Any]:
+    """A good answer that is a file in the storage, or a part of it, or word that the caller has it."""
+    part, same = OpenApiResponse(OpenApiTypes.BINARY, "The bytes that Range asks for."), "The caller has this file."
+    return {**download(), (206, DOWNLOAD[1]): part, 304: OpenApiResponse(None, same), **answers({}, 412, 416)}
 
 
 class BasicScheme(authentication.BasicScheme):  # type: ignore[no-untyped-call]  # registers itself

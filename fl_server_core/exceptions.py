@@ -90,6 +90,13 @@ class WrongRound(InvalidValue):
         return [self.message, _where(self.current)] if self.is_late else [self.message]
 
 
+class WrongKind(InvalidValue):
+    """The open round is of another kind than the submission."""
+
+    def __init__(self, training_id: object, asked: str, current: str) -> None:
+        super().__init__(f"Training with ID {training_id} is in a round of kind '{current}', not of '{asked}'.")
+
+
 class IllegalTransition(InvalidRequest):
     """The training cannot go from the state it is in to the one asked for."""
 

@@ -8,10 +8,13 @@ from typing import Any, Self
 
 from django.core.exceptions import ValidationError
 from pydantic import Field
+from pydantic import ValidationError as InvalidOptions
 
 from fl_server_core.registry import Method, Registry, aggregation_methods, uncertainty_methods
 from fl_server_core.schema import OptionsSchema, UncertaintyOptions, problems, tolerant
 
+LEAST_KEPT = 2
+"""Versions: the current one and the one before it, which somebody may be about to read."""
 MAX_DEADLINE_SECONDS = 366 * 24 * 3600
 MAX_PERIOD = 1_000_000
 
@@ -30,7 +33,7 @@ class TrainerOptions(OptionsSchema):
     daisy_chain_period: int = Field(default=1, ge=1, le=MAX_PERIOD)
     round_deadline: float | None = Field(default=None, gt=0, le=MAX_DEADLINE_SECONDS)
     min_updates: float | None = Field(default=None, gt=0, le=10**9)
-    keep_versions: int | None = Field(default=None, ge=1)
+    keep_versions: int | None = Field(default=None, ge=LEAST_KEPT, le=10**6)
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> Self:
@@ -49,7 +52,10 @@ class TrainerOptions(OptionsSchema):
     @classmethod
     def tolerant(cls, options: object) -> Self:
         """Read options that may have been written past validation: a value that cannot be is as if not given."""
-        return cls.model_validate(tolerant(cls, options))
+        try:
+            return cls.model_validate(options)
+        except InvalidOptions:
+            return cls.model_validate(tolerant(cls, options))
 
     def _contradictions(self) -> list[str]:
         found = []

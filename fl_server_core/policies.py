@@ -8,9 +8,11 @@ from __future__ import annotations
 from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
 
-from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model
+from fl_server_core.models.model import LocalModel, MeanModel, Model
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
+
+PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
 def is_operator(user: User) -> bool:
@@ -33,6 +35,11 @@ def may_read_training(user: User, training: Training) -> bool:
 def may_steer_training(user: User, training: Training) -> bool:
     """Its actor and operators start, stop, resume and delete a training, and choose its participants."""
     return training.actor_id == user.pk or is_operator(user)
+
+
+def may_retry_deliveries(user: User) -> bool:
+    """Operators send notifications again."""
+    return is_operator(user)
 
 
 def trainings_of(user: User) -> QuerySet[Training]:
@@ -83,9 +90,27 @@ def updates_readable_by(user: User, training: Training) -> QuerySet[LocalModel]:
     return updates if may_steer_training(user, training) else updates.filter(Q(owner=user) | Q(passed_to=user))
 
 
-def trainable_models(user: User) -> QuerySet[GlobalModel]:
-    """The global models that the user may give to a training or take into a mean model."""
-    return GlobalModel.objects.filter(owner=user)
+def may_delete_metrics(user: User) -> bool:
+    """Operators delete metrics."""
+    return is_operator(user)
+
+
+# --- Users -----------------------------------------------------------------------------------------------------------
+
+
+def may_manage_account(user: User, account: User) -> bool:
+    """Operators create, edit and delete accounts; only superusers those of superusers."""
+    return bool(user.is_superuser) or (is_operator(user) and not account.is_superuser)
+
+
+def may_give_privileges(user: User) -> bool:
+    """Superusers change what an account may do: `PRIVILEGES`."""
+    return bool(user.is_superuser)
+
+
+def may_hold_tokens(user: User) -> bool:
+    """Superusers see and renew the tokens of others. Anyone who has a token can act as its user."""
+    return bool(user.is_superuser)
 
 
 # --- Groups ----------------------------------------------------------------------------------------------------------

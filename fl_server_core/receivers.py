@@ -10,16 +10,14 @@ from rest_framework.authtoken.models import Token
 from fl_server_core.models import (
     GlobalModel,
     LocalModel,
-    MeanModel,
     ModelVersion,
     SubmissionFile,
-    SWAGModel,
     User,
     VersionFile,
 )
 from fl_server_core.services.files import forget_files
 
-WITH_FILES = (GlobalModel, SWAGModel, MeanModel, LocalModel, ModelVersion, VersionFile, SubmissionFile)
+WITH_FILES = (GlobalModel, LocalModel, ModelVersion, VersionFile, SubmissionFile)
 
 
 @receiver(post_save, sender=User)

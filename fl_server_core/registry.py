@@ -13,6 +13,10 @@ from typing import ClassVar, Protocol, TypeVar, cast
 from pydantic import BaseModel
 
 
+class Unsuitable(Exception):
+    """A method cannot be used with a model, or with so many updates. The text is one plain sentence."""
+
+
 class Registered(Protocol):
     """Something that is chosen by its name."""
 

@@ -8,11 +8,15 @@ processes as wanted.
 from pathlib import Path
 from typing import Any
 
+import django_stubs_ext
 from kombu import Queue
 
 from fl_server.settings.data_dir import make_data_dir, read_or_make_token
 from fl_server.settings.environment import Environment
 from fl_server.settings.logging import logging_settings
+
+# Django's own classes, such as ModelAdmin, take type arguments while the program runs, too.
+django_stubs_ext.monkeypatch()
 
 env = Environment()
 

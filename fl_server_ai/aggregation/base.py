@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from fl_server_ai.aggregation.exceptions import CannotAggregate
 from fl_server_core.archive import Archive
@@ -47,10 +47,11 @@ class Aggregation(ABC):
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         """Raises CannotAggregate for an option that has a value it cannot have."""
-        wrong = problems(self.Options, options, "aggregation.")
-        if wrong:
-            raise CannotAggregate(" ".join(wrong.values()))
-        self.options = self.Options.model_validate(dict(options or {}))
+        try:
+            self.options = self.Options.model_validate({} if options is None else options)
+        except ValidationError:
+            wrong = problems(self.Options, options, "aggregation.")
+            raise CannotAggregate(" ".join(wrong.values())) from None
 
     def check_count(self, count: int) -> None:
         """Raises CannotAggregate if so many updates are too few."""

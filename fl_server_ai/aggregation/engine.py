@@ -183,7 +183,9 @@ class Engine:
             reduced = np.where(kept, parts[0].astype(wide), reduced)
         now, before = current.astype(wide), state.read()
         values, after = self._method.step(now, reduced, dict(before))
-        moved = np.isfinite(now) & np.isfinite(reduced)
+        # One huge update must not stop the optimizer for ever: where a step overflows, it is not taken.
+        finite = (np.isfinite(array) for array in (now, reduced, narrowed(values, dtype).astype(wide), *after.values()))
+        moved: Array = np.logical_and.reduce(list(finite))
         if moved.all():
             state.write(after)
             return narrowed(values, dtype)

@@ -20,6 +20,9 @@ class Median(Aggregation):
     def reduce(self, block: Array, weights: Array) -> Array:  # noqa: ARG002  unweighted
         block.sort(axis=0)
         count = len(block)
+        if count % 2:
+            alone: Array = block[count // 2]
+            return alone
         # Halved before they are added: two huge values do not overflow.
         middle: Array = block[(count - 1) // 2] * 0.5 + block[count // 2] * 0.5
         return middle

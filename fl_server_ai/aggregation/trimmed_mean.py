@@ -36,5 +36,6 @@ class TrimmedMean(Aggregation):
         # The decimal fraction that was meant: 0.29 · 100 is 28.999999999999996.
         cut = int(Fraction(str(self.options.trim)) * count)
         block.sort(axis=0)
-        total: Array = np.add.reduce(block[cut : count - cut], axis=0)
-        return total / (count - 2 * cut)
+        # Divided before they are added: huge values do not overflow.
+        mean: Array = np.add.reduce(block[cut : count - cut] / (count - 2 * cut), axis=0)
+        return mean

@@ -11,7 +11,7 @@ import numpy as np
 from fl_server_ai.inference.decode import ModelInput
 from fl_server_ai.inference.names import ENCODE, INFERENCE, PREDICT, UNCERTAINTY
 from fl_server_ai.inference.server_sandbox import get_sandbox
-from fl_server_ai.inference.sources import model_sources, moments, preprocessing_sources, tenant_of
+from fl_server_ai.inference.sources import model_sources, moments, number_with_moments, preprocessing_sources, tenant_of
 from fl_server_ai.sandbox import Job, ModelRunError, Reply
 from fl_server_ai.sandbox.channel import Array
 from fl_server_ai.uncertainty import UncertaintyBase, get_uncertainty_class
@@ -79,9 +79,14 @@ def predict(*, user: User, model: Model, model_input: ModelInput, number: int | 
     """
     base = global_of(model)
     training = model.get_training()
-    method = get_uncertainty_class(model)
+    try:
+        method = get_uncertainty_class(model)
+    except ValueError as error:
+        raise ModelRunError(str(error)) from error
     options = method.Options.from_training(training.options if training else {})
     needs_moments = method.model_kind == SWAGModel.__name__
+    if needs_moments:
+        number = number_with_moments(model, number)
     job = Job(
         PREDICT,
         models=[*model_sources(model, number), *preprocessing_sources(base)],

@@ -12,12 +12,12 @@ from fl_server_ai.inference.names import PREPROCESSING
 from fl_server_ai.sandbox import ModelRunError, ModelSource, check_runnable
 from fl_server_ai.sandbox.channel import Array
 from fl_server_core.archive import ArchiveError, ArchiveKind, copy_tensors, open_archive
-from fl_server_core.exceptions import InvalidRequest
 from fl_server_core.models.model import MOMENTS, GlobalModel, LocalModel, MeanModel, Model, SWAGModel
+from fl_server_core.models.model_version import ModelVersion
 from fl_server_core.models.user import User
 from fl_server_core.selectors.models import global_of
 from fl_server_core.selectors.versions import find_version
-from fl_server_core.services.files import local_path, open_weights, scratch_path, weights_of
+from fl_server_core.services.files import local_path, open_weights, scratch_path
 
 if TYPE_CHECKING:
     from django.db.models.fields.files import FieldFile
@@ -32,17 +32,17 @@ def model_sources(model: Model, number: int | None = None) -> list[ModelSource]:
         ModelRunError: the model, or a member, has no file.
         InvalidRequest, Gone: no such version, or its file is no longer kept.
     """
-    if number is not None and isinstance(model, LocalModel | MeanModel):
-        raise InvalidRequest(f"Model {model.pk} has no version {number}.")
+    if number is not None:
+        version = find_version(model, number)
+        return [_source("0", version.weights_file if version else None)]
     if isinstance(model, MeanModel):
-        return [_source(str(place), weights_of(member)) for place, member in enumerate(_members(model))]
+        return [_source(str(place), member.weights_file) for place, member in enumerate(_members(model))]
     if isinstance(model, LocalModel):
-        base, weights = weights_of(model.base_model), model.weights_file
+        base, weights = model.base_model.weights_file, model.weights_file
         if not base:
             raise ModelRunError("The model has no weights.")
         return [ModelSource("0", f"{base.name}+{weights.name}", lambda: _module_with_weights(base, weights))]
-    version = find_version(global_of(model), number)
-    return [_source("0", version.weights_file if version else None)]
+    return [_source("0", global_of(model).weights_file)]
 
 
 def preprocessing_sources(model: GlobalModel) -> list[ModelSource]:
@@ -66,12 +66,29 @@ def moments(model: Model, number: int | None = None) -> dict[str, Array]:
     base = global_of(model)
     if not isinstance(base, SWAGModel):
         return {}
-    versions = base.versions.filter(files__name__in=MOMENTS)
-    if number is not None:
-        versions = versions.filter(number__lte=number)
-    version = versions.order_by("-number").first()
+    version = _version_with_moments(base, number)
     found = {row.name: _vector(row.file) for row in version.files.filter(name__in=MOMENTS)} if version else {}
     return _around_weights(model, **found) if isinstance(model, LocalModel) and len(found) == len(MOMENTS) else found
+
+
+def number_with_moments(model: Model, number: int | None) -> int | None:
+    """The version whose module goes with the moments: the newest that has some, up to the one asked for.
+
+    Raises:
+        InvalidRequest, Gone: no such version, or its file is no longer kept.
+    """
+    if not isinstance(model, SWAGModel):
+        return number
+    find_version(model, number)
+    version = _version_with_moments(model, number)
+    return version.number if version else number
+
+
+def _version_with_moments(model: SWAGModel, number: int | None) -> ModelVersion | None:
+    versions = model.versions.filter(files__name__in=MOMENTS)
+    if number is not None:
+        versions = versions.filter(number__lte=number)
+    return versions.order_by("-number").first()
 
 
 def tenant_of(model: GlobalModel, user: User) -> str:

@@ -33,7 +33,7 @@ class TrainingRoundStartNotification(Notification):
     def __init__(
         self,
         training_uuid: UUID,
-        round: int,
+        round: int,  # noqa: A002  a public name
         global_model_uuid: UUID,
         notification_type: NotificationType = NotificationType.UPDATE_ROUND_START,
     ) -> None:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from fl_server_ai.rounds.update import RoundOfUpdates, held_models, opened, remove_updates
+from fl_server_ai.rounds.update import RoundOfUpdates, held_models, is_end_of_period, opened, remove_updates
 from fl_server_core.archive import copy_tensors
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import GlobalModel, LocalModel
 from fl_server_core.models.training import Training
 from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.claims import Claim
-from fl_server_core.selectors import rounds
 from fl_server_core.services.files import NewFiles, forget_files, scratch_path
 from fl_server_core.services.history import record
 
@@ -41,7 +40,7 @@ class PassingOnRound(RoundOfUpdates[Handed]):
     title: ClassVar[str] = "passing-on round"
 
     def wants(self, training: Training, number: int) -> bool:
-        return (rounds.rounds_closed(training, number) + 1) % training.daisy_chain_period != 0
+        return not is_end_of_period(training, number)
 
     def compute(self, claim: Claim, files: NewFiles) -> Handed:
         held = held_models(claim)
@@ -69,6 +68,7 @@ class PassingOnRound(RoundOfUpdates[Handed]):
                 model.passed_to_id = receiver
                 model.save(update_fields=["weights_file", "passed_to"])
             else:  # the receiver left after the claim: the chain ends
+                forget_files([result.names[model.pk]])
                 model.delete()
         base = GlobalModel.objects.get(pk=training.model_id)
         base.round += 1

@@ -13,8 +13,8 @@ from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import MOMENTS, GlobalModel, SWAGModel
 from fl_server_core.models.submission import SubmissionFile
-from fl_server_core.models.training import Training, TrainingState, UncertaintyMethod
-from fl_server_core.registry import round_kinds
+from fl_server_core.models.training import Training, TrainingState
+from fl_server_core.registry import round_kinds, uncertainty_methods
 from fl_server_core.rounds.claims import Claim
 from fl_server_core.rounds.kinds import Offer, RoundKind
 from fl_server_core.services.files import (
@@ -47,7 +47,8 @@ class SWAGRound(RoundKind[dict[str, str]]):
     after: ClassVar[str] = "update"
 
     def wants(self, training: Training, number: int) -> bool:  # noqa: ARG002  after every version
-        return training.uncertainty_method == UncertaintyMethod.SWAG
+        method = uncertainty_methods.get(training.uncertainty_method)
+        return method is not None and method.round_kind == self.name
 
     def check(self, base: GlobalModel, offer: Offer) -> None:
         """Are both moments vectors of as many finite numbers as the model has parameters?"""
@@ -76,10 +77,11 @@ class SWAGRound(RoundKind[dict[str, str]]):
             return files.store_path(path)
 
     def _vectors(self, part: str, claim: Claim) -> Iterator[np.ndarray]:
+        rows = SubmissionFile.objects.filter(submission__in=claim.submissions, name=part)
+        files = {row.submission_id: row.file for row in rows}
         for submission in claim.submissions:
             claim.heartbeat()
-            row = submission.files.get(name=part)
-            with open_stored(row.file) as archive:
+            with open_stored(files[submission.pk]) as archive:
                 yield np.array(archive.array(next(iter(archive.tensors))))
 
     def apply(self, claim: Claim, training: Training, result: dict[str, str]) -> None:

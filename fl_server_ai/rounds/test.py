@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.event import EventKind
-from fl_server_core.models.metric import Metric
 from fl_server_core.models.training import Training
 from fl_server_core.options import TrainerOptions
 from fl_server_core.registry import round_kinds
@@ -47,5 +46,5 @@ class TestRound(RoundKind[None]):
             number=number,
             arrived=len(claim.submissions),
             expected=claim.expected,
-            metrics=Metric.objects.filter(model_id=training.model_id, step=number).count(),
+            metrics=claim.round.metrics.count(),
         )

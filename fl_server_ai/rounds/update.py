@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -20,7 +20,7 @@ from fl_server_core.exceptions import InvalidFile, InvalidValue
 from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import GlobalModel, LocalModel
-from fl_server_core.models.model_version import OPTIMIZER_STATE, StoredWeights
+from fl_server_core.models.model_version import OPTIMIZER_STATE, StoredWeights, append_version
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.options import TrainerOptions
@@ -31,7 +31,7 @@ from fl_server_core.selectors import rounds
 from fl_server_core.services.files import NewFiles, local_path, open_stored, open_weights, scratch_path, uploaded_source
 from fl_server_core.services.history import record
 from fl_server_core.services.metrics import write_metrics
-from fl_server_core.services.versions import make_version
+from fl_server_core.services.versions import let_go
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class RoundOfUpdates(RoundKind[Result]):
     early_in: ClassVar[Sequence[str]] = ("test",)
 
     def models_given(self, training: Training, receivers: Sequence[UUID]) -> dict[UUID, UUID]:
-        given = super().models_given(training, receivers)
+        given = dict.fromkeys(receivers, training.model_id)
         if training.daisy_chain_period > 1:
             passed = rounds.passed_models(training, receivers)
             given |= {receiver: model.pk for receiver, model in passed.items()}
@@ -83,7 +83,8 @@ class RoundOfUpdates(RoundKind[Result]):
             sample_size=offer.sample_size,
             weights_file=name,
         )
-        submission.save(update_fields=["local_model"])
+        # No second signal: the row itself has been saved.
+        Submission.objects.filter(pk=submission.pk).update(local_model=submission.local_model)
         write_metrics(
             model=submission.local_model, reporter=offer.participant, metrics=offer.metrics, step=offer.number
         )
@@ -98,16 +99,20 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
 
     def wants(self, training: Training, number: int) -> bool:
         """Every round; under FedDC, the one that ends a period."""
-        return (rounds.rounds_closed(training, number) + 1) % training.daisy_chain_period == 0
+        return is_end_of_period(training, number)
 
     def compute(self, claim: Claim, files: NewFiles) -> Aggregated:
         training = claim.training
         base = GlobalModel.objects.get(pk=training.model_id)
         updates = [model for model in held_models(claim).values() if model is not None]
         sizes = [model.sample_size for model in updates]
+        try:
+            has_state = get_aggregation_class(training).has_state
+        except ValueError as error:  # the package that defines the method is not installed any more
+            raise CannotClose(str(error)) from error
         with (
             opened([base, *updates], claim) as (template, *sources),
-            _optimizer_state(base, training) as state,
+            _optimizer_state(base, training) if has_state else nullcontext() as state,
             scratch_path() as path,
             scratch_path() as state_path,
         ):
@@ -125,14 +130,14 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
                 )
             except CannotAggregate as refusal:
                 raise CannotClose(str(refusal)) from refusal
-            has_state = get_aggregation_class(training).has_state
             parts = {OPTIMIZER_STATE: files.store_path(state_path)} if has_state else {}
             return Aggregated(files.store_weights(path), sizes, parts)
 
     def apply(self, claim: Claim, training: Training, result: Aggregated) -> None:
         model = GlobalModel.objects.get(pk=training.model_id)
         model.round += 1
-        make_version(training=training, model=model, weights=result.weights, made_by=claim.round, files=result.files)
+        append_version(model, result.weights, made_by=claim.round, files=result.files)
+        let_go(model=model, training=training)
         remove_updates(claim, training)
         record(
             training=training,
@@ -156,6 +161,12 @@ def _optimizer_state(model: GlobalModel, training: Training) -> Iterator[Path | 
         return
     with local_path(file) as path:
         yield path
+
+
+def is_end_of_period(training: Training, number: int) -> bool:
+    """Does this round end one of FedDC's periods? Without FedDC, every round does."""
+    position = number - (number if training.first_round is None else training.first_round)
+    return (position + 1) % training.daisy_chain_period == 0
 
 
 def require_samples(offer: Offer) -> None:

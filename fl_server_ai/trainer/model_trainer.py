@@ -2,13 +2,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db import transaction
-
 from fl_server_core.models.training import Training
 from fl_server_core.rounds.claims import Claim, Due, claim_due_round
 from fl_server_core.rounds.closing import close_claimed
-from fl_server_core.rounds.opening import ensure_open
-from fl_server_core.selectors.trainings import lock_training
 
 
 class ModelTrainer:
@@ -26,7 +22,6 @@ class ModelTrainer:
         while due := claim_due_round(self.training_id):
             if isinstance(due, Claim):
                 close_claimed(due)
-        self._open_missing_round()
 
     def settle(self) -> bool:
         """Do what is due and needs no computing. Returns: is there something to compute?"""
@@ -35,11 +30,4 @@ class ModelTrainer:
                 return True
             if isinstance(due, Claim):
                 close_claimed(due)
-        self._open_missing_round()
         return False
-
-    def _open_missing_round(self) -> None:
-        with transaction.atomic():
-            training = lock_training(self.training_id)
-            if training is not None:
-                ensure_open(training)

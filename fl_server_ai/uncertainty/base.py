@@ -67,7 +67,7 @@ class UncertaintyBase(ABC):
     measures: ClassVar[tuple[str, ...]] = MEASURES
 
     @classmethod
-    def prediction(cls, input: torch.Tensor, model: TorchModel) -> Prediction:
+    def prediction(cls, input: torch.Tensor, model: TorchModel) -> Prediction:  # noqa: A002  a public name
         """Load the model into this process and ask it: for trusted shells, the server asks its sandbox.
 
         Returns the inference and the measures by name, all on the CPU.

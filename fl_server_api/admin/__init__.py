@@ -1,16 +1,15 @@
-"""The pages of Django's admin on which operators watch and steer.
+"""The pages of Django's admin, where operators watch and steer the server.
 
-Importing the package registers every page. Rows that make up a training's course are to be looked at only: what may be
-changed goes through the services, as in the API.
+Importing the package registers every page. Every change goes through the services, as in the API.
 """
 
 from django.contrib import admin
 
-from fl_server_api.admin import models, records, trainings, users
+from fl_server_api.admin import models, records, rounds, trainings, users, versions
 
 admin.site.site_header = "Federated learning server"
 admin.site.site_title = "Federated learning server"
-admin.site.index_title = "What the server holds"
-admin.site.site_url = None  # there is no page outside the admin to go back to
+admin.site.index_title = "Overview"
+admin.site.site_url = None  # the server has no other pages
 
-__all__ = ["models", "records", "trainings", "users"]
+__all__ = ["models", "records", "rounds", "trainings", "users", "versions"]

@@ -1,15 +1,17 @@
-"""What all admin pages have in common: no request ends in an error page, and nothing dies unannounced."""
+"""What all admin pages share: refusals become messages, and every change goes through a service."""
 
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import quote
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -18,38 +20,44 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 
-from fl_server_api.admin.generics import ModelAdmin
 from fl_server_core.exceptions import DomainError
 from fl_server_core.models import User
 
 Row = TypeVar("Row", bound=Model)
+NOTHING = "–"
 SHORTEST_PREFIX = 4  # digits; shorter ones would match half the table
+LONGEST_INTEGER = 18  # digits that every integer column can be compared with
 
 
 def uuid_range(text: str) -> tuple[UUID, UUID] | None:
-    """The first and the last UUID that begin with a text, with or without dashes; None where none can."""
+    """The first and last UUID that begin with the text, with or without dashes. None: no UUID begins with it."""
     digits = text.strip().replace("-", "")
     if not SHORTEST_PREFIX <= len(digits) <= 32 or not set(digits) <= set(string.hexdigits):
         return None
     return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
 
 
+def _is_incomparable(key: str, text: str) -> bool:
+    """Would a database refuse to compare a column with this text?"""
+    return "\0" in text or (key != SEARCH_VAR and text.isdigit() and len(text) > LONGEST_INTEGER)
+
+
 def operator_of(request: HttpRequest) -> User:
-    """Who is at work: the admin lets in nobody without an account."""
+    """The user who is signed in: the admin requires it."""
     return cast(User, request.user)
 
 
 def number_of(rows: QuerySet[Any], by: str) -> Coalesce:
-    """How many rows go with an outer row, as an expression; they are tied to it through their field `by`."""
+    """An expression: how many of these rows point to the outer row through their field `by`."""
     counted = rows.order_by().filter(**{by: OuterRef("pk")}).values(by).annotate(number=Count("pk"))
     return Coalesce(Subquery(counted.values("number")), 0)
 
 
 class SafeAdmin(ModelAdmin[Row]):
-    """Searches that take the beginning of a UUID, requests that no database chokes on, refusals as messages.
+    """Finds rows by the beginning of a UUID, accepts any address, and shows a service's refusal as a message.
 
-    uuid_search_fields: where else than in `search_fields` a search looks if its text begins a UUID.
-    is_addable, is_editable, is_deletable: False: not even by those who have the permission.
+    uuid_search_fields: searched, besides `search_fields`, if the text could begin a UUID.
+    is_addable, is_editable, is_deletable: if False, no permission allows it.
     """
 
     is_addable = True
@@ -57,21 +65,39 @@ class SafeAdmin(ModelAdmin[Row]):
     is_deletable = True
 
     uuid_search_fields: Sequence[str] = ("id",)
+    empty_value_display = NOTHING
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # each facet costs a query for every choice
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if any("\0" in text for _key, texts in request.GET.lists() for text in texts):
-            # PostgreSQL refuses to compare with it.
-            self.message_user(request, "Null characters cannot be searched for.", messages.ERROR)
+        if any(_is_incomparable(key, text) for key, texts in request.GET.lists() for text in texts):
+            self.message_user(request, "You can't search for null characters or very long numbers.", messages.ERROR)
             return HttpResponseRedirect(request.path)
         return super().changelist_view(request, extra_context)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Saves everything that was edited, or nothing."""
+        return self.answer_refusals(request, super().changeform_view, object_id, form_url, extra_context)
+
+    def answer_refusals(self, request: HttpRequest, view: Callable[..., HttpResponse], *args: Any) -> HttpResponse:
+        """A view's answer. If a service refuses, show why and return to the page."""
+        try:
+            return view(request, *args)
+        except DomainError as error:
+            self.message_user(request, error.message, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Row], search_term: str
     ) -> tuple[QuerySet[Row], bool]:
-        term = search_term.replace("\0", "")  # the autocomplete view passes on what it was sent
+        term = search_term.replace("\0", "")  # the autocomplete view does not check it
         found, may_repeat = super().get_search_results(request, queryset, term)
         span = uuid_range(term)
         if span is None:
@@ -87,12 +113,12 @@ class SafeAdmin(ModelAdmin[Row]):
                 self.opts.pk.run_validators(self.opts.pk.to_python(key))
             if request.POST.get("action") != "delete_selected":
                 return super().response_action(request, queryset)
-            with transaction.atomic():  # all of them or none, and the log of it
+            with transaction.atomic():  # deletes all of them or none
                 return super().response_action(request, queryset)
         except DomainError as error:
             self.message_user(request, error.message, messages.ERROR)
         except ValidationError:
-            self.message_user(request, "What was selected is no list of rows.", messages.ERROR)
+            self.message_user(request, "The selection is not a list of rows.", messages.ERROR)
         return None
 
     def delete_view(
@@ -114,15 +140,24 @@ class SafeAdmin(ModelAdmin[Row]):
         return self.is_deletable and super().has_delete_permission(request, obj)
 
     def dependents(self, rows: list[Row]) -> Iterable[QuerySet[Any]]:  # noqa: ARG002  for those who override it
-        """The rows of other kinds that are removed together with these."""
+        """The rows of other kinds that are deleted together with these."""
         return ()
+
+    def is_done(self, request: HttpRequest, step: Callable[..., object], **arguments: Any) -> bool:
+        """Call a service. If it refuses, show why and return False."""
+        try:
+            step(**arguments)
+        except DomainError as error:
+            self.message_user(request, error.message, messages.ERROR)
+            return False
+        return True
 
     def get_deleted_objects(
         self, objs: QuerySet[Row] | Sequence[Row], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Count what goes, where Django would load and list each of perhaps a million rows.
+        """Count the dependent rows. Django would load and list each of perhaps a million.
 
-        It would also ask for the permission to delete rows of the kinds that can only be looked at.
+        Django would also require the permission to delete rows of view-only kinds.
         """
         rows = list(objs)
         counts = {str(self.opts.verbose_name_plural): len(rows)}
@@ -141,7 +176,7 @@ class SafeAdmin(ModelAdmin[Row]):
 
 
 class ViewOnlyAdmin(SafeAdmin[Row]):
-    """Rows that the server writes and nobody else."""
+    """Rows that only the server writes."""
 
     is_addable = is_editable = is_deletable = False
 

@@ -15,10 +15,10 @@ def json_box(rows: int) -> forms.Textarea:
 
 
 class SafeJSONField(forms.JSONField):
-    """JSON that both databases can store, shown indented; what was refused is shown as it was typed.
+    """JSON that both databases can store, shown indented. Refused input is shown as it was typed.
 
-    Django's field lets nesting without end and numbers of thousands of digits end in an error page, and shows what it
-    made of the text, which may be characters that no page can carry.
+    Django's field ends in an error page for deep nesting and very long numbers, and shows the parsed value, which may
+    contain characters that can't be encoded.
     """
 
     widget = json_box(8)
@@ -27,7 +27,7 @@ class SafeJSONField(forms.JSONField):
         try:
             content = super().to_python(value)
         except (ValueError, RecursionError):
-            raise ValidationError("Enter valid JSON, not too deep and with numbers not too long.") from None
+            raise ValidationError("Enter valid JSON without deep nesting or very long numbers.") from None
         validate_json(content)
         return content
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import admin
 from django.db.models import Model
 from django.db.models.fields.files import FieldFile
 from django.template.defaultfilters import filesizeformat
@@ -17,24 +17,22 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from fl_server_api.admin.base import change_url
-
-NOTHING = "–"
+from fl_server_api.admin.base import NOTHING, change_url
 
 
 def link(model: type[Model], key: object, text: object) -> SafeString | str:
-    """A link to the page of a row; a dash where there is none."""
+    """A link to the page of a row; a dash if there is no row."""
     return NOTHING if key is None else format_html('<a href="{}">{}</a>', change_url(model, key), text)
 
 
 def list_link(model: type[Model], text: str, **filters: Any) -> SafeString:
-    """A link to the list of a kind's rows, filtered."""
+    """A link to the filtered list of a kind's rows."""
     url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     return format_html('<a href="{}?{}">{}</a>', url, urlencode(filters), text)
 
 
 def moment(when: datetime | None) -> SafeString | str:
-    """A time in the server's time zone, to the second: what happened in one minute must be told apart."""
+    """A time in the server's time zone, with seconds."""
     if when is None:
         return NOTHING
     local = timezone.localtime(when)
@@ -43,18 +41,8 @@ def moment(when: datetime | None) -> SafeString | str:
     return format_html('<span style="white-space: nowrap">{}</span> {}', day, time)
 
 
-def time_of(field: str, description: str) -> Callable[[object, Model], SafeString | str]:
-    """A column, or a line of a page, for a time of the row."""
-
-    @admin.display(description=description, ordering=field)
-    def show(_page: object, row: Model) -> SafeString | str:
-        return moment(getattr(row, field))
-
-    return show
-
-
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, more: str = "") -> SafeString | str:
-    """A table of texts (escaped) and links, with a line under it; a dash where there are no rows."""
+    """A table of texts (escaped) and links, with a line under it; a dash if there are no rows."""
     lines = [format_html("<tr>{}</tr>", format_html_join("", "<td>{}</td>", ([cell] for cell in row))) for row in rows]
     if not lines:
         return NOTHING
@@ -63,8 +51,29 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, more: st
     return format_html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>{}", head, body, more)
 
 
+def figures_line(figures: object) -> str:
+    """Figures in one line: `updates 3, seconds 0.25`; a dash if there are none."""
+    return ", ".join(f"{name} {value}" for name, value in _readable(figures)) or NOTHING
+
+
+def figures_list(figures: object) -> SafeString | str:
+    """Figures one below the other; a dash if there are none."""
+    return format_html_join("", "<div>{}: {}</div>", _readable(figures)) or NOTHING
+
+
+def _readable(figures: object) -> list[tuple[str, str]]:
+    values = figures if isinstance(figures, Mapping) else {"": figures} if figures else {}
+    return [(str(name).replace("_", " "), _readable_value(value)) for name, value in values.items()]
+
+
+def _readable_value(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def file_size(file: FieldFile | None) -> str:
-    """How large a row's file is, and under which name it is stored."""
+    """A file's size and its name in the storage."""
     if not file:
         return NOTHING
     try:

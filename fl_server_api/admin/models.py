@@ -1,41 +1,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, TypeAlias, TypedDict
+from uuid import UUID
 
+from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django_stubs_ext import WithAnnotations
 
-from fl_server_api.admin.base import Row, SafeAdmin, number_of, operator_of
+from fl_server_api.admin import panels
+from fl_server_api.admin.base import NOTHING, Row, SafeAdmin, number_of, operator_of
+from fl_server_api.admin.columns import time_of
 from fl_server_api.admin.fields import SafeJSONField, json_box
-from fl_server_api.admin.generics import ModelForm
-from fl_server_api.admin.html import NOTHING, file_size, link, list_link, time_of
+from fl_server_api.admin.html import file_size, link, list_link
 from fl_server_core.exceptions import EntityNotFound
-from fl_server_core.models import GlobalModel, LocalModel, MeanModel, Metric, Model, SWAGModel, Training, User
+from fl_server_core.models import (
+    Event,
+    GlobalModel,
+    LocalModel,
+    MeanModel,
+    Metric,
+    Model,
+    ModelVersion,
+    SWAGModel,
+    Training,
+    User,
+)
 from fl_server_core.models.training import TrainingState
 from fl_server_core.services import models as services
 
 
-class GlobalModelRow(Protocol):
-    training_id: Any
+class GlobalModelColumns(TypedDict):
+    training_id: UUID | None
     training_state: str | None
     updates: int
 
 
-class LocalModelRow(Protocol):
-    base_model_id: Any
+class LocalModelColumns(TypedDict):
     base_name: str
 
 
-class GlobalModelForm(ModelForm[GlobalModel]):
+GlobalModelRow: TypeAlias = "WithAnnotations[GlobalModel, GlobalModelColumns]"
+LocalModelRow: TypeAlias = "WithAnnotations[LocalModel, LocalModelColumns]"
+
+
+class GlobalModelForm(forms.ModelForm[GlobalModel]):
     input_shape = SafeJSONField(
         required=False,
         widget=json_box(3),
-        help_text="One entry a dimension, null for a free one, such as [null, 1, 28, 28]; null: unknown.",
+        help_text="One entry per dimension, null for a free one: [null, 1, 28, 28]. Empty: unknown.",
     )
 
     def clean_input_shape(self) -> list[int | None] | None:
@@ -43,7 +61,7 @@ class GlobalModelForm(ModelForm[GlobalModel]):
         if shape is None:
             return None
         if not isinstance(shape, list) or not all(_is_dimension(entry) for entry in shape):
-            raise ValidationError("Enter a list of whole numbers above 0, null for a free dimension.")
+            raise ValidationError("Enter a list of positive whole numbers, with null for a free dimension.")
         return shape
 
 
@@ -52,7 +70,7 @@ def _is_dimension(entry: object) -> bool:
 
 
 class ModelPage(SafeAdmin[Row]):
-    """What the pages of all kinds have in common: models come through the API, which reads their files first."""
+    """What the pages of all kinds of models share. Models are created through the API, which checks their files."""
 
     is_addable = False
     date_hierarchy = "created_at"
@@ -67,7 +85,7 @@ class ModelPage(SafeAdmin[Row]):
             try:
                 services.delete_model(model_id=model_id, user=operator_of(request))
             except EntityNotFound:
-                continue  # it went with one before it
+                continue  # deleted together with an earlier one
 
     @admin.display(description="weights")
     def weights_size(self, row: GlobalModel | LocalModel) -> str:
@@ -76,7 +94,7 @@ class ModelPage(SafeAdmin[Row]):
 
 @admin.register(GlobalModel, SWAGModel, MeanModel)
 class GlobalModelAdmin(ModelPage[GlobalModel]):
-    """Models that trainings improve. The list of global models also holds the SWAG and mean models."""
+    """Models that trainings improve. The list of global models includes SWAG and mean models."""
 
     form = GlobalModelForm
     list_display = ("name", "kind", "owner", "round", "training_link", "updates", "input_shape", "created")
@@ -90,8 +108,8 @@ class GlobalModelAdmin(ModelPage[GlobalModel]):
     search_help_text = "Name, description, owner or the beginning of the id of a model or its training"
     uuid_search_fields = ("id", "training__id")
     readonly_fields = (
-        "id", "kind", "owner", "round", "created", "training_link", "updates", "metrics_link", "weights_size",
-        "preprocessing_size", "statistics",
+        "id", "kind", "owner", "round", "created", "training_link", "updates", "metrics_link", "events_link",
+        "weights_size", "preprocessing_size", "statistics",
     )  # fmt: skip
     OWN: Mapping[type[Model] | None, tuple[str, ...]] = {
         SWAGModel: ("first_moment_size", "second_moment_size"),
@@ -110,13 +128,19 @@ class GlobalModelAdmin(ModelPage[GlobalModel]):
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: GlobalModel | None = None) -> tuple[str, ...]:
-        return (*super().get_readonly_fields(request, obj), *self.OWN.get(type(obj) if obj else None, ()))
+        shown = (*super().get_readonly_fields(request, obj), "versions_panel")
+        return (*shown, *self.OWN.get(type(obj) if obj else None, ()))
 
     def get_fields(self, request: HttpRequest, obj: GlobalModel | None = None) -> tuple[str, ...]:
-        return ("name", "description", "input_shape", *self.get_readonly_fields(request, obj))
+        shown = self.get_readonly_fields(request, obj)
+        return ("name", "description", "input_shape", *(name for name in shown if name != "versions_panel"))
+
+    def get_fieldsets(self, request: HttpRequest, obj: GlobalModel | None = None) -> Any:
+        sets = ((None, {"fields": self.get_fields(request, obj)}),)
+        return sets if isinstance(obj, MeanModel) else (*sets, ("Versions", {"fields": ("versions_panel",)}))
 
     def save_model(self, request: HttpRequest, obj: GlobalModel, form: Any, change: bool) -> None:  # noqa: ARG002
-        # Only what was edited: the round may have closed since the form was read.
+        # Only what was edited: the round may have been closed since the form was read.
         values = {name: form.cleaned_data[name] for name in form.changed_data}
         if values:
             services.edit_model(model_id=obj.pk, user=operator_of(request), values=values)
@@ -124,6 +148,7 @@ class GlobalModelAdmin(ModelPage[GlobalModel]):
     def dependents(self, rows: list[GlobalModel]) -> Iterable[QuerySet[Any]]:
         return (
             Training.objects.filter(model__in=rows),
+            ModelVersion.objects.filter(model__in=rows),
             LocalModel.objects.non_polymorphic().filter(base_model__in=rows),
             Metric.objects.filter(model__in=rows),
         )
@@ -143,7 +168,15 @@ class GlobalModelAdmin(ModelPage[GlobalModel]):
 
     @admin.display(description="metrics")
     def metrics_link(self, row: GlobalModel) -> SafeString:
-        return list_link(Metric, f"{row.metrics.count()} metrics", model__id__exact=row.pk)
+        return list_link(Metric, str(row.metrics.count()), model__id__exact=row.pk)
+
+    @admin.display(description="events")
+    def events_link(self, row: GlobalModel) -> SafeString:
+        return list_link(Event, str(row.events.count()), model__id__exact=row.pk)
+
+    @admin.display(description="latest versions")
+    def versions_panel(self, row: GlobalModel) -> SafeString | str:
+        return panels.versions(row)
 
     @admin.display(description="preprocessing")
     def preprocessing_size(self, row: GlobalModel) -> str:
@@ -171,7 +204,7 @@ class GlobalModelAdmin(ModelPage[GlobalModel]):
 
 @admin.register(LocalModel)
 class LocalModelAdmin(ModelPage[LocalModel]):
-    """The updates that participants uploaded: to be looked at and deleted, which makes their round wait for them."""
+    """The updates that participants uploaded. If one is deleted while its round is open, its owner is awaited again."""
 
     is_editable = False
     list_display = ("short_id", "base_link", "owner", "round", "sample_size", "passed_to", "created")
@@ -205,4 +238,4 @@ class LocalModelAdmin(ModelPage[LocalModel]):
 
     @admin.display(description="metrics")
     def metrics_link(self, row: LocalModel) -> SafeString:
-        return list_link(Metric, f"{row.metrics.count()} metrics", model__id__exact=row.pk)
+        return list_link(Metric, str(row.metrics.count()), model__id__exact=row.pk)

@@ -1,37 +1,41 @@
-"""The tables on a training's page: who is waited for, what happened, what was sent. Each is bounded."""
+"""Tables on the pages of trainings and models: participants, events, notifications, versions. Each is bounded."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from django.db.models import Model, QuerySet
+from django.db import models
+from django.db.models import QuerySet
+from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from fl_server_api.admin.html import NOTHING, link, list_link, moment, table
-from fl_server_core.models import Delivery, Event, Submission, Training, User
+from fl_server_api.admin.base import NOTHING
+from fl_server_api.admin.html import figures_line, link, list_link, moment, table
+from fl_server_core.models import Delivery, Event, GlobalModel, Model, ModelVersion, Submission, Training, User
 from fl_server_core.selectors import rounds
+from fl_server_core.selectors.versions import versions_of
 
 MAX_PARTICIPANTS = 100
 MAX_ROWS = 20
+DIGEST_LENGTH = 12
 
 
 def participants(training: Training) -> SafeString | str:
-    """Who takes part; in an open round also who has submitted, and what became of the notification of it."""
+    """The participants; in an open round also their submissions, and whether its notification reached them."""
     people = list(training.participants.order_by("username")[: MAX_PARTICIPANTS + 1])
     shown = people[:MAX_PARTICIPANTS]
     ids = [person.pk for person in shown]
     row = rounds.open_round_of(training)
     submissions = row.submissions.filter(participant__in=ids) if row else Submission.objects.none()
     submitted = dict(submissions.values_list("participant_id", "submitted_at"))
-    # A delivery that stands later replaces an earlier one to the same receiver.
+    # The newest delivery to a receiver is the one that counts.
     sent = {one.receiver_id: one for one in row.deliveries.filter(receiver__in=ids).order_by("id")} if row else {}
     waiting = "awaited" if training.is_running and not training.locked and row else NOTHING
-    more = "" if len(people) == len(shown) else f"Only the first {MAX_PARTICIPANTS} are shown."
+    more = "" if len(people) == len(shown) else f"Shows the first {MAX_PARTICIPANTS} participants."
     return table(
-        ["participant", "submission to the open round", "notification of it", "tries", "last error"],
+        ["participant", "submission to the open round", "notification", "attempts", "last error"],
         [
             (
                 link(User, person.pk, person.username),
@@ -47,16 +51,17 @@ def participants(training: Training) -> SafeString | str:
 def _fate(delivery: Delivery | None) -> tuple[object, object, object]:
     if delivery is None:
         return NOTHING, NOTHING, NOTHING
-    when = moment(delivery.settled_at or delivery.last_attempt_at)
-    status = format_html("{}, {}", delivery.get_status_display(), when)
+    when = delivery.settled_at or delivery.last_attempt_at
+    status: str = delivery.get_status_display()
+    status = status if when is None else format_html("{}, {}", status, moment(when))
     return link(Delivery, delivery.pk, status), delivery.attempts, _short(delivery.last_error)
 
 
 def history(training: Training) -> SafeString | str:
-    """The last things that happened to a training, newest first."""
+    """The latest events of a training, newest first."""
     events = Event.objects.filter(training=training).select_related("user", "author").order_by("-id")
     return table(
-        ["at", "round", "what", "about", "by", "message", "figures"],
+        ["time", "round", "event", "about", "by", "message", "figures"],
         [
             (
                 moment(event.at),
@@ -65,19 +70,19 @@ def history(training: Training) -> SafeString | str:
                 NOTHING if event.user is None else link(User, event.user_id, event.user.username),
                 NOTHING if event.author is None else link(User, event.author_id, event.author.username),
                 event.message or NOTHING,
-                _short(json.dumps(event.figures, ensure_ascii=False)) if event.figures else NOTHING,
+                _short(figures_line(event.figures)),
             )
             for event in events[:MAX_ROWS]
         ],
-        more=_all_of(events, Event, training),
+        more=_all_of(events, Event, training__id__exact=training.pk),
     )
 
 
 def deliveries(training: Training) -> SafeString | str:
-    """The last notifications, newest first."""
+    """The latest notifications of a training, newest first."""
     rows = Delivery.objects.filter(training=training).select_related("receiver", "round").order_by("-id")
     return table(
-        ["created", "notification", "round", "receiver", "status", "tries", "last error"],
+        ["created", "notification", "round", "receiver", "status", "attempts", "last error"],
         [
             (
                 moment(row.created_at),
@@ -90,15 +95,50 @@ def deliveries(training: Training) -> SafeString | str:
             )
             for row in rows[:MAX_ROWS]
         ],
-        more=_all_of(rows, Delivery, training),
+        more=_all_of(rows, Delivery, training__id__exact=training.pk),
     )
 
 
-def _all_of(rows: QuerySet[Any], model: type[Model], training: Training) -> SafeString | str:
+def versions(model: GlobalModel) -> SafeString | str:
+    """The latest versions of a model, newest first."""
+    rows = model.versions.order_by("-number")
+    means = means_of_versions(model)
+    return table(
+        ["version", "round", "created", "size", "SHA-256", "state", "name", "metrics (means)"],
+        [
+            (
+                link(ModelVersion, row.pk, row.number),
+                row.round,
+                moment(row.created_at),
+                filesizeformat(row.size),
+                row.digest[:DIGEST_LENGTH] or NOTHING,
+                version_state(row, model.current_version_id),
+                row.name or NOTHING,
+                figures_line(means.get(row.number)),
+            )
+            for row in rows[:MAX_ROWS]
+        ],
+        more=_all_of(rows, ModelVersion, model__id__exact=model.pk),
+    )
+
+
+def version_state(version: ModelVersion, current_id: int | None) -> str:
+    """Is the file current, kept and pinned? In words."""
+    words = ["current"] if version.pk == current_id else []
+    words.append("kept" if version.is_available else "no longer kept")
+    return ", ".join([*words, "pinned"] if version.pinned else words)
+
+
+def means_of_versions(model: Model) -> dict[int, dict[str, float]]:
+    """By version number: the mean of each metric that participants reported of it."""
+    return {row["version"]: row["metrics"] for row in versions_of(model)}
+
+
+def _all_of(rows: QuerySet[Any], model: type[models.Model], **filters: Any) -> SafeString | str:
     total = rows.count()
     if total <= MAX_ROWS:
         return ""
-    return format_html("<p>{}</p>", list_link(model, f"All {total}", training__id__exact=training.pk))
+    return format_html("<p>{}</p>", list_link(model, f"All {total}", **filters))
 
 
 def _short(text: str) -> str:

@@ -1,45 +1,57 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import Any, TypeAlias, TypedDict
 
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminPasswordChangeForm
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
-from rest_framework.authtoken import admin as _token_pages  # noqa: F401  registers what is taken off below
+from django.http import HttpRequest, HttpResponse
+from django_stubs_ext import WithAnnotations
+from rest_framework.authtoken import admin as _token_pages  # noqa: F401  registers the page that is removed below
 from rest_framework.authtoken.models import Token, TokenProxy
 
-from fl_server_api.admin.base import SafeAdmin, number_of
-from fl_server_api.admin.html import NOTHING, time_of
-from fl_server_core.models import Metric, Model, Training, User
-from fl_server_core.services import accounts
+from fl_server_api.admin.base import NOTHING, SafeAdmin, number_of, operator_of
+from fl_server_api.admin.columns import time_of
+from fl_server_api.admin.html import list_link
+from fl_server_core import policies
+from fl_server_core.models import Event, Metric, Model, Training, User
+from fl_server_core.policies import PRIVILEGES
+from fl_server_core.services import accounts, users
 
-# Its list shows every user's token in full. A token is seen, by superusers, on the user's page, and renewed there.
+# Its list shows every user's token. Here only superusers see a token, on the user's page.
 admin.site.unregister(TokenProxy)
 
-PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
 
-if TYPE_CHECKING:
-    _DjangoUserAdmin = DjangoUserAdmin[User]
-else:
-    _DjangoUserAdmin = DjangoUserAdmin
-
-
-class UserRow(Protocol):
-    pk: Any
-    message_endpoint: str
+class UserColumns(TypedDict):
     acts_in: int
     takes_part_in: int
 
 
+UserRow: TypeAlias = "WithAnnotations[User, UserColumns]"
+
+
+class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # generic only in the stubs
+    """Django's form, saved by a service."""
+
+    def __init__(self, author: User, *args: Any, **kwargs: Any) -> None:
+        self.author = author
+        super().__init__(*args, **kwargs)
+
+    def save(self, commit: bool = True) -> User:  # noqa: ARG002  part of the form's interface
+        password = self.cleaned_data["password1"] if self.cleaned_data["set_usable_password"] else None
+        return users.set_password(user_id=self.user.pk, author=self.author, password=password)
+
+
 @admin.register(User)
-class UserAdmin(SafeAdmin[User], _DjangoUserAdmin):
-    """Accounts. Who is no superuser can neither change superusers nor give privileges."""
+class UserAdmin(SafeAdmin[User], DjangoUserAdmin[User]):
+    """Accounts. Only superusers change superusers and privileges."""
 
     list_display = (
-        "username", "actor", "client", "endpoint", "acts_in", "takes_part_in", "is_active", "is_staff",
-        "seen", "joined",
+        "username", "roles", "endpoint", "acts_in", "takes_part_in", "access", "seen", "joined",
     )  # fmt: skip
     list_filter = (
         "actor",
@@ -51,15 +63,15 @@ class UserAdmin(SafeAdmin[User], _DjangoUserAdmin):
         "groups",
     )
     search_fields = ("username", "first_name", "last_name", "email", "message_endpoint")
-    search_help_text = "Name, e-mail, endpoint or the beginning of an id"
+    search_help_text = "Name, email, endpoint or the beginning of an id"
     date_hierarchy = "date_joined"
-    readonly_fields = ("id", "seen", "joined", "token")
+    readonly_fields = ("id", "seen", "joined", "token", "events_link")
     actions = ("renew_tokens",)
     fieldsets = (
         (None, {"fields": ("id", "username", "password", "first_name", "last_name", "email")}),
         ("Federated learning", {"fields": ("actor", "client", "message_endpoint")}),
         ("Permissions", {"fields": ("is_active", *PRIVILEGES)}),
-        ("Dates", {"fields": ("seen", "joined")}),
+        ("History", {"fields": ("seen", "joined", "events_link")}),
     )
     add_fieldsets = (
         (None, {"classes": ("wide",), "fields": ("username", "usable_password", "password1", "password2")}),
@@ -79,6 +91,17 @@ class UserAdmin(SafeAdmin[User], _DjangoUserAdmin):
             )
         )
 
+    @admin.display(description="role", ordering="actor")
+    def roles(self, row: UserRow) -> str:
+        roles = [name for name, is_meant in (("actor", row.actor), ("participant", row.client)) if is_meant]
+        return ", ".join(roles) or NOTHING
+
+    @admin.display(description="access", ordering="is_staff")
+    def access(self, row: UserRow) -> str:
+        if not row.is_active:
+            return "none: not active"
+        return "superuser" if row.is_superuser else "staff" if row.is_staff else "API only"
+
     @admin.display(description="notifications go to", ordering="message_endpoint")
     def endpoint(self, row: UserRow) -> str:
         return row.message_endpoint or "fetched by the user"
@@ -95,34 +118,65 @@ class UserAdmin(SafeAdmin[User], _DjangoUserAdmin):
     def token(self, row: UserRow) -> str:
         return Token.objects.filter(user_id=row.pk).values_list("key", flat=True).first() or NOTHING
 
+    @admin.display(description="events")
+    def events_link(self, row: UserRow) -> str:
+        return list_link(Event, str(row.events.count()), user__id__exact=row.pk)
+
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         sets = super().get_fieldsets(request, obj)
-        # Whoever knows a token is that user.
-        return (*sets, ("Access", {"fields": ("token",)})) if obj and request.user.is_superuser else sets
+        if obj is None or not policies.may_hold_tokens(operator_of(request)):
+            return sets
+        return (*sets, ("Access", {"fields": ("token",)}))
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         fields = tuple(super().get_readonly_fields(request, obj))
-        return fields if request.user.is_superuser else (*fields, *PRIVILEGES)
+        return fields if policies.may_give_privileges(operator_of(request)) else (*fields, *PRIVILEGES)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return super().has_change_permission(request, obj) and self._may_touch(request, obj)
+        return super().has_change_permission(request, obj) and self._may_manage(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and self._may_touch(request, obj)
+        return super().has_delete_permission(request, obj) and self._may_manage(request, obj)
 
     def has_renew_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.is_superuser)
+        return policies.may_hold_tokens(operator_of(request))
 
     @staticmethod
-    def _may_touch(request: HttpRequest, obj: User | None) -> bool:
-        return obj is None or not obj.is_superuser or bool(request.user.is_superuser)
+    def _may_manage(request: HttpRequest, obj: User | None) -> bool:
+        return obj is None or policies.may_manage_account(operator_of(request), obj)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        operator = operator_of(request)
+        if change:
+            values = {name: form.cleaned_data[name] for name in form.changed_data}
+            if values:
+                users.edit_user(user_id=obj.pk, author=operator, values=values)
+            return
+        values = {name: form.cleaned_data[name] for name in ("username", "actor", "client", "message_endpoint")}
+        password = form.cleaned_data["password1"] if form.cleaned_data["set_usable_password"] else None
+        obj.pk = users.register_user(**values, password=password, author=operator).pk
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """The service has saved groups and permissions, too."""
+
+    def user_change_password(
+        self,
+        request: HttpRequest,
+        id: str,  # noqa: A002  the name is Django's
+        form_url: str = "",
+    ) -> HttpResponse:
+        # Django gives the form only the user: a copy of this page, for this request, adds who changes the password.
+        page = copy.copy(self)
+        page.change_password_form = partial(PasswordForm, operator_of(request))
+        return self.answer_refusals(request, super(UserAdmin, page).user_change_password, id, form_url)
 
     @admin.action(permissions=["renew"], description="Renew the API tokens of the selected users")
     def renew_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        users = list(queryset)
-        for user in users:
-            accounts.renew_token(user=user)
-        self.message_user(request, f"{len(users)} tokens renewed; they are on the users' pages.", messages.SUCCESS)
+        selected = list(queryset)
+        for user in selected:
+            accounts.renew_token(user=user, author=operator_of(request))
+        text = f"{len(selected)} tokens renewed. The users' pages show them."
+        self.message_user(request, text, messages.SUCCESS)
 
     def dependents(self, rows: list[User]) -> Iterable[QuerySet[Any]]:
         return (
@@ -131,9 +185,9 @@ class UserAdmin(SafeAdmin[User], _DjangoUserAdmin):
             Metric.objects.filter(reporter__in=rows),
         )
 
-    def delete_model(self, request: HttpRequest, obj: User) -> None:  # noqa: ARG002
-        accounts.delete_user(user=obj)
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        accounts.delete_user(user=obj, author=operator_of(request))
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:  # noqa: ARG002
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for user in list(queryset):
-            accounts.delete_user(user=user)
+            accounts.delete_user(user=user, author=operator_of(request))

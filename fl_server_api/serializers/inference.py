@@ -69,13 +69,18 @@ class InferenceRequest(serializers.Serializer[Any]):
         if wanted not in FORMATS:
             raise InvalidValue(f"Unknown return format '{wanted}'. Supported are binary and json.")
         model_input = ModelInputField().to_internal_value(values["model_input"])
-        version = values.get("version")
         return {
             "model_id": GivenId(str(values["model_id"])),
             "model_input": model_input,
             "return_format": wanted,
-            "version": None if version is None else self.fields["version"].run_validation(version),
+            "version": self._version(values.get("version")),
         }
+
+    def _version(self, value: Any) -> int | None:
+        try:
+            return None if value is None else int(self.fields["version"].run_validation(value))
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({"version": error.detail}) from None
 
 
 class InferenceSerializer(serializers.Serializer[Any]):

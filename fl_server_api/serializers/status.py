@@ -60,6 +60,7 @@ class EventSerializer(serializers.ModelSerializer[Event]):
     """Something that happened to a training. user: whom it is about. author: who did it."""
 
     kind = serializers.ChoiceField(EventKind.choices)
+    round = serializers.IntegerField()
     username = serializers.CharField(source="user.username", default=None, allow_null=True)
     author_name = serializers.CharField(source="author.username", default=None, allow_null=True)
     figures = serializers.JSONField()

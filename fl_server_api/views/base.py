@@ -30,7 +30,7 @@ def caller(request: Request) -> User:
 
 
 class NotFoundView(ApiView):
-    """The answer for every path that is none."""
+    """Answers 404 for unknown paths."""
 
     authentication_classes = []
     permission_classes = []

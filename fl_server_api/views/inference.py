@@ -8,10 +8,10 @@ from rest_framework.response import Response
 
 from fl_server_ai.inference.decode import decode_input
 from fl_server_ai.inference.predict import predict
-from fl_server_api.downloads import OCTETS
 from fl_server_api.negotiation import DownloadNegotiation
 from fl_server_api.openapi import WRITE, answers, download
 from fl_server_api.parsers import JSONParser, MultiPartParser
+from fl_server_api.ranges import OCTETS
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.inference import InferenceRequest, InferenceSerializer
 from fl_server_api.views.base import ApiView, caller

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from fl_server_ai.inference.statistics import layer_statistics
 from fl_server_api.downloads import preprocessing_answer, weights_answer
 from fl_server_api.negotiation import DownloadNegotiation
-from fl_server_api.openapi import READ, WRITE, answers, download, sentence
+from fl_server_api.openapi import READ, WRITE, answers, file_download, sentence
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.metric import MetricSerializer, ReportMetricsRequest
 from fl_server_api.serializers.model import (
@@ -33,6 +33,7 @@ from fl_server_core.policies import models_of
 from fl_server_core.rounds.kinds import Offer
 from fl_server_core.rounds.submitting import submit
 from fl_server_core.selectors.models import get_readable_model, metrics_of_model
+from fl_server_core.selectors.versions import round_of
 from fl_server_core.services.metrics import report_metrics
 from fl_server_core.services.models import create_global_model, create_mean_model, delete_model, set_preprocessing
 
@@ -81,15 +82,16 @@ class ModelsView(ApiView):
 class ModelView(ApiView):
     content_negotiation_class = DownloadNegotiation
 
-    @extend_schema(parameters=[VersionQuery], responses=answers(download(), 400, 401, 403, 404, 410, 503))
+    @extend_schema(parameters=[VersionQuery], responses=answers(file_download(), 400, 401, 403, 404, 410, 503))
     def get(self, request: Request, model_id: UUID) -> HttpResponseBase:
         """Download a model.
 
-        The file as it was uploaded, with the weights of the present round. That of a mean of TorchScript models is a
-        TorchScript module that averages their outputs.
+        The file as it was uploaded, with the weights of the present round, or with those of `version`. The `ETag` of a
+        version is the SHA-256 of its file. Conditions (`If-None-Match` and the like) and a single `Range` of bytes
+        hold. The file of a mean of TorchScript models is a TorchScript module that averages their outputs.
         """
         number = checked(VersionQuery, request.query_params)["version"]
-        return weights_answer(model_id, caller(request), number)
+        return weights_answer(request._request, model_id, caller(request), number)
 
     @extend_schema(
         operation_id="models_updates_create",
@@ -117,14 +119,17 @@ class ModelView(ApiView):
 
 
 class ModelMetadataView(ApiView):
-    @extend_schema(responses=answers({200: ANY_MODEL_WITH_STATS}, 400, 403, *READ))
+    @extend_schema(parameters=[VersionQuery], responses=answers({200: ANY_MODEL_WITH_STATS}, 400, 403, 410, *READ))
     def get(self, request: Request, model_id: UUID) -> Response:
         """Show what is known of a model.
 
         `stats` holds the figures of its layers, or null where they cannot be computed (without an input shape, say).
+        With `version`, `round` is that version's.
         """
+        number = checked(VersionQuery, request.query_params)["version"]
         model = get_readable_model(model_id, caller(request))
-        return Response({**represent_model(model), "stats": layer_statistics(model)})
+        known = {**represent_model(model), "round": round_of(model, number)}
+        return Response({**known, "stats": layer_statistics(model)})
 
 
 class ModelMetricsView(ApiView):
@@ -153,13 +158,13 @@ class ModelMetricsView(ApiView):
 class ModelPreprocessingView(ApiView):
     content_negotiation_class = DownloadNegotiation
 
-    @extend_schema(responses=answers(download(), 400, 401, 403, 404))
+    @extend_schema(responses=answers(file_download(), 400, 401, 403, 404))
     def get(self, request: Request, model_id: UUID) -> HttpResponseBase:
         """Download the preprocessing of a model.
 
         That of an update is its global model's.
         """
-        return preprocessing_answer(model_id, caller(request))
+        return preprocessing_answer(request._request, model_id, caller(request))
 
     @extend_schema(
         request={FORM: PreprocessingRequest},

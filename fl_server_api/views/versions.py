@@ -31,7 +31,7 @@ class ModelVersionsView(ApiView):
 class ModelVersionView(JSONView):
     @extend_schema(
         request={"application/json": DescribeVersionRequest},
-        responses=answers({200: sentence("Version changed!")}, 403, 410, *WRITE),
+        responses=answers({200: sentence("Version changed!")}, 403, 404, 410, *WRITE),
         examples=[PINNED],
     )
     def patch(self, request: Request, model_id: UUID, number: int) -> Response:
@@ -45,7 +45,7 @@ class ModelVersionView(JSONView):
 
 
 class ModelVersionRestoreView(JSONView):
-    @extend_schema(request=None, responses=answers({200: VersionRestoredSerializer}, 400, 403, 409, 410, *READ))
+    @extend_schema(request=None, responses=answers({200: VersionRestoredSerializer}, 400, 403, 404, 409, 410, *READ))
     def post(self, request: Request, model_id: UUID, number: int) -> Response:
         """Restore a version.
 

@@ -20,11 +20,16 @@ class EventKind(models.TextChoices):
     PARTICIPANT_REMOVED = "participant_removed", "participant removed"
     PARTICIPANT_REJECTED = "participant_rejected", "participant rejected a notification"
     UPDATE_DELETED = "update_deleted", "update deleted"
+    METRICS_DELETED = "metrics_deleted", "metrics deleted"
     DELIVERY_FAILED = "delivery_failed", "delivery failed"
     DELIVERIES_RETRIED = "deliveries_retried", "deliveries sent again"
     TAKEN_OVER = "taken_over", "taken over from a worker that went silent"
+    CREATED = "created", "created"
     EDITED = "edited", "edited"
+    DELETED = "deleted", "deleted"
+    TOKEN_RENEWED = "token_renewed", "API token renewed"
     VERSION_RESTORED = "version_restored", "version restored"
+    VERSION_DESCRIBED = "version_described", "version named or pinned"
     FAILED = "failed", "failed"
     RESUMED = "resumed", "resumed"
     STOPPED = "stopped", "stopped"
@@ -32,16 +37,18 @@ class EventKind(models.TextChoices):
 
 
 class Event(models.Model):
-    """What happened to a training or a model, when, and with which figures.
+    """What happened to a training, a model or a user, when, and with which figures.
 
-    user: whom it is about. author: who did it, where a person did.
+    A deletion belongs to what is left: that of a training to its model. UPDATE_DELETED: a submission to a round that is
+    not closed went with the update. user: whom it is about. author: who did it, if
+    a person did. round: None for events of users.
     """
 
     training = models.ForeignKey(Training, on_delete=models.CASCADE, null=True, blank=True, related_name="events")
     model = models.ForeignKey(GlobalModel, on_delete=models.CASCADE, null=True, blank=True, related_name="events")
     at = models.DateTimeField(auto_now_add=True)
     kind = models.CharField(max_length=32, choices=EventKind.choices)
-    round = models.IntegerField()
+    round = models.IntegerField(null=True, blank=True)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="events"
     )
@@ -55,4 +62,5 @@ class Event(models.Model):
         ordering = ["id"]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} in round {self.round}"
+        where = "" if self.round is None else f" in round {self.round}"
+        return f"{self.get_kind_display()}{where}"

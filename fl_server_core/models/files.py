@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def new_file_name(_instance: Any, _filename: str) -> str:
     """A name that no other file has, in one of 256 folders: `models/<installation>/3f/3f0c….pt`."""
     name = uuid.uuid4().hex
-    return f"{folder_of_installation()}/{name[:2]}/{name}.pt"
+    return f"models/{installation_id()}/{name[:2]}/{name}.pt"
 
 
 def folder_of_installation() -> str:

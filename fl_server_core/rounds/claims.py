@@ -25,6 +25,7 @@ from fl_server_core.models.training import Training
 from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.due import Decision, decide, due_rounds
 from fl_server_core.rounds.ending import fail_training
+from fl_server_core.rounds.opening import ensure_open
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.history import record
 from fl_server_core.storage import StorageUnavailable
@@ -53,12 +54,15 @@ class Due(Enum):
 def claim_due_round(training_id: UUID, *, may_compute: bool = True) -> Claim | Due | None:
     """Claim the training's round if it is due; the submissions there are now are the ones that count.
 
-    None: nothing is due, or another worker has it.
+    None: nothing is due, or another worker has it. A round that should be open, and is missing, has been opened.
     """
     with transaction.atomic():
         training = lock_training(training_id)
+        if training is None:
+            return None
         row = due_rounds().filter(training_id=training_id).first()
-        if training is None or row is None:
+        if row is None:
+            ensure_open(training)
             return None
         decision = decide(training, row)
         if decision.failure:
@@ -81,25 +85,27 @@ def _take(training: Training, row: Round, decision: Decision) -> Claim | None:
     )
     if not claimed:
         return None  # another worker was faster
+    row.claim, row.lease_until, row.attempts = claim_id, until, row.attempts + 1
     training.locked = True
     Training.objects.filter(pk=training.pk).update(locked=True, last_update=now)
     if is_takeover and not row.problem:  # else it is known why the last one let it lie
-        record(training=training, kind=EventKind.TAKEN_OVER, number=row.number, attempt=row.attempts + 1)
-    row.refresh_from_db()
+        record(training=training, kind=EventKind.TAKEN_OVER, number=row.number, attempt=row.attempts)
     counting = row.submissions.filter(counted=True).select_related("local_model").order_by("participant_id")
-    return Claim(training, row, list(counting), decision.expected)
+    return Claim(training, row, claim_id, list(counting), decision.expected)
 
 
 @dataclass(eq=False)
 class Claim:
     """One worker's hold on one round.
 
-    training, round: as they were when the round was claimed. submissions: those that count, in the order of their
+    training: as it was when the round was claimed. round: as it was then, and from `lock` on as it is now.
+    key: what the round's row holds as long as the claim holds. submissions: those that count, in the order of their
     participants' ids. expected: how many participants there were.
     """
 
     training: Training
     round: Round
+    key: UUID
     submissions: list[Submission]
     expected: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -135,9 +141,10 @@ class Claim:
             ClaimLost: the round is no longer this worker's.
         """
         training = lock_training(self.training.pk)
-        row = Round.objects.filter(pk=self.round.pk, claim=self.round.claim).first()
+        row = Round.objects.filter(pk=self.round.pk, claim=self.key).first()
         if training is None or row is None:
             raise ClaimLost
+        self.round = row
         return training, row
 
     def _keep(self, done: threading.Event) -> None:
@@ -153,7 +160,7 @@ class Claim:
     def _renew(self) -> None:
         until = timezone.now() + timedelta(seconds=settings.FL_LEASE_SECONDS)
         try:
-            held = Round.objects.filter(pk=self.round.pk, claim=self.round.claim).update(lease_until=until)
+            held = Round.objects.filter(pk=self.round.pk, claim=self.key).update(lease_until=until)
         except (DatabaseError, InterfaceError):
             logger.warning("A lease could not be renewed; trying again.", exc_info=True)
             connection.close()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from django.db import transaction
 
 from fl_server_core.rounds.claims import Claim, ClaimLost
 from fl_server_core.rounds.ending import close_round, fail_training
-from fl_server_core.rounds.kinds import CannotClose, RoundKind, kind_of
+from fl_server_core.rounds.kinds import CannotClose, UnknownKind, kind_of
 from fl_server_core.rounds.opening import open_next
 from fl_server_core.services.files import NewFiles
 
@@ -27,24 +26,20 @@ def close_claimed(claim: Claim) -> None:
             kind = kind_of(claim.round.kind)
             with claim.kept():
                 result = kind.compute(claim, files)
-            _apply(claim, kind, result)
+            with transaction.atomic():
+                training, row = claim.lock()
+                kind.apply(claim, training, result)
+                close_round(row)
+                open_next(training, row)
     except ClaimLost:
         logger.info("%s: another worker has it.", claim.round)
-    except CannotClose as refusal:
+    except (CannotClose, UnknownKind) as refusal:
         _fail(claim, str(refusal))
     except Exception as error:
         claim.report(error)
         raise
     else:
         logger.info("%s: %s submissions, %s s.", claim.round, len(claim.submissions), claim.seconds)
-
-
-def _apply(claim: Claim, kind: RoundKind[Any], result: Any) -> None:
-    with transaction.atomic():
-        training, row = claim.lock()
-        kind.apply(claim, training, result)
-        close_round(row)
-        open_next(training, row)
 
 
 def _fail(claim: Claim, reason: str) -> None:

@@ -51,7 +51,8 @@ def decide(training: Training, row: Round) -> Decision:
         return Decision(0, f"The round could not be closed in {MAX_ATTEMPTS} attempts. The workers' logs say why.")
     if row.claim is not None:
         is_empty = not row.submissions.filter(counted=True).exists()
-        return Decision(0, "The accounts of all who had submitted were deleted." if is_empty else "")
+        failure = "The accounts of all who had submitted were deleted." if is_empty else ""
+        return Decision(training.participants.count(), failure)
     expected = set(training.participants.values_list("id", flat=True))
     arrived = len(expected.intersection(row.submissions.values_list("participant_id", flat=True)))
     if not expected:

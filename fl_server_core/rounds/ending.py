@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import LocalModel
 from fl_server_core.models.round import Round, RoundOutcome
+from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.selectors import rounds
 from fl_server_core.services.deliveries import notify, supersede
@@ -44,9 +46,7 @@ def _stop_clock(training: Training, row: Round) -> None:
     row.claim = row.lease_until = row.deadline = row.problem_since = None
     row.attempts, row.problem = 0, ""
     row.save()
-    leavers = row.submissions.exclude(participant__in=training.participants.all())
-    LocalModel.objects.filter(submission__in=leavers).delete()
-    leavers.delete()
+    drop_submissions(row.submissions.exclude(participant__in=training.participants.all()))
     row.submissions.update(counted=False)
 
 
@@ -80,8 +80,14 @@ def finish_training(
 def _drop_unopened(training: Training) -> None:
     """Nobody will look at early submissions to a round that does not come."""
     unopened = training.rounds.filter(opened_at=None)
-    LocalModel.objects.filter(submission__round__in=unopened).delete()
+    drop_submissions(Submission.objects.filter(round__in=unopened))
     unopened.delete()
+
+
+def drop_submissions(submissions: QuerySet[Submission]) -> None:
+    """Remove submissions with the updates that they brought."""
+    LocalModel.objects.filter(submission__in=submissions).delete()
+    submissions.delete()
 
 
 def end_chains(training: Training) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.core.files.uploadedfile import UploadedFile
 
+from fl_server_core.exceptions import Conflict
 from fl_server_core.models.model import GlobalModel
 from fl_server_core.models.submission import Submission, SubmissionFile
 from fl_server_core.models.training import Training, TrainingState
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 
 LAST = "*"
 Result = TypeVar("Result")
+
+
+class UnknownKind(Conflict):
+    """No installed package defines this kind of round."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"No installed package defines rounds of kind {name!r}. Install it again, then resume.")
 
 
 class CannotClose(Exception):
@@ -51,9 +59,8 @@ class Offer:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all that was sent, hexadecimal; it takes as long as reading the files."""
-        if self.files:
-            return digest_of(*self.files.values())
-        return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()
+        text = b"" if self.content is None else json.dumps(self.content, sort_keys=True).encode()
+        return digest_of(*self.files.values(), io.BytesIO(text))
 
 
 class RoundKind(ABC, Generic[Result]):
@@ -118,24 +125,31 @@ class RoundKind(ABC, Generic[Result]):
 
     @abstractmethod
     def apply(self, claim: Claim, training: Training, result: Result) -> None:
-        """Write the result's rows. The training is locked and the claim holds; the caller closes the round."""
+        """Write the result's rows. The training is locked and the claim holds.
+
+        Figures go into `claim.round.figures`: the caller closes the round and saves it.
+        """
 
 
 def kind_of(name: str) -> RoundKind[Any]:
     """The kind of this name.
 
     Raises:
-        CannotClose: no installed package defines it.
+        UnknownKind: no installed package defines it.
     """
     if name not in round_kinds:
-        raise CannotClose(f"No installed package defines rounds of kind {name!r}. Install it again, then resume.")
+        raise UnknownKind(name)
     return cast("type[RoundKind[Any]]", round_kinds[name])()
 
 
 def all_kinds() -> list[RoundKind[Any]]:
     """Every kind in the order of a cycle: those that start one, those that follow another kind, those that end it."""
     kinds = [cast("type[RoundKind[Any]]", kind)() for kind in round_kinds.values()]
+    others = [kind for kind in kinds if not kind.starts_cycle]
     ordered = [kind for kind in kinds if kind.starts_cycle]
     for known in ordered:  # grows meanwhile: what follows one may be followed itself
-        ordered.extend(kind for kind in kinds if not kind.starts_cycle and kind.after == known.name)
-    return ordered + [kind for kind in kinds if not kind.starts_cycle and kind.after == LAST]
+        ordered.extend(kind for kind in others if kind.after == known.name)
+    last = [kind for kind in others if kind.after == LAST]
+    for known in last:
+        last.extend(kind for kind in others if kind.after == known.name)
+    return ordered + last

@@ -10,9 +10,10 @@ from uuid import UUID
 from django.utils import timezone
 
 from fl_server_core.models.round import Round
+from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.options import TrainerOptions
-from fl_server_core.rounds.ending import finish_training
+from fl_server_core.rounds.ending import drop_submissions, finish_training
 from fl_server_core.rounds.kinds import LAST, RoundKind, all_kinds
 from fl_server_core.selectors import rounds
 from fl_server_core.services.deliveries import announce_round
@@ -38,28 +39,23 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
     """Start the clock of a round, which may exist already, and tell its participants, or only these receivers."""
     now = timezone.now()
     seconds = TrainerOptions.tolerant(training.options).round_deadline
-    row, _is_new = Round.objects.update_or_create(
-        training=training,
-        number=number,
-        kind=kind.name,
-        defaults={
-            "phase": kind.phase,
-            "opened_at": now,
-            "deadline": None if seconds is None else now + timedelta(seconds=seconds),
-            "claim": None,
-            "lease_until": None,
-            "attempts": 0,
-            "problem": "",
-            "problem_since": None,
-        },
-    )
-    move(training, kind.state)
+    known = training.rounds.filter(number=number, kind=kind.name).first()
+    row = known or Round(training=training, number=number, kind=kind.name)
+    row.phase = kind.phase
+    row.opened_at = now
+    row.deadline = None if seconds is None else now + timedelta(seconds=seconds)
+    row.closed_at, row.outcome = None, ""  # of a stopped training that was put into a running state by hand
+    row.claim = row.lease_until = row.problem_since = None
+    row.attempts, row.problem = 0, ""
+    row.save()
+    if training.state != kind.state:
+        move(training, kind.state)
     Training.objects.filter(pk=training.pk).update(
         state=training.state, first_round=training.first_round, locked=False, last_update=now
     )
     training.locked = False
     prepare_next(training, row)
-    told = rounds.participant_ids(training) if receivers is None else list(receivers)
+    told = list(training.participants.values_list("id", flat=True)) if receivers is None else list(receivers)
     announce_round(
         training=training, row=row, notification=kind.notification, model_ids=kind.models_given(training, told)
     )
@@ -71,10 +67,9 @@ def prepare_next(training: Training, row: Round) -> None:
     if rounds.is_target_reached(training, row.number):
         return
     kind = _starting_kind(training, row.number)
-    if row.kind in kind.early_in:
-        Round.objects.get_or_create(
-            training=training, number=row.number, kind=kind.name, defaults={"phase": kind.phase}
-        )
+    known = training.rounds.filter(number=row.number, kind=kind.name)
+    if row.kind in kind.early_in and not known.exists():
+        Round.objects.create(training=training, number=row.number, kind=kind.name, phase=kind.phase)
 
 
 def ensure_open(training: Training) -> Round | None:
@@ -85,7 +80,11 @@ def ensure_open(training: Training) -> Round | None:
     number = rounds.current_round(training)
     if training.first_round is None:
         training.first_round = number
-    return open_first(training, number)
+    kind = _starting_kind(training, number)
+    # The round may have been over, and the model restored since: what was sent to it does not count any more.
+    over = training.rounds.filter(kind=kind.name, number=number, closed_at__isnull=False)
+    drop_submissions(Submission.objects.filter(round__in=over))
+    return open_round(training, kind, number)
 
 
 def _starting_kind(training: Training, number: int) -> RoundKind[Any]:
@@ -96,11 +95,10 @@ def _following_kind(training: Training, closed: Round, number: int) -> RoundKind
     """The next kind of the cycle that the training wants; None: the cycle is over."""
     order = all_kinds()
     place = [kind.name for kind in order].index(closed.kind)
-    started_by = training.rounds.filter(
-        kind__in=[kind.name for kind in order if kind.starts_cycle], number=number - 1, closed_at__isnull=False
-    )
-    done = {closed.kind, *started_by.values_list("kind", flat=True)}
-    done.update(training.rounds.filter(number=number, closed_at__isnull=False).values_list("kind", flat=True))
+    starting = {kind.name for kind in order if kind.starts_cycle}
+    over = training.rounds.filter(number__in=(number - 1, number), closed_at__isnull=False)
+    done = {closed.kind}
+    done.update(kind for kind, at in over.values_list("kind", "number") if at == number or kind in starting)
     for kind in order[place + 1 :]:
         if not kind.starts_cycle and (kind.after == LAST or kind.after in done) and kind.wants(training, number):
             return kind

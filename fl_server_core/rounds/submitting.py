@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from fl_server_core.exceptions import (
@@ -15,6 +14,7 @@ from fl_server_core.exceptions import (
     MissingPart,
     NotAllowed,
     NoTraining,
+    WrongKind,
     WrongRound,
     WrongState,
 )
@@ -112,7 +112,8 @@ def _admit(offer: Offer, training: Training | None) -> Round | None:
         raise NoTraining(offer.target_id)
     if not is_participant(offer.participant, training):
         raise NotAllowed(f"You are not a participant of training {training.id}!")
-    counted = _submissions_like(offer, training).filter(participant=offer.participant).first()
+    same_rounds = training.rounds.filter(phase=offer.phase, number=offer.number)
+    counted = Submission.objects.filter(round__in=same_rounds, participant=offer.participant, counted=True).first()
     if counted is not None and counted.digest == offer.digest:
         return None
     row = _round_for(offer, training)
@@ -122,13 +123,6 @@ def _admit(offer: Offer, training: Training | None) -> Round | None:
     if offer.target_id != given:
         raise InvalidValue(f"In round {row.number} you were given model {given}. Upload to that model.")
     return row
-
-
-def _submissions_like(offer: Offer, training: Training) -> QuerySet[Submission]:
-    """The submissions that count in the round that is submitted to."""
-    return Submission.objects.filter(
-        round__training=training, round__phase=offer.phase, round__number=offer.number, counted=True
-    )
 
 
 def _round_for(offer: Offer, training: Training) -> Round | None:
@@ -150,12 +144,17 @@ def _open_missing(training: Training) -> Round | None:
         return ensure_open(locked) if locked else None
 
 
-def _refusal(offer: Offer, training: Training) -> WrongState | WrongRound:
+def _refusal(offer: Offer, training: Training) -> InvalidValue:
     """Why no round takes the submission; a straggler also hears which round it is now."""
     current = rounds.current_round(training)
+    row = rounds.open_round_of(training) if training.is_running else None
+    has_own_path = all(kind.has_own_path for kind in all_kinds() if kind.phase == offer.phase)
+    if row is not None and row.phase != offer.phase and row.number <= offer.number and not has_own_path:
+        return WrongKind(training.id, offer.phase, row.kind)
     if any(kind.state == training.state for kind in all_kinds() if kind.phase == offer.phase):
         return WrongRound(training.id, offer.number, current)
-    is_over = offer.number < current or _submissions_like(offer, training).exists()
+    same_rounds = training.rounds.filter(phase=offer.phase, number=offer.number)
+    is_over = offer.number < current or same_rounds.filter(submissions__counted=True).exists()
     return WrongState(training.id, training.state, current if training.is_running and is_over else None)
 
 

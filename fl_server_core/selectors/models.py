@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -22,7 +23,18 @@ def get_model(model_id: UUID, entity: str = "Model") -> Model:
 
 def find_model(model_id: UUID) -> Model | None:
     """The model; None where there is none."""
-    return next(iter(complete(Model.objects.filter(pk=model_id))), None)
+    found = Model.objects.filter(pk=model_id).first()
+    return None if type(found) is Model else found  # a bare one was deleted while it was read
+
+
+def lock_model(model_id: UUID) -> Model | None:
+    """The model's plain row, locked until the transaction ends; None if it is gone.
+
+    Whoever makes rows that name a model's files, and whoever gives such a file up, locks it first: what is removed
+    after a commit must be seen to be named elsewhere. Where both are locked, the training comes first.
+    """
+    found: Any = Model.objects.non_polymorphic().select_for_update().filter(pk=model_id).first()
+    return cast("Model | None", found)
 
 
 def complete(models: Iterable[Model]) -> list[Model]:

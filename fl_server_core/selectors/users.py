@@ -19,7 +19,20 @@ def get_user(user_id: UUID) -> User:
 
 def find_users(user_ids: Sequence[UUID]) -> list[User]:
     """The users. Raises InvalidRequest where an id is unknown or given twice."""
-    found = list(User.objects.filter(pk__in=user_ids))
+    return _all_found(User.objects.filter(pk__in=user_ids), user_ids)
+
+
+def lock_users(user_ids: Sequence[UUID]) -> list[User]:
+    """The users, whose accounts stay until the transaction ends. Raises InvalidRequest as `find_users` does.
+
+    After the training and its model, in the order of locks.
+    """
+    rows = User.objects.select_for_update(no_key=True).filter(pk__in=user_ids).order_by("pk")
+    return _all_found(rows, user_ids)
+
+
+def _all_found(rows: QuerySet[User], user_ids: Sequence[UUID]) -> list[User]:
+    found = list(rows)
     if len(found) != len(user_ids):
         raise InvalidRequest("Not all provided users were found!")
     return found

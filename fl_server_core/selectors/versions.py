@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 from uuid import UUID
@@ -16,8 +17,8 @@ from fl_server_core.models.model import GlobalModel, Model
 from fl_server_core.models.model_version import ModelVersion
 
 
-def find_version(model: GlobalModel, number: int | None = None) -> ModelVersion | None:
-    """The version of this number; without one the current version, None if the model has none.
+def find_version(model: Model, number: int | None = None) -> ModelVersion | None:
+    """The version of this number; without one the current version, None if the model has none, as an update has.
 
     Raises:
         InvalidRequest: the model has no version of this number.
@@ -54,11 +55,19 @@ def versions_of(model: Model) -> list[dict[str, Any]]:
     ]
 
 
+def round_of(model: Model, number: int | None) -> int:
+    """The round that a version belongs to; without a number, the model's own.
+
+    Raises:
+        InvalidRequest, Gone: no such version, or its file is no longer kept.
+    """
+    version = None if number is None else find_version(model, number)
+    return model.round if version is None else version.round
+
+
 def _mean_metrics(model_id: UUID) -> dict[int, dict[str, float]]:
     """By version: of each metric, the mean over the participants of the version's test round, each one's last value."""
-    rows = Metric.objects.filter(
-        model_id=model_id, test_round__isnull=False, version__isnull=False, value_binary__isnull=True
-    )
+    rows = Metric.objects.filter(model_id=model_id, is_test=True, version__isnull=False, value_binary__isnull=True)
     last: dict[tuple[int, str], dict[UUID | None, float]] = defaultdict(dict)
     for version_id, key, reporter_id, value in rows.order_by("id").values_list(
         "version_id", "key", "reporter_id", "value_float"
@@ -66,5 +75,13 @@ def _mean_metrics(model_id: UUID) -> dict[int, dict[str, float]]:
         last[version_id, key][reporter_id] = math.nan if value is None else value
     means: dict[int, dict[str, float]] = defaultdict(dict)
     for (version_id, key), values in last.items():
-        means[version_id][key] = fmean(values.values())
+        means[version_id][key] = _mean(list(values.values()))
     return means
+
+
+def _mean(values: Sequence[float]) -> float:
+    """NaN where one is NaN, and where there is no finite mean: of infinities of both signs, of a sum too large."""
+    try:
+        return fmean(values)
+    except (ValueError, OverflowError):
+        return math.nan

@@ -1,39 +1,60 @@
 from __future__ import annotations
 
-from django.db import transaction
-from django.db.models import Q
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 from rest_framework.authtoken.models import Token
 
+from fl_server_core import policies
+from fl_server_core.exceptions import NotAllowed
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import LocalModel
+from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.selectors.trainings import lock_training
+from fl_server_core.services.history import record
 from fl_server_core.services.participants import drop_participants
 from fl_server_core.services.trainings import discard_training
 
+ATTEMPTS = 3
 
-def delete_user(*, user: User) -> None:
+
+def delete_user(*, user: User, author: User) -> None:
     """Remove an account with its models and the trainings that it runs or whose model is its own.
 
     The participants of these are told where they are running; from other trainings the user is taken out, as by
     removing it, so that no round waits for it.
+
+    Raises:
+        NotAllowed: the author may not manage this account.
     """
-    taking_part = Training.participants.through.objects.filter(user=user).values("training")
-    concerned = Training.objects.filter(Q(actor=user) | Q(model__owner=user) | Q(pk__in=taking_part))
+    if not policies.may_manage_account(author, user):
+        raise NotAllowed
+    user_id = user.pk  # the row is read again each time: Django takes the id from what it has deleted
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _delete(User.objects.get(pk=user_id), author)
+        except IntegrityError:  # at the commit: somebody has just added the user to a training
+            if attempt == ATTEMPTS:
+                raise
+    return None
+
+
+def _delete(user: User, author: User) -> None:
     with transaction.atomic():
         # In one order, whatever the user is in them: two accounts may be deleted at the same time.
-        for training_id in sorted(concerned.values_list("id", flat=True)):
+        for training_id in sorted(_concerned(user).values_list("id", flat=True)):
             training = lock_training(training_id)
             if training is None:
                 continue
             if user.pk in (training.actor_id, training.model.owner_id):
-                discard_training(training_id)
+                discard_training(training_id, author_id=author.pk)
                 continue
             drop_participants(
                 training=training,
                 leaving=[user.pk],
                 kind=EventKind.PARTICIPANT_REMOVED,
+                author_id=author.pk,
                 message=f"The account {user.username} was deleted.",
             )
         # What the user trained and others were given to train on, is theirs now: they were told its id.
@@ -41,11 +62,36 @@ def delete_user(*, user: User) -> None:
             if passed.passed_to is not None:
                 passed.owner = passed.passed_to
                 passed.save(update_fields=["owner"])
+        record(
+            training=None,
+            kind=EventKind.DELETED,
+            author_id=author.pk,  # of those who delete their own account, only the message is left
+            message=f"The account {user.username} was deleted.",
+        )
         user.delete()
 
 
-def renew_token(*, user: User) -> str:
-    """Give a user another API token and say it; the old one is of no more use."""
+def _concerned(user: User) -> QuerySet[Training]:
+    """The trainings whose rows go with the account, or change with it.
+
+    Also those that the user has left, if a round that is being closed counts what it submitted, or others train on.
+    """
+    taking_part = Training.participants.through.objects.filter(user=user).values("training")
+    counted = Submission.objects.filter(participant=user, round__closed_at=None).values("round__training")
+    passed_on = LocalModel.objects.filter(owner=user, passed_to__isnull=False).values("base_model")
+    is_left_behind = Q(pk__in=counted) | Q(model__in=passed_on)
+    return Training.objects.filter(Q(actor=user) | Q(model__owner=user) | Q(pk__in=taking_part) | is_left_behind)
+
+
+def renew_token(*, user: User, author: User) -> str:
+    """Give a user another API token and return it. The old one stops working.
+
+    Raises:
+        NotAllowed: the author may not hold the tokens of others.
+    """
+    if not policies.may_hold_tokens(author):
+        raise NotAllowed
     with transaction.atomic():
         Token.objects.filter(user=user).delete()
+        record(training=None, kind=EventKind.TOKEN_RENEWED, user_id=user.pk, author_id=author.pk)
         return str(Token.objects.create(user=user).key)

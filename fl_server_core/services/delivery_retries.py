@@ -9,6 +9,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from fl_server_core import policies
+from fl_server_core.exceptions import NotAllowed
 from fl_server_core.models.delivery import Delivery, DeliveryStatus
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.training import Training
@@ -25,7 +27,12 @@ def retry_deliveries(*, deliveries: QuerySet[Delivery], user: User) -> int:
 
     Left alone: what was answered or superseded, announcements of a round that is not open any more, and a delivery
     that is on its way at this moment. Returns how many go out.
+
+    Raises:
+        NotAllowed: the user may not send notifications again.
     """
+    if not policies.may_retry_deliveries(user):
+        raise NotAllowed
     candidates: dict[UUID, list[int]] = defaultdict(list)
     waiting = deliveries.filter(status__in=(DeliveryStatus.PENDING, DeliveryStatus.FAILED))
     for training_id, delivery_id in waiting.order_by("id").values_list("training_uuid", "id"):
@@ -41,13 +48,12 @@ def _retry_of_training(training_id: UUID, delivery_ids: list[int], user: User) -
         if due:
             _make_due(due)
             transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=due), robust=True)
-        if due and training is not None:
-            number = rounds.current_round(training)
             record(
                 training=training,
                 kind=EventKind.DELIVERIES_RETRIED,
-                number=number,
+                number=None if training is None else rounds.current_round(training),
                 author_id=user.pk,
+                message="" if training else f"Training {training_id} has been deleted.",
                 number_sent=len(due),
             )
     return len(due)

@@ -7,10 +7,10 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.core.files.base import File
@@ -19,10 +19,11 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from fl_server_core.archive import Archive, open_archive
+from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models.files import new_file_name
 from fl_server_core.models.model import GlobalModel, LocalModel
 from fl_server_core.models.model_version import ModelVersion, StoredWeights, VersionFile
-from fl_server_core.selectors.versions import find_version
+from fl_server_core.selectors.models import find_model
 from fl_server_core.storage import storage_errors
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class NewFiles:
     def store_weights(self, path: Path) -> StoredWeights:
         """Move a file of our own that holds weights into the default storage."""
         with _OwnFile(path) as file:
-            digest, size = digest_of(file), path.stat().st_size
+            digest, size = hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
             return StoredWeights(self.store(file), digest, size)
 
     def __enter__(self) -> Self:
@@ -99,7 +100,12 @@ class _Unnamed:
     names: list[str] = field(default_factory=list)
 
     def __call__(self) -> None:
-        for name in set(self.names) - _named(self.names):
+        # Copies of a model and restored versions name the same files.
+        weights = ModelVersion.objects.filter(weights_file__in=self.names).values_list("weights_file", flat=True)
+        parts = VersionFile.objects.filter(file__in=self.names).values_list("file", flat=True)
+        models = GlobalModel.objects.non_polymorphic().filter(preprocessing_file__in=self.names)
+        named = {*weights, *parts, *models.values_list("preprocessing_file", flat=True)}
+        for name in set(self.names) - named:
             try:
                 default_storage.delete(name)
             except OSError:
@@ -110,20 +116,18 @@ def forget_files(names: Collection[str]) -> None:
     """These files are not named any more by the rows that did: remove them after the commit, unless others do."""
     if not names:
         return
-    queued = (entry[1] for entry in reversed(connection.run_on_commit))
-    waiting = next((function for function in queued if isinstance(function, _Unnamed)), None)
+    waiting = next((queued for queued in map(_forgotten_here, connection.run_on_commit) if queued), None)
     if waiting is not None:
         waiting.names.extend(names)
     else:  # outside a transaction this is done at once, so with the names
         transaction.on_commit(_Unnamed(list(names)), robust=True)
 
 
-def _named(names: Collection[str]) -> set[str]:
-    """Those of the names that a row has: copies of a model and restored versions name the same files."""
-    weights = ModelVersion.objects.filter(weights_file__in=names).values_list("weights_file", flat=True)
-    parts = VersionFile.objects.filter(file__in=names).values_list("file", flat=True)
-    others = GlobalModel.objects.non_polymorphic().filter(preprocessing_file__in=names)
-    return {*weights, *parts, *others.values_list("preprocessing_file", flat=True)}
+def _forgotten_here(entry: Sequence[Any]) -> _Unnamed | None:
+    """What a hook for the commit will remove, if it is one that is dropped with the present savepoint."""
+    savepoints, function, *_rest = entry
+    is_of_here = set(savepoints) - {None} == set(connection.savepoint_ids) - {None}
+    return function if is_of_here and isinstance(function, _Unnamed) else None
 
 
 @contextlib.contextmanager
@@ -143,14 +147,6 @@ def local_path(file: FieldFile) -> Iterator[Path]:
         yield copy
 
 
-def weights_of(model: GlobalModel | LocalModel) -> FieldFile | None:
-    """The file of a model's weights; of a global model, that of its current version as it is now."""
-    if isinstance(model, LocalModel):
-        return model.weights_file or None
-    version = find_version(model)
-    return version.weights_file if version else None
-
-
 @contextlib.contextmanager
 def open_stored(file: FieldFile, like: Archive | None = None) -> Iterator[Archive]:
     """The archive in a stored file; one that is `like` another is opened faster.
@@ -168,16 +164,18 @@ def open_stored(file: FieldFile, like: Archive | None = None) -> Iterator[Archiv
 
 @contextlib.contextmanager
 def open_weights(model: GlobalModel | LocalModel) -> Iterator[Archive]:
-    """The archive of a model's weights.
+    """The archive of a model's weights; of a global model, those of the version that its row names.
 
     Raises:
         ArchiveError: the file cannot be read.
         FileNotFoundError: there is none.
+        EntityNotFound: the model is gone.
     """
-    file = weights_of(model)
-    if file is None:
+    if not model.weights_file and find_model(model.pk) is None:
+        raise EntityNotFound("Model", model.pk)  # deleted since it was read
+    if not model.weights_file:
         raise FileNotFoundError(f"Model {model.pk} has no weights.")
-    with open_stored(file) as archive:
+    with open_stored(model.weights_file) as archive:
         yield archive
 
 

@@ -12,14 +12,14 @@ def record(
     *,
     training: Training | None,
     kind: EventKind,
-    number: int,
+    number: int | None = None,
     model: Model | None = None,
     user_id: UUID | None = None,
     author_id: UUID | None = None,
     message: str = "",
     **figures: Any,
 ) -> None:
-    """Write down what happened to a training, or to a model: in round `number`, about a user, done by an author."""
+    """Write down what happened to a training, a model or a user: in round `number`, about a user, done by an author."""
     Event.objects.create(
         training=training,
         model_id=model.pk if model else None,

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import transaction
 
+from fl_server_core import policies
+from fl_server_core.exceptions import EntityNotFound, NotAllowed
+from fl_server_core.models.event import EventKind
 from fl_server_core.models.metric import Metric
 from fl_server_core.models.model import GlobalModel, Model
 from fl_server_core.models.round import Round
@@ -12,8 +16,9 @@ from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.registry import round_kinds
-from fl_server_core.selectors.models import get_readable_model
+from fl_server_core.selectors.models import complete, get_readable_model, global_of
 from fl_server_core.selectors.rounds import open_round_of
+from fl_server_core.services.history import record
 
 Reported = Sequence[tuple[str, str | bytes]]
 
@@ -44,14 +49,20 @@ def _round_asking(training: Training, reporter: User) -> Round | None:
 def write_metrics(
     *, model: Model, reporter: User, metrics: Reported, step: int | None = None, asked: Round | None = None
 ) -> None:
-    """Write the rows, of the model's present version and, unless given, its present round."""
+    """Write the rows, of the model's present version and, unless given, its present round.
+
+    Raises:
+        EntityNotFound: the model has just been deleted.
+    """
     if step is None:
-        step = Model.objects.non_polymorphic().values_list("round", flat=True).get(pk=model.pk)
+        step = Model.objects.non_polymorphic().filter(pk=model.pk).values_list("round", flat=True).first()
+        if step is None:
+            raise EntityNotFound("Model", model.pk)  # deleted since it was read
     versions = GlobalModel.objects.non_polymorphic().filter(pk=model.pk)
     version_id = versions.values_list("current_version", flat=True).first()
     rows = [_metric(model, reporter, key, value) for key, value in metrics]
     for row in rows:
-        row.step, row.version_id, row.test_round = step, version_id, asked
+        row.step, row.version_id, row.test_round, row.is_test = step, version_id, asked, asked is not None
     Metric.objects.bulk_create(rows)
 
 
@@ -63,3 +74,29 @@ def _metric(model: Model, reporter: User, key: str, value: str | bytes) -> Metri
     except ValueError:
         metric.value = value if isinstance(value, bytes) else value.encode()
     return metric
+
+
+def delete_metrics(*, metric_ids: Sequence[int], user: User) -> None:
+    """Remove metrics. A submission to a test round stays, without its values.
+
+    Raises:
+        NotAllowed: the user may not delete metrics.
+    """
+    if not policies.may_delete_metrics(user):
+        raise NotAllowed
+    with transaction.atomic():
+        rows = Metric.objects.filter(pk__in=metric_ids)
+        keys: dict[UUID, list[str]] = defaultdict(list)
+        for model_id, key in rows.order_by("id").values_list("model_id", "key"):
+            keys[model_id].append(key)
+        rows.delete()
+        for model in complete(Model.objects.filter(pk__in=keys)):
+            base = global_of(model)
+            record(
+                training=Training.objects.select_for_update().filter(model_id=base.pk).first(),
+                model=base,
+                kind=EventKind.METRICS_DELETED,
+                number=base.round,
+                author_id=user.pk,
+                keys=keys[model.pk],
+            )

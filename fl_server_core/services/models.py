@@ -11,14 +11,14 @@ from fl_server_core import policies
 from fl_server_core.archive import ArchiveError, open_archive
 from fl_server_core.exceptions import EntityNotFound, InvalidFile, InvalidRequest, InvalidValue, NotAllowed
 from fl_server_core.models.event import EventKind
-from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, SWAGModel
+from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
 from fl_server_core.models.model_version import StoredWeights, append_version
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.rounds.kinds import kind_of
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.models import get_model
+from fl_server_core.selectors.models import get_model, global_of, lock_model
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.deliveries import announce_round
 from fl_server_core.services.files import NewFiles, digest_of, forget_files, uploaded_source
@@ -112,18 +112,48 @@ def delete_model(*, model_id: UUID, user: User) -> None:
     if not policies.may_manage_model(user, model, training):
         raise NotAllowed("You are neither the owner of the model nor the actor of the corresponding training.")
     with transaction.atomic():
-        if training is not None and isinstance(model, LocalModel):
-            _withdraw(training.pk, model, user)
-        elif training is not None:
-            discard_training(training.pk)
-        model.delete()
+        if isinstance(model, LocalModel):
+            _give_up_update(model, training, user)
+        else:
+            _give_up_global_model(model, training, user)
+        lock_model(model.pk)
+        get_model(model.pk).delete()  # as it is by now: with the files that it names by now
 
 
-def _withdraw(training_id: UUID, model: LocalModel, user: User) -> None:
-    """Take back the submission of an update that is deleted: its participant is awaited again, and told so."""
-    training = lock_training(training_id)
-    if training is None:
-        return
+def _give_up_global_model(model: Model, training: Training | None, user: User) -> None:
+    if training is not None:
+        discard_training(training.pk, author_id=user.pk)
+    record(
+        training=None,
+        kind=EventKind.DELETED,
+        number=model.round,
+        author_id=user.pk,
+        message=f"Model {model} ({model.pk}) was deleted.",
+    )
+
+
+def _give_up_update(model: LocalModel, training: Training | None, user: User) -> None:
+    training = None if training is None else lock_training(training.pk)
+    submission = None if training is None else _withdrawable(training, model)
+    record(
+        training=training,
+        model=global_of(model),
+        kind=EventKind.DELETED if submission is None else EventKind.UPDATE_DELETED,
+        number=model.round if submission is None else submission.round.number,
+        user_id=model.owner_id,
+        author_id=user.pk,
+        message=f"Update {model.pk} was deleted.",
+    )
+    if training is not None and submission is not None:
+        _withdraw(training, submission)
+
+
+def _withdrawable(training: Training, model: LocalModel) -> Submission | None:
+    """The submission of an update, to a round that is not closed; the training is locked.
+
+    Raises:
+        InvalidRequest: the update is needed.
+    """
     found = LocalModel.objects.filter(pk=model.pk).first()  # as it is by now
     if found is None:
         raise EntityNotFound("Model", model.pk)
@@ -132,17 +162,13 @@ def _withdraw(training_id: UUID, model: LocalModel, user: User) -> None:
     is_counted = submission is not None and submission.counted and training.locked
     if is_counted or found.passed_to_id is not None:
         raise InvalidRequest(f"Model {model.pk} is being aggregated or trained on. Delete it after the round.")
-    if submission is None:
-        return
+    return submission
+
+
+def _withdraw(training: Training, submission: Submission) -> None:
+    """Take a submission back: its participant is awaited again, and told so."""
     row, participant = submission.round, submission.participant_id
     submission.delete()
-    record(
-        training=training,
-        kind=EventKind.UPDATE_DELETED,
-        number=row.number,
-        user_id=participant,
-        author_id=user.pk,
-    )
     # Where the round is not open yet, or the training has failed, the participant is told when it goes on.
     if row.is_open and training.is_running and participant in rounds.participant_ids(training):
         kind = kind_of(row.kind)
@@ -165,7 +191,9 @@ def edit_model(*, model_id: UUID, user: User, values: dict[str, Any]) -> None:
         raise NotAllowed
     changes = {**values, "stats": None} if "input_shape" in values else values  # computed for the old shape
     with transaction.atomic():
-        GlobalModel.objects.non_polymorphic().filter(pk=model.pk).update(**changes)
+        training = None if training is None else lock_training(training.pk)
+        if not GlobalModel.objects.non_polymorphic().filter(pk=model.pk).update(**changes):
+            raise EntityNotFound("GlobalModel", model.pk)
         record(
             training=training,
             model=model,
@@ -192,7 +220,9 @@ def set_preprocessing(*, model_id: UUID, user: User, file: UploadedFile[bytes]) 
         name = files.store(file)
         rows = GlobalModel.objects.non_polymorphic().filter(pk=model.pk)
         with transaction.atomic():
-            replaced = rows.select_for_update().values_list("preprocessing_file", flat=True).first()
+            if lock_model(model.pk) is None:
+                raise EntityNotFound("GlobalModel", model.pk)
+            replaced = rows.values_list("preprocessing_file", flat=True).first()
             rows.update(preprocessing_file=name)
             forget_files([replaced] if replaced else [])
 

@@ -52,7 +52,11 @@ def _remove_unnamed(names: list[str], limit: datetime) -> int:
     removed = 0
     for name in names:
         if name not in named and _is_older(name, limit):
-            default_storage.delete(name)
+            try:
+                default_storage.delete(name)
+            except OSError as error:
+                logger.warning("Could not remove %s, which no row names: %s", name, error)
+                continue
             logger.info("Removed %s, which no row names.", name)
             removed += 1
     return removed

@@ -17,7 +17,7 @@ from fl_server_core.rounds.ending import fail_training
 from fl_server_core.rounds.kinds import kind_of
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.trainings import lock_steerable
-from fl_server_core.selectors.users import find_users
+from fl_server_core.selectors.users import find_users, lock_users
 from fl_server_core.services.deliveries import announce_round, notify, supersede
 from fl_server_core.services.history import record
 
@@ -28,11 +28,11 @@ def add_participants(*, training_id: UUID, user: User, user_ids: Sequence[UUID])
     Raises:
         EntityNotFound, NotAllowed, InvalidRequest: as everywhere; unknown users or one user twice.
     """
-    users = find_users(user_ids)
+    find_users(user_ids)
     with transaction.atomic():
         training = lock_steerable(training_id, user)
         known = set(rounds.participant_ids(training))
-        joining = [person for person in users if person.pk not in known]
+        joining = [person for person in lock_users(user_ids) if person.pk not in known]
         newcomers = [person.pk for person in joining]
         training.participants.add(*joining)
         number = rounds.current_round(training)

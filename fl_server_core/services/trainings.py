@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import transaction
@@ -11,17 +11,17 @@ from fl_server_core.archive import ArchiveError, check_compatible, check_writabl
 from fl_server_core.exceptions import EntityNotFound, InvalidRequest, NotAllowed
 from fl_server_core.models.delivery import Delivery, NotificationType
 from fl_server_core.models.event import EventKind
-from fl_server_core.models.model import GlobalModel, MeanModel, Model, SWAGModel, clone_model
+from fl_server_core.models.model import GlobalModel, MeanModel, SWAGModel, clone_model
 from fl_server_core.models.training import Training, TrainingState, UncertaintyMethod
 from fl_server_core.models.user import User
-from fl_server_core.registry import uncertainty_methods
+from fl_server_core.registry import Unsuitable, aggregation_methods, uncertainty_methods
 from fl_server_core.rounds.ending import end_chains, finish_training
 from fl_server_core.rounds.kinds import kind_of
 from fl_server_core.rounds.opening import open_first, open_round, prepare_next
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.models import get_model
+from fl_server_core.selectors.models import get_model, lock_model
 from fl_server_core.selectors.trainings import get_steerable_training, lock_steerable, lock_training
-from fl_server_core.selectors.users import find_users
+from fl_server_core.selectors.users import find_users, lock_users
 from fl_server_core.services.deliveries import notify, supersede
 from fl_server_core.services.files import open_weights
 from fl_server_core.services.history import record
@@ -52,8 +52,10 @@ def create_training(
         EntityNotFound, NotAllowed: no such model, or another's.
         InvalidRequest: unknown participants, or the model is not of the kind that the method needs.
     """
-    model = _trainable_model(model_id, actor, uncertainty_method)
-    participants = find_users(participant_ids)
+    model = _trainable_model(model_id, actor, aggregation_method, uncertainty_method)
+    if not isinstance(model, MeanModel):
+        _require_trainable(model, aggregation_method, options or {})
+    find_users(participant_ids)
     with transaction.atomic():
         training = Training.objects.create(
             model=_untrained(model),
@@ -64,36 +66,47 @@ def create_training(
             uncertainty_method=uncertainty_method,
             options=options or {},
         )
-        training.participants.set(participants)
+        training.participants.set(lock_users(participant_ids))
     return training
 
 
-def _trainable_model(model_id: UUID, actor: User, uncertainty_method: str) -> GlobalModel:
+def _trainable_model(model_id: UUID, actor: User, aggregation_method: str, uncertainty_method: str) -> GlobalModel:
     model = get_model(model_id)
     if not policies.owns(actor, model):
         raise NotAllowed
     if not isinstance(model, GlobalModel):
         raise InvalidRequest(f"Model {model.pk} is a local model. Choose a global model to train.")
-    kind, wanted = MODEL_KINDS.get(uncertainty_methods[uncertainty_method].model_kind, (GlobalModel, ""))
-    if not isinstance(model, kind):
-        raise InvalidRequest(f"The uncertainty method {uncertainty_method} needs {wanted}.")
-    if not isinstance(model, MeanModel):
-        _require_trainable(model)
+    _require_kind(
+        model, f"The uncertainty method {uncertainty_method}", uncertainty_methods[uncertainty_method].model_kind
+    )
+    _require_kind(
+        model, f"The aggregation method {aggregation_method}", aggregation_methods[aggregation_method].model_kind
+    )
     return model
 
 
-def _require_trainable(model: GlobalModel) -> None:
+def _require_kind(model: GlobalModel, method: str, model_kind: str) -> None:
+    kind, wanted = MODEL_KINDS.get(model_kind, (GlobalModel, ""))
+    if not isinstance(model, kind):
+        raise InvalidRequest(f"{method} needs {wanted}.")
+
+
+def _require_trainable(model: GlobalModel, aggregation_method: str, options: Mapping[str, Any]) -> None:
+    if not model.weights_file:
+        raise InvalidRequest(f"Model {model.pk} has no weights to train. Upload it again.")
+    method = cast("type[Any]", aggregation_methods[aggregation_method])
     try:
         with open_weights(model) as archive:
             check_writable(archive)
             check_compatible(archive, archive)  # names that overlap in memory, too large to be compared
-    except ArchiveError as error:
+            method(options.get("aggregation")).check_model(archive)
+    except (ArchiveError, Unsuitable) as error:
         raise InvalidRequest(f"Model {model.pk} cannot be trained. {error}") from error
 
 
 def _untrained(model: GlobalModel) -> GlobalModel:
     """The model, locked so that two requests do not both find it without a training; if it has one, its copy."""
-    if Model.objects.non_polymorphic().select_for_update().filter(pk=model.pk).first() is None:
+    if lock_model(model.pk) is None:
         raise EntityNotFound("Model", model.pk)
     if not Training.objects.filter(model=model).exists():
         return model
@@ -152,10 +165,10 @@ def delete_training(*, training_id: UUID, user: User) -> None:
     """
     get_steerable_training(training_id, user, "You are not the owner the training.")
     with transaction.atomic():
-        discard_training(training_id)
+        discard_training(training_id, author_id=user.pk)
 
 
-def discard_training(training_id: UUID) -> None:
+def discard_training(training_id: UUID, *, author_id: UUID) -> None:
     """Remove a training within the caller's transaction and tell the participants of a running one."""
     training = lock_training(training_id)
     if training is None:
@@ -170,6 +183,14 @@ def discard_training(training_id: UUID) -> None:
     end_chains(training)
     # By hand, since the collector would hold the outdated rows: a delivery outlives its training.
     Delivery.objects.filter(training=training).update(training=None, round=None)
+    record(
+        training=None,
+        model=training.model,
+        kind=EventKind.DELETED,
+        number=rounds.current_round(training),
+        author_id=author_id,
+        message=f"Training {training.id} was deleted.",
+    )
     training.delete()
 
 

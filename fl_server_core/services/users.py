@@ -1,27 +1,45 @@
 from __future__ import annotations
 
-from django.db import DataError, IntegrityError, transaction
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
 
-from fl_server_core.exceptions import InvalidValue
+from django.contrib.auth.hashers import make_password
+from django.db import DataError, IntegrityError, transaction
+from django.db.models import ManyToManyField
+
+from fl_server_core import policies
+from fl_server_core.exceptions import EntityNotFound, InvalidValue, NotAllowed
+from fl_server_core.models.event import EventKind
 from fl_server_core.models.user import User
+from fl_server_core.services.history import record
+
+TAKEN = "A user with that username already exists."
+TOO_LONG = "The username or the email address is too long."
 
 
 def register_user(
     *,
     username: str,
-    password: str,
+    password: str | None,
     message_endpoint: str = "",
     first_name: str = "",
     last_name: str = "",
     email: str = "",
     actor: bool = False,
     client: bool = False,
+    author: User | None = None,
 ) -> User:
     """Make an account; its token comes with it.
 
+    password: None: the user can't sign in with one. author: who makes it for somebody else.
+
     Raises:
+        NotAllowed: the author may not make accounts.
         InvalidValue: somebody else took the name at the same moment, or a value does not fit once it is normalized.
     """
+    if author is not None and not policies.may_manage_account(author, User()):
+        raise NotAllowed
     user = User(
         username=User.normalize_username(username),
         email=User.objects.normalize_email(email),
@@ -35,9 +53,65 @@ def register_user(
     try:
         with transaction.atomic():
             user.save()
+            if author is not None:
+                record(training=None, kind=EventKind.CREATED, user_id=user.pk, author_id=author.pk)
     except IntegrityError:
-        raise InvalidValue("A user with that username already exists.") from None
+        raise InvalidValue(TAKEN) from None
     except DataError:
         # Lower-casing and Unicode normalization, which are done on creation, may lengthen a text.
-        raise InvalidValue("The username or the email address is too long.") from None
+        raise InvalidValue(TOO_LONG) from None
+    return user
+
+
+def edit_user(*, user_id: UUID, author: User, values: Mapping[str, Any]) -> None:
+    """Change an account's columns, groups and permissions.
+
+    Raises:
+        EntityNotFound, NotAllowed: no such account, or the author may not manage it, or give privileges.
+        InvalidValue: somebody else took the name at the same moment.
+    """
+    if not policies.may_give_privileges(author) and not values.keys().isdisjoint(policies.PRIVILEGES):
+        raise NotAllowed
+    try:
+        with transaction.atomic():
+            user = _lock_managed(user_id, author)
+            _set_values(user, values)
+            record(training=None, kind=EventKind.EDITED, user_id=user.pk, author_id=author.pk, edited=sorted(values))
+    except IntegrityError:
+        raise InvalidValue(TAKEN) from None
+
+
+def _set_values(user: User, values: Mapping[str, Any]) -> None:
+    columns = []
+    for name, value in values.items():
+        if isinstance(User._meta.get_field(name), ManyToManyField):
+            getattr(user, name).set(value)
+        else:
+            setattr(user, name, value)
+            columns.append(name)
+    if columns:
+        user.save(update_fields=columns)
+
+
+def set_password(*, user_id: UUID, author: User, password: str | None) -> User:
+    """Set the password of an account; None: the user can't sign in with one.
+
+    Raises:
+        EntityNotFound, NotAllowed: no such account, or the author may not manage it.
+    """
+    hashed = make_password(password)  # takes long on purpose: before the transaction
+    with transaction.atomic():
+        user = _lock_managed(user_id, author)
+        user.password = hashed
+        user.save(update_fields=["password"])
+        record(training=None, kind=EventKind.EDITED, user_id=user.pk, author_id=author.pk, edited=["password"])
+    return user
+
+
+def _lock_managed(user_id: UUID, author: User) -> User:
+    user = User.objects.select_for_update().filter(pk=user_id).first()
+    if user is None:
+        raise EntityNotFound("User", user_id)
+    if not policies.may_manage_account(author, user):
+        raise NotAllowed
     return user

@@ -11,30 +11,17 @@ from django.db import transaction
 from fl_server_core import policies
 from fl_server_core.exceptions import Conflict, EntityNotFound, Gone, InvalidRequest, NotAllowed
 from fl_server_core.models.event import EventKind
-from fl_server_core.models.model import GlobalModel, LocalModel, Model
-from fl_server_core.models.model_version import ModelVersion, StoredWeights, VersionFile, append_version
-from fl_server_core.models.round import Round
+from fl_server_core.models.model import GlobalModel
+from fl_server_core.models.model_version import ModelVersion, VersionFile, append_version
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
-from fl_server_core.options import TrainerOptions
-from fl_server_core.rounds.ending import end_chains
-from fl_server_core.selectors.models import get_model
+from fl_server_core.options import LEAST_KEPT, TrainerOptions
+from fl_server_core.rounds.ending import drop_submissions, end_chains
+from fl_server_core.selectors.models import get_model, lock_model
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.files import forget_files
 from fl_server_core.services.history import record
-
-LEAST_KEPT = 2
-"""The current version and the one before it, which somebody may be about to read."""
-
-
-def make_version(
-    *, training: Training, model: GlobalModel, weights: StoredWeights, made_by: Round, files: Mapping[str, str]
-) -> ModelVersion:
-    """Make the next version of a locked training's model, and let go of those that are too many by now."""
-    version = append_version(model, weights, made_by=made_by, files=files)
-    _let_go(model, training)
-    return version
 
 
 def add_moments(*, model: GlobalModel, files: Mapping[str, str]) -> None:
@@ -42,9 +29,11 @@ def add_moments(*, model: GlobalModel, files: Mapping[str, str]) -> None:
     version = model.current_version
     if version is None:
         raise InvalidRequest(f"Model {model.pk} has no version that moments could belong to.")
-    outdated = version.files.filter(name__in=files)
-    forget_files([row.file.name or "" for row in outdated])
-    outdated.delete()
+    outdated = list(version.files.filter(name__in=files))
+    if outdated:
+        lock_model(model.pk)
+        forget_files([row.file.name or "" for row in outdated])
+        version.files.filter(pk__in=[row.pk for row in outdated]).delete()
     VersionFile.objects.bulk_create(
         [VersionFile(version=version, name=part, file=name) for part, name in files.items()]
     )
@@ -90,12 +79,24 @@ def describe_version(
         EntityNotFound, NotAllowed, InvalidRequest: no such model or version, or the user may not manage it.
         Gone: its file is no longer kept, so neither a name nor a pin could keep it.
     """
-    model, _training = _managed_model(model_id, user)
+    model, training = _managed_model(model_id, user)
     with transaction.atomic():
-        version = _kept_version(_locked(model), number)
+        training = None if training is None else lock_training(training.pk)
+        model = _locked(model)
+        version = _kept_version(model, number)
         version.name = version.name if name is None else name
         version.pinned = version.pinned if pinned is None else pinned
         version.save(update_fields=["name", "pinned"])
+        record(
+            training=training,
+            model=model,
+            kind=EventKind.VERSION_DESCRIBED,
+            number=model.round,
+            author_id=user.pk,
+            version=number,
+            name=version.name,
+            pinned=version.pinned,
+        )
 
 
 def _managed_model(model_id: UUID, user: User) -> tuple[GlobalModel, Training | None]:
@@ -110,7 +111,7 @@ def _managed_model(model_id: UUID, user: User) -> tuple[GlobalModel, Training | 
 
 def _locked(model: GlobalModel) -> GlobalModel:
     """The model as it is now, its row locked until the transaction ends. Raises EntityNotFound if it is gone."""
-    if Model.objects.non_polymorphic().select_for_update().filter(pk=model.pk).first() is None:
+    if lock_model(model.pk) is None:
         raise EntityNotFound("GlobalModel", model.pk)
     return GlobalModel.objects.get(pk=model.pk)
 
@@ -126,19 +127,18 @@ def _kept_version(model: GlobalModel, number: int) -> ModelVersion:
 
 def _drop_submissions(training: Training) -> None:
     """What a failed training has received was trained on other weights: resuming asks for it again."""
-    submissions = Submission.objects.filter(round__training=training, round__closed_at=None)
-    LocalModel.objects.filter(submission__in=submissions).delete()
-    submissions.delete()
+    drop_submissions(Submission.objects.filter(round__training=training, round__closed_at=None))
     end_chains(training)
 
 
-def _let_go(model: GlobalModel, training: Training) -> None:
-    """Give up the files of old versions: not of the first, the last few, and those with a name or a pin."""
+def let_go(*, model: GlobalModel, training: Training) -> None:
+    """Give up the files of old versions, after a new one: not of the first, the last few, and those named or pinned."""
     wanted = TrainerOptions.tolerant(training.options).keep_versions or settings.FL_KEEP_VERSIONS
-    kept = model.versions.order_by("-number").values_list("number", flat=True)
-    newest = list(kept[: max(wanted, LEAST_KEPT)])
-    candidates = model.versions.filter(number__lt=newest[-1], number__gt=0, name="", pinned=False)
-    outdated = list(candidates.exclude(weights_file=""))
+    kept = list(model.versions.exclude(weights_file="").order_by("-number"))
+    older = kept[max(wanted, LEAST_KEPT) :]
+    outdated = [row for row in older if row.number > 0 and not row.name and not row.pinned]
+    if not outdated:
+        return
     parts = VersionFile.objects.filter(version__in=outdated)
     forget_files([row.weights_file.name or "" for row in outdated] + [row.file.name or "" for row in parts])
     parts.delete()

@@ -10,7 +10,9 @@ from rest_framework.test import APIClient
 from fl_server_core.models import GlobalModel, Training, User
 from fl_server_core.services.trainings import start_training
 from tests.builders.clients import client_of
+from tests.builders.files import scripted_linear
 from tests.builders.rows import make_model, make_training, make_user
+from tests.builders.storage import make_newer
 
 
 @dataclass
@@ -65,3 +67,12 @@ def running(training: Training) -> Training:
     start_training(training_id=training.pk, user=training.actor)
     training.refresh_from_db()
     return training
+
+
+@pytest.fixture
+def ten(model: GlobalModel, training: Training) -> GlobalModel:
+    """The actor's model with versions 0 to 9, of which each holds its number, but the first 1."""
+    for number in range(1, 10):
+        make_newer(model, scripted_linear(float(number)), round=number)
+    model.refresh_from_db()
+    return model

@@ -54,6 +54,8 @@ def identifiers(people: People, running: Training) -> dict[str, str]:
         "model_id": str(running.model_id),
         "training_id": str(running.pk),
         "notification_id": str(delivery.uuid),
+        "number": "0",
+        "kind": "update",
     }
 
 

@@ -70,7 +70,7 @@ def test_a_method_that_was_just_registered_is_there_and_one_that_is_gone_is_not(
         ("MultiKrum", {"aggregation": {"keep": "3"}}, ["aggregation.keep must be a whole number of at least 1."]),
         ("FedAdam", {"aggregation": {"lr": True}}, ["aggregation.lr must be a number above 0."]),
         ("FedAvg", {"aggregation": [1]}, ["aggregation must be an object."]),
-        ("FedAvg", {"keep_versions": 0}, ["keep_versions must be a whole number of at least 1."]),
+        ("FedAvg", {"keep_versions": 0}, ["keep_versions must be a whole number from 2 to 1000000."]),
         ("FedAvg", {"uncertainty": {"N": 0}}, ["uncertainty.N must be a whole number from 1 to 1000."]),
     ],
 )

@@ -7,6 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from fl_server_core.models import GlobalModel, LocalModel, Metric, Training
+from fl_server_core.services.files import digest_of
 from fl_server_core.services.trainings import start_training
 from tests.api.conftest import People
 from tests.builders.clients import client_of
@@ -166,6 +167,27 @@ def test_actor_and_nobody_send_no_updates(people: People, running: Training) -> 
     assert send(people.actor.client, running.model_id).status_code == 403
     assert send(people.nobody, running.model_id).status_code == 401
     assert not LocalModel.objects.exists()
+
+
+def test_an_upload_that_is_refused_for_who_sends_it_or_when_is_not_hashed(
+    people: People, running: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hashing reads the whole file: a stranger could keep the server busy with that."""
+    hashed: list[Any] = []
+
+    def count(*files: Any) -> str:
+        hashed.append(files)
+        return digest_of(*files)
+
+    monkeypatch.setattr("fl_server_core.rounds.kinds.digest_of", count)
+    for client in (people.outsider.client, people.actor.client, people.nobody):
+        assert send(client, running.model_id).status_code in (401, 403)
+    assert send(people.outsider.client, UNKNOWN).status_code == 400
+    assert send(people.participant.client, running.model_id, round=5).status_code == 400
+    assert send(people.participant.client, running.model_id, model_file=uploaded(b"garbage")).status_code == 400
+    assert hashed == []
+    assert send(people.participant.client, running.model_id).status_code == 201
+    assert len(hashed) == 1
 
 
 def test_an_upload_takes_the_same_statements_among_thirty_participants_as_among_three(people: People) -> None:

@@ -29,9 +29,14 @@ def browser_of(user: User) -> Client:
     return client
 
 
+def make_operator() -> User:
+    """A superuser, `operator`."""
+    return make_user("operator", is_staff=True, is_superuser=True)
+
+
 def operator_browser() -> Client:
     """One in which a superuser, `operator`, is signed in."""
-    return browser_of(make_user("operator", is_staff=True, is_superuser=True))
+    return browser_of(make_operator())
 
 
 def staff_with(*permissions: str) -> User:

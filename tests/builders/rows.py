@@ -91,7 +91,8 @@ def make_update(
 
 def make_metric(model: Model, key: str = "loss", value: float | bytes = 1.0, **fields: Any) -> Metric:
     column = "value_binary" if isinstance(value, bytes) else "value_float"
-    return Metric.objects.create(model=model, key=key, **{column: value}, **fields)
+    asked = {"is_test": True} if fields.get("test_round") else {}
+    return Metric.objects.create(model=model, key=key, **{column: value}, **asked, **fields)
 
 
 def make_training(

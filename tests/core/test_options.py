@@ -80,7 +80,7 @@ BAD = [
     ({"round_deadline": 1, "min_updates": 0}, "min_updates must be a number above 0 and at most 1e+09."),
     ({"round_deadline": 1, "min_updates": 1.5}, "min_updates must be a fraction below 1 or a whole number."),
     ({"min_updates": 2}, "min_updates needs a round_deadline, the time at which so many suffice."),
-    *each("keep_versions", "a whole number of at least 1", 0, True, 1.0, "1"),
+    *each("keep_versions", "a whole number from 2 to 1000000", 1, True, 2.0, "2"),
     *each("uncertainty", "an object", 1, [], "N"),
     *each("uncertainty.N", "a whole number from 1 to 1000", 0, 1001, True, "5", None),
     *each("uncertainty.softmax", "true or false", 1, "true", None),
@@ -103,7 +103,7 @@ def test_there_is_a_sentence_for_each_key() -> None:
     }
     assert sentences(options, "TrimmedMean") == [
         "skip_model_tests must be true or false.",
-        "keep_versions must be a whole number of at least 1.",
+        "keep_versions must be a whole number from 2 to 1000000.",
         "aggregation.trim must be a number of at least 0 and below 0.5.",
         "uncertainty.N must be a whole number from 1 to 1000.",
         "uncertainty.scale must be a number above 0 and at most 1e+06.",

@@ -95,7 +95,18 @@ TABLE: dict[str, tuple[Question, set[str]]] = {
         lambda user, scene: scene.passed in policies.updates_readable_by(user, scene.training),
         {"participant", "other", "actor", "staff"},
     ),
-    "train": (lambda user, scene: scene.model in policies.trainable_models(user), {"owner"}),
+    "manage account": (
+        lambda user, scene: policies.may_manage_account(user, scene.people["outsider"]),
+        {"staff", "superuser"},
+    ),
+    "manage superuser": (
+        lambda user, scene: policies.may_manage_account(user, scene.people["superuser"]),
+        {"superuser"},
+    ),
+    "give privileges": (lambda user, scene: policies.may_give_privileges(user), {"superuser"}),
+    "hold tokens": (lambda user, scene: policies.may_hold_tokens(user), {"superuser"}),
+    "retry deliveries": (lambda user, scene: policies.may_retry_deliveries(user), {"staff"}),
+    "delete metrics": (lambda user, scene: policies.may_delete_metrics(user), {"staff"}),
     "list groups": (lambda user, scene: policies.may_list_groups(user), {"superuser"}),
     "access group": (lambda user, scene: policies.may_access_group(user, scene.group), {"other"}),
 }

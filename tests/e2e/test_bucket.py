@@ -83,12 +83,30 @@ def test_trainings_complete_and_leave_no_object_that_nobody_names(site: Site, st
         trained = [start(people, 0, "FedAvg", "SWAG"), start(people, 1, "FedDC", "MC_DROPOUT")]
         for one in trained:
             check(people, one)
-        assert len(store.objects()) == 4  # two models, and the moments of one of them
+        # Three versions of each of two models, and both moments of the later two versions of one of them.
+        assert len(store.objects()) == 10
         weights = people.actor.call("GET", f"/models/{trained[0].model}/").content
         assert len(weights) in store.objects().values()
         for one in trained:
             people.actor.call("DELETE", f"/models/{one.model}/")
         assert store.objects() == {}
+
+
+def test_a_download_from_a_bucket_goes_on_where_it_broke_off(site: Site) -> None:
+    [account] = site.make_users([""])
+    login, content = {"Authorization": f"Token {account.token}"}, saved(torch.nn.Sequential(torch.nn.Linear(99, 99)))
+    about = {"name": "name", "description": "description"}
+    with httpx.Client(base_url=f"{site.url}/api", headers=login, timeout=60.0, trust_env=False) as http:
+        model = http.post("/models/", data=about, files={"model_file": ("model.pt", content)}).json()["model_id"]
+        path = f"/models/{model}/"
+        head = http.head(path)
+        assert (head.status_code, head.content, head.headers["Content-Length"]) == (200, b"", str(len(content)))
+        tag = head.headers["ETag"]
+        begun = http.get(path, headers={"Range": "bytes=0-29999"})
+        rest = http.get(path, headers={"Range": "bytes=30000-", "If-Range": tag})
+        assert (begun.status_code, rest.status_code, begun.content + rest.content) == (206, 206, content)
+        assert http.get(path, headers={"If-None-Match": tag}).status_code == 304
+        assert http.get(path).content == content
 
 
 def test_a_bucket_that_is_away_is_a_503_and_comes_back(site: Site, store: ObjectStore) -> None:

@@ -20,7 +20,10 @@ from tests.e2e.sites import Site
 PARTICIPANTS = 3
 ROUNDS = 2
 PERIOD = 2
-COMBINATIONS = list(itertools.product(("FedAvg", "FedProx", "FedDC"), ("NONE", "MC_DROPOUT", "SWAG")))
+COMBINATIONS = [
+    *itertools.product(("FedAvg", "FedProx", "FedDC"), ("NONE", "MC_DROPOUT", "SWAG")),
+    *((method, "NONE") for method in ("Median", "TrimmedMean", "MultiKrum", "FedAdam")),
+]
 OPTIONS: dict[str, Any] = {"epochs": 1, "swag_epochs": 2, "lr": 0.1, "mu": 0.1, "uncertainty": {"N": 5}}
 
 

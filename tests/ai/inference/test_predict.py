@@ -240,7 +240,7 @@ def test_the_file_of_a_scalar_keeps_its_shape() -> None:
 
 def test_a_row_that_was_read_before_a_round_closed_answers_with_the_newest_version(owner: User) -> None:
     model = make_model(owner, weights=linear(0.0))
-    stale = Model.objects.get(pk=model.pk)
+    stale = GlobalModel.objects.get(pk=model.pk)
     make_newer(stale, saved(uneven()))
     assert ask(stale)["inference"] == [1, 1]
 

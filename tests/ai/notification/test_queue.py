@@ -24,6 +24,7 @@ from fl_server_core.services.delivery_retries import retry_deliveries
 from fl_server_core.signals import deliveries_due
 from tests.ai.notification.conftest import Queue
 from tests.ai.notification.listener import PATIENCE, Heard, Listener, listening
+from tests.builders.clients import make_operator
 from tests.builders.deliveries import make_due
 from tests.builders.rounds import set_deadline
 from tests.builders.world import NOWHERE, World
@@ -159,7 +160,7 @@ def test_what_goes_wrong_after_the_commit_does_not_undo_it(queue: Queue, monkeyp
     monkeypatch.setattr(deliveries_due, "send", fail)
     accept_delivery(delivery=claimed)
     assert world.delivery("TRAINING_START").status == DeliveryStatus.ACCEPTED
-    retry_deliveries(deliveries=Delivery.objects.exclude(pk=start.pk), user=world.actor)
+    retry_deliveries(deliveries=Delivery.objects.exclude(pk=start.pk), user=make_operator())
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,15 +6,16 @@ import pytest
 from django.utils import timezone
 
 from fl_server_core.exceptions import InvalidRequest, WrongRound
-from fl_server_core.models import EventKind, LocalModel
+from fl_server_core.models import EventKind, LocalModel, Training
 from fl_server_core.rounds.due import due_rounds
 from fl_server_core.selectors.status import training_status
 from fl_server_core.services.accounts import delete_user
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.participants import add_participants
 from fl_server_core.services.trainings import resume_training, stop_training
+from tests.builders.clients import make_operator
 from tests.builders.deliveries import rounds_told_to, sent_to
-from tests.builders.rounds import drop_submissions, mark_claimed, set_claim_attempts, set_deadline
+from tests.builders.rounds import claim_round, drop_submissions, mark_claimed, set_claim_attempts, set_deadline
 from tests.builders.rows import make_user
 from tests.builders.world import World
 
@@ -72,7 +73,7 @@ def test_a_claimed_round_whose_answers_went_with_their_accounts_fails_and_says_s
     world.update(0, 1.0)
     set_deadline(world.training, timezone.now())
     mark_claimed(world.training)
-    delete_user(user=world.people[0])
+    delete_user(user=world.people[0], author=make_operator())
     world.let_the_lease_run_out()
     world.advance()
     assert world.state == ("E", "update")
@@ -169,3 +170,31 @@ def test_who_joins_a_failed_training_hears_of_it_when_it_is_resumed() -> None:
         "UPDATE_ROUND_START",
     ]
     assert world.people[0].deliveries.filter(notification_type="TRAINING_START").count() == 1
+
+
+def test_a_test_round_that_is_taken_over_was_expected_from_everybody_too() -> None:
+    world = World(2).start()
+    for who in range(2):
+        world.update(who, 1.0)
+    world.advance()
+    for who in range(2):
+        world.metrics(who)
+    claim_round(world.training)
+    world.let_the_lease_run_out().advance()
+    figures = world.event("tested").figures
+    assert (figures["arrived"], figures["expected"]) == (2, 2)
+
+
+def test_a_stopped_training_that_is_set_running_by_hand_goes_on_in_its_round_and_announces_it_once() -> None:
+    world = World(2).start()
+    world.update(0, 1.0)
+    stop_training(training_id=world.training.pk, user=world.actor)
+    Training.objects.filter(pk=world.training.pk).update(state="O")
+    world.advance().advance()
+    assert world.state == ("O", "update")
+    assert len(world.sent("UPDATE_ROUND_START")) == 4
+    world.update(0, 2.0)
+    world.update(1, 4.0)
+    world.advance()
+    assert world.round == 1
+    assert world.weight == pytest.approx(3.0)

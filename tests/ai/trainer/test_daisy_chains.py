@@ -1,19 +1,25 @@
 """FedDC: models that are passed on from participant to participant, and averaged every few rounds."""
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import pytest
 import torch
 
+from fl_server_ai.rounds.passing_on import Handed, PassingOnRound
 from fl_server_core.exceptions import EntityNotFound, InvalidRequest, InvalidValue, WrongRound
 from fl_server_core.models import Delivery, EventKind, LocalModel
+from fl_server_core.rounds.claims import Claim
 from fl_server_core.services.accounts import delete_user
+from fl_server_core.services.files import NewFiles
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.participants import add_participants
 from fl_server_core.services.trainings import create_training, delete_training, start_training, stop_training
+from tests.builders.clients import make_operator
 from tests.builders.files import flat, linear, noisy
 from tests.builders.rounds import passed_on
+from tests.builders.storage import file_name_of, stored_files
 from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db
@@ -127,6 +133,27 @@ def test_the_chain_of_a_removed_participant_ends() -> None:
     assert len(passed_on()) == 2
 
 
+def test_no_file_is_left_of_a_model_whose_receiver_leaves_while_it_is_handed_on(
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., Any]
+) -> None:
+    world = World(3, **DAISY).start()  # type: ignore[arg-type]
+    before = stored_files()
+    for who in range(3):
+        world.update(who, float(who))
+    compute = PassingOnRound.compute
+
+    def leave_after(kind: PassingOnRound, claim: Claim, files: NewFiles) -> Handed:
+        result = compute(kind, claim, files)
+        world.remove(2)
+        return result
+
+    monkeypatch.setattr(PassingOnRound, "compute", leave_after)
+    with django_capture_on_commit_callbacks(execute=True):
+        world.advance()
+    assert len(passed_on()) == 2
+    assert stored_files() - before == {file_name_of(model) for model in LocalModel.objects.all()}
+
+
 def test_a_silent_participant_s_model_goes_on_as_it_was() -> None:
     options = {"daisy_chain_period": 3, "round_deadline": 60, "min_updates": 1}
     world = World(2, aggregation_method="FedDC", options=options).start()
@@ -196,7 +223,7 @@ def test_what_a_deleted_account_has_passed_on_stays_with_its_receiver() -> None:
         passed = LocalModel.objects.get(owner=leaver)
         assert passed.passed_to is not None
         receiver = passed.passed_to
-    delete_user(user=leaver)
+    delete_user(user=leaver, author=make_operator())
     who = world.people.index(receiver)
     assert float(flat(world.handed_out(who))[0]) == 10.0
     before = world.round

@@ -10,10 +10,21 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
-from fl_server_core.models import Delivery, GlobalModel, LocalModel, MeanModel, Metric, SWAGModel, Training, User
-from tests.builders.rows import (
+from fl_server_core.models import (
+    Delivery,
     Event,
+    GlobalModel,
+    LocalModel,
+    MeanModel,
+    Metric,
+    ModelVersion,
+    Round,
     Submission,
+    SWAGModel,
+    Training,
+    User,
+)
+from tests.builders.rows import (
     make_delivery,
     make_event,
     make_mean_model,
@@ -27,7 +38,8 @@ from tests.builders.rows import (
 )
 
 KINDS: tuple[type[Model], ...] = (
-    User, GlobalModel, SWAGModel, MeanModel, LocalModel, Metric, Training, Submission, Delivery, Event,
+    User, GlobalModel, SWAGModel, MeanModel, LocalModel, ModelVersion, Metric, Training, Round, Submission, Delivery,
+    Event,
 )  # fmt: skip
 
 
@@ -60,6 +72,7 @@ def fill(number: int, start: int = 0) -> dict[type[Model], list[Any]]:
         update = make_update(base, participant, sample_size=10)
         figure = make_metric(base, "accuracy", 0.9375, reporter=participant, step=0)
         blob = make_metric(update, "plot", b"\x00\xff\x01", reporter=participant)
+        submission = make_submission(training, participant, update=update)
         made: dict[type[Model], list[Any]] = {
             User: [actor, participant],
             GlobalModel: [base],
@@ -68,7 +81,9 @@ def fill(number: int, start: int = 0) -> dict[type[Model], list[Any]]:
             LocalModel: [update],
             Training: [training],
             Metric: [figure, blob],
-            Submission: [make_submission(training, participant, update=update)],
+            ModelVersion: [base.current_version],
+            Round: [submission.round],
+            Submission: [submission],
             Delivery: [make_delivery(training, participant, last_error="Connection refused")],
             Event: [make_event(training, user=actor, figures={"updates": 3})],
         }

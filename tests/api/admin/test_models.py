@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.messages import get_messages
 from django.core.files.storage import default_storage
 from django.test import Client
 
+from fl_server_api.admin.models import GlobalModelForm
 from fl_server_core.models import Delivery, GlobalModel, LocalModel, MeanModel, SWAGModel, Training, User
 from tests.api.admin.pages import act, fill, kinds_left, list_url, page_url
 from tests.builders.clients import browser_of, staff_with
@@ -38,6 +40,23 @@ def test_a_name_is_edited_and_nothing_else_is_written(operator: Client, model: G
     assert (model.name, model.round, file_name_of(model)) == ("numbers", 3, name)
     assert model.stats == {"total_params": 650}
     assert default_storage.exists(name)
+
+
+def test_an_edit_of_a_model_that_was_deleted_meanwhile_is_a_message(
+    operator: Client, model: GlobalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean = GlobalModelForm.clean_input_shape
+
+    def clean_while_it_is_deleted(form: GlobalModelForm) -> list[int | None] | None:
+        GlobalModel.objects.all().delete()
+        return clean(form)
+
+    monkeypatch.setattr(GlobalModelForm, "clean_input_shape", clean_while_it_is_deleted)
+    response = edit(operator, model, name="numbers")
+    assert response.status_code == 302
+    assert [str(message) for message in get_messages(response.wsgi_request)] == [f"GlobalModel {model.pk} not found."]
+    # Nothing that the request did is left, not even the deletion.
+    assert GlobalModel.objects.get().name == "digits"
 
 
 def test_another_input_shape_outdates_the_layer_statistics(operator: Client, model: GlobalModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib import admin
@@ -11,20 +12,25 @@ from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from fl_server_core.models import (
     Delivery,
+    Event,
     GlobalModel,
     LocalModel,
     MeanModel,
     Metric,
+    ModelVersion,
+    Round,
+    Submission,
     SWAGModel,
     Training,
     User,
 )
 from tests.api.admin.pages import KINDS, fill, first_digits, list_url, page_url
 from tests.builders.clients import browser_of
-from tests.builders.rows import Event, Submission, make_user
+from tests.builders.rows import make_user
 
 pytestmark = pytest.mark.django_db
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -44,6 +50,64 @@ def test_every_kind_of_row_has_a_page_and_the_bare_model_has_none() -> None:
 def test_the_index_names_every_kind(operator: Client) -> None:
     page = operator.get(reverse("admin:index")).content.decode()
     assert all(list_url(kind) in page for kind in KINDS)
+
+
+@kinds
+def test_lists_say_yes_and_no_in_words_not_in_colours(operator: Client, kind: type[Model]) -> None:
+    fill(1)
+    page = operator.get(list_url(kind)).content.decode()
+    assert "icon-no" not in page
+    assert "icon-yes" not in page
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        ({}, "API only"),
+        ({"is_staff": True}, "staff"),
+        ({"is_staff": True, "is_superuser": True}, "superuser"),
+        ({"is_staff": True, "is_active": False}, "none: not active"),
+    ],
+)
+def test_the_list_of_users_says_what_each_has_access_to(operator: Client, flags: dict[str, bool], word: str) -> None:
+    make_user("anna", **flags)
+    page = operator.get(list_url(User), {"q": "anna"}).content.decode()
+    assert f'<td class="field-access">{word}</td>' in page
+
+
+@pytest.mark.parametrize(
+    ("is_counted", "is_closed", "word"), [(True, True, "yes"), (False, False, "not yet"), (False, True, "no")]
+)
+def test_a_submission_says_whether_it_counts(operator: Client, is_counted: bool, is_closed: bool, word: str) -> None:
+    fill(1)
+    Submission.objects.update(counted=is_counted)
+    Round.objects.update(closed_at=timezone.now() if is_closed else None)
+    assert f'<td class="field-is_counted">{word}</td>' in operator.get(list_url(Submission)).content.decode()
+
+
+@pytest.mark.parametrize("kind", [Round, Submission, Event], ids=lambda kind: kind.__name__)
+def test_figures_are_shown_one_a_line(operator: Client, kind: type[Model]) -> None:
+    (row,) = fill(1)[kind]
+    figures = {"mean_norm": 0.123456789, "updates": 3, "left_out": ["anna"], "why": "<late>"}
+    kind._base_manager.filter(pk=row.pk).update(figures=figures)
+    page = operator.get(page_url(row)).content.decode()
+    lines = ("mean norm: 0.123457", "updates: 3", "left out: [&quot;anna&quot;]", "why: &lt;late&gt;")
+    assert "".join(f"<div>{line}</div>" for line in lines) in page
+
+
+def test_the_list_of_rounds_says_where_each_stands(operator: Client) -> None:
+    (row,) = fill(1)[Round]
+    now = timezone.now()
+    for fields, word in (
+        ({"opened_at": None}, "not open yet"),
+        ({"opened_at": now}, "open"),
+        ({"claim": uuid4()}, "being closed"),
+        ({"claim": None, "closed_at": now, "outcome": "abandoned"}, "abandoned"),
+    ):
+        Round.objects.update(**fields)
+        page = operator.get(list_url(Round)).content.decode()
+        assert f'<td class="field-status">{word}</td>' in page
+    assert f"?round__id__exact={row.pk}" in page
 
 
 def test_no_list_shows_tokens(operator: Client) -> None:
@@ -96,6 +160,8 @@ SEARCHES: tuple[tuple[type[Model], str], ...] = (
     (Metric, "digits-1 acc"),
     (Training, "digits-1"),
     (Training, "participant-1"),
+    (ModelVersion, "digits-1"),
+    (Round, "digits-1"),
     (Submission, "digits-1"),
     (Delivery, "participant-1 refused"),
     (Event, "actor-1"),
@@ -121,7 +187,7 @@ def test_a_search_finds_by_the_beginning_of_an_id_with_or_without_dashes(operato
     for text in texts:
         assert [found.pk for found in found_rows(operator, Training, q=text)] == [training.pk]
         assert [found.pk for found in found_rows(operator, GlobalModel, q=text)] == [training.model_id]
-        for kind in (Submission, Delivery, Event):
+        for kind in (Round, Submission, Delivery, Event):
             assert [found.pk for found in found_rows(operator, kind, q=text)] == [rows[kind][2].pk]
 
 
@@ -174,7 +240,7 @@ def test_the_page_of_a_row_that_is_not_there_says_so(operator: Client, kind: typ
 
 
 @kinds
-def test_an_action_on_what_is_no_row_is_a_message(operator: Client, kind: type[Model]) -> None:
+def test_an_action_on_what_is_not_a_row_is_a_message(operator: Client, kind: type[Model]) -> None:
     for key in ("abc", "\0", "9" * 30):
         for action in ("delete_selected", "retry", "nonsense", ""):
             data = {"action": action, "_selected_action": [key], "index": "0"}
@@ -188,7 +254,7 @@ def test_an_autocomplete_search_with_a_null_character_answers(operator: Client) 
     assert [found["id"] for found in response.json()["results"]] == [str(anna.pk)]
 
 
-@pytest.mark.parametrize("kind", [Submission, Delivery, Event], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [Round, Submission, Delivery, Event], ids=lambda kind: kind.__name__)
 def test_what_the_server_wrote_can_only_be_looked_at(operator: Client, kind: type[Model]) -> None:
     row = fill(1)[kind][0]
     assert operator.get(reverse(f"admin:fl_server_core_{kind._meta.model_name}_add")).status_code == 403

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from fl_server_api.admin.trainings import TrainingForm
+from fl_server_api.admin.training_form import TrainingForm
 from fl_server_core.models import User
 from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.training import TrainingState
@@ -63,16 +63,17 @@ def test_an_edit_leaves_what_a_worker_changed_meanwhile(
 
 
 BAD_OPTIONS = (
-    ("[]", "Enter an object."),
+    ("[]", "Enter a JSON object."),
     ("{", "Enter a valid JSON."),
     ('{"round_deadline": -1}', "round_deadline must be a number above 0"),
     ('{"min_updates": 2}', "min_updates needs a round_deadline"),
-    ('{"daisy_chain_period": 3}', "daisy_chain_period cannot be changed"),
+    ('{"uncertainty": {"N": 0}}', "uncertainty.N"),
+    ('{"daisy_chain_period": 3}', "daisy_chain_period can't be changed"),
     ('{"a": "\\u0000"}', "Null characters are not allowed."),
     ('{"a": "\\ud800"}', "Lone surrogate characters are not allowed."),
     ('{"a": NaN}', "Use finite numbers only."),
-    ('{"a": ' + "1" * 5000 + "}", "Enter valid JSON, not too deep and with numbers not too long."),
-    ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "Enter valid JSON, not too deep and with numbers not too long."),
+    ('{"a": ' + "1" * 5000 + "}", "Enter valid JSON without deep nesting or very long numbers."),
+    ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "Enter valid JSON without deep nesting or very long numbers."),
     ('{"a": ' + "[" * 100 + "]" * 100 + "}", "Nest values no more than 64 deep."),
 )
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.test import Client
 
 from fl_server_core.models import EventKind, GlobalModel, Training, User
 from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.training import TrainingState
+from fl_server_core.registry import aggregation_methods
+from fl_server_core.selectors.status import training_status
 from tests.api.admin.pages import act, edit, list_url, page_url
 from tests.builders.clients import browser_of, staff_with
 from tests.builders.deliveries import sent_to
@@ -68,7 +72,7 @@ def test_a_retry_counts_what_goes_out(operator: Client, actor: User, anna: User)
     training = make_running(actor, [anna])
     given_up = make_delivery(training, anna, status="failed", attempts=6)
     make_delivery(training, anna, status="accepted")
-    assert act(operator, Training, "retry_deliveries", training) == ["1 notifications are sent again."]
+    assert act(operator, Training, "retry_deliveries", training) == ["Notifications sent again: 1."]
     given_up.refresh_from_db()
     assert (given_up.status, given_up.attempts) == ("pending", 0)
 
@@ -99,6 +103,27 @@ def test_the_page_shows_who_is_awaited_and_why(operator: Client, actor: User, an
     assert "1 of 2" in page
 
 
+def test_nobody_is_awaited_in_a_training_that_has_failed(operator: Client, actor: User, anna: User) -> None:
+    training = make_running(actor, [anna])
+    assert "awaited" in operator.get(page_url(training)).content.decode()
+    mark_failed(training)
+    assert training_status(Training.objects.get())["participants"][0]["awaited"] is False
+    assert "awaited" not in operator.get(page_url(training)).content.decode()
+    row = operator.get(list_url(Training)).content.decode()
+    assert ">update round<" not in row
+
+
+def test_the_filter_offers_the_methods_that_the_server_has(
+    operator: Client, monkeypatch: pytest.MonkeyPatch, actor: User
+) -> None:
+    method: Any = type("Median", (), {"name": "Median", "title": "Median of the updates"})
+    monkeypatch.setitem(aggregation_methods, "Median", method)
+    make_training(actor, aggregation_method="Median")
+    page = operator.get(list_url(Training), {"aggregation_method__exact": "Median"})
+    assert page.context["cl"].result_count == 1
+    assert page.content.decode().count("Median of the updates") == 2  # in the filter and in the row
+
+
 def test_the_tables_of_a_page_are_bounded(operator: Client, actor: User) -> None:
     users = User.objects.bulk_create([User(username=f"p-{index:03}") for index in range(150)])
     training = make_running(actor, users)
@@ -109,7 +134,7 @@ def test_the_tables_of_a_page_are_bounded(operator: Client, actor: User) -> None
     assert ">p-100</a>" not in page
     assert page.count("<td>aggregated</td>") == 20
     assert "All 30</a>" in page
-    full = operator.get(f"/admin/fl_server_core/trainingevent/?training__id__exact={training.pk}")
+    full = operator.get(f"/admin/fl_server_core/event/?training__id__exact={training.pk}")
     assert full.context["cl"].result_count == 30
 
 
@@ -151,7 +176,7 @@ def test_the_deletion_of_several_tells_the_participants_of_each(operator: Client
     response = operator.post(
         list_url(Training), {"action": "delete_selected", "_selected_action": [str(running.pk), str(resting.pk)]}
     )
-    assert dict(response.context["model_count"]) == {"trainings": 2, "training events": 1}
+    assert dict(response.context["model_count"]) == {"trainings": 2, "rounds": 1, "events": 1}
     messages = act(operator, Training, "delete_selected", running, resting, post="yes")
     assert messages == ["Successfully deleted 2 trainings."]
     assert not Training.objects.exists()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 from rest_framework.authtoken.models import Token
 
 from fl_server_core.models import (
     Delivery,
+    Event,
     EventKind,
     GlobalModel,
     Training,
@@ -51,7 +53,7 @@ def test_a_user_is_created_with_flags_endpoint_and_token(operator: Client) -> No
 
 
 @pytest.mark.parametrize("endpoint", ["ftp://x/", "nowhere", "http://", "http://a b/", "http://u:p@host/"])
-def test_an_endpoint_that_is_none_is_refused(operator: Client, endpoint: str) -> None:
+def test_an_endpoint_that_is_not_a_url_is_refused(operator: Client, endpoint: str) -> None:
     anna = make_user("anna", message_endpoint="http://a/")
     response = edit(operator, anna, message_endpoint=endpoint)
     assert list(response.context["adminform"].form.errors) == ["message_endpoint"]
@@ -78,14 +80,14 @@ def test_renewed_tokens_end_the_old_ones(operator: Client) -> None:
     assert new[anna.pk] not in message
 
 
-def test_staff_who_are_no_superusers_renew_no_tokens(db: None) -> None:
+def test_staff_who_are_not_superusers_do_not_renew_tokens(db: None) -> None:
     anna = make_user("anna")
     key = anna.auth_token.key
     act(browser_of(staff_with("view_user", "change_user")), User, "renew_tokens", anna)
     assert Token.objects.get(user=anna).key == key
 
 
-def test_staff_who_are_no_superusers_give_no_privileges(db: None) -> None:
+def test_staff_who_are_not_superusers_do_not_give_privileges(db: None) -> None:
     clerk = staff_with("view_user", "change_user")
     anna = make_user("anna")
     for user in (anna, clerk):
@@ -96,7 +98,7 @@ def test_staff_who_are_no_superusers_give_no_privileges(db: None) -> None:
     assert not anna.is_staff
 
 
-def test_staff_who_are_no_superusers_leave_superusers_alone(operator: Client) -> None:
+def test_staff_who_are_not_superusers_leave_superusers_alone(operator: Client) -> None:
     chief = User.objects.get(username="operator")
     client = browser_of(staff_with("view_user", "change_user", "delete_user"))
     assert client.get(page_url(chief)).status_code == 200
@@ -109,6 +111,22 @@ def test_staff_who_are_no_superusers_leave_superusers_alone(operator: Client) ->
     )
     assert response.status_code == 403
     assert User.objects.filter(pk=chief.pk).exists()
+
+
+def test_groups_and_flags_are_edited_and_leave_one_event(operator: Client) -> None:
+    anna, group = make_user("anna"), Group.objects.create(name="ward")
+    assert edit(operator, anna, groups=[str(group.pk)], actor="on", last_name="Smith").status_code == 302
+    anna.refresh_from_db()
+    assert (list(anna.groups.all()), anna.actor, anna.last_name) == ([group], True, "Smith")
+    (event,) = Event.objects.all()
+    assert (event.kind, event.user, event.author) == (EventKind.EDITED, anna, User.objects.get(username="operator"))
+    assert event.figures == {"edited": ["actor", "groups", "last_name"]}
+
+
+def test_a_user_without_a_password_is_created(operator: Client) -> None:
+    fields = {"username": "anna", "usable_password": "false"}
+    assert operator.post("/admin/fl_server_core/user/add/", fields).status_code == 302
+    assert not User.objects.get(username="anna").has_usable_password()
 
 
 def test_a_password_is_set_on_its_own_page(operator: Client) -> None:
@@ -141,6 +159,7 @@ def test_a_participant_whose_account_goes_is_taken_out_of_its_trainings(operator
     assert submissions() == []
     (event,) = events_of(training)
     assert (event.kind, event.user) == (EventKind.PARTICIPANT_REMOVED, None)
+    assert event.author == User.objects.get(username="operator")
     assert event.message == "The account anna was deleted."
 
 
@@ -154,7 +173,8 @@ def test_the_last_participant_whose_account_goes_leaves_a_failed_training(operat
 def test_all_users_with_rows_of_every_kind_can_be_deleted_at_once(operator: Client) -> None:
     users = fill(2)[User]
     assert act(operator, User, "delete_selected", *users, post="yes") == ["Successfully deleted 4 users."]
-    assert kinds_left(*KINDS) == [User]
+    assert kinds_left(*KINDS) == [User, Event]
+    assert set(Event.objects.values_list("kind", flat=True)) == {EventKind.DELETED}
     assert list(User.objects.values_list("username", flat=True)) == ["operator"]
 
 

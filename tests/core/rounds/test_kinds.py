@@ -12,7 +12,7 @@ import pytest
 from fl_server_core.models import NotificationType, Training
 from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.claims import Claim
-from fl_server_core.rounds.kinds import LAST, CannotClose, Offer, RoundKind, all_kinds, kind_of
+from fl_server_core.rounds.kinds import LAST, Offer, RoundKind, UnknownKind, all_kinds, kind_of
 from fl_server_core.services.files import NewFiles
 from tests.builders.files import uploaded
 from tests.builders.rows import make_submission, make_training, make_user
@@ -65,7 +65,7 @@ def test_a_kind_s_phase_is_its_name_unless_said_otherwise() -> None:
 
 
 def test_a_kind_that_nobody_defines_is_told_of_in_a_sentence() -> None:
-    with pytest.raises(CannotClose, match="No installed package defines rounds of kind 'gone'"):
+    with pytest.raises(UnknownKind, match="No installed package defines rounds of kind 'gone'"):
         kind_of("gone")
 
 

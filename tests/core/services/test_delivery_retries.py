@@ -14,6 +14,7 @@ from fl_server_core.models.delivery import NotificationType
 from fl_server_core.services.delivery_retries import retry_deliveries
 from fl_server_core.services.trainings import discard_training
 from fl_server_core.signals import deliveries_due
+from tests.builders.clients import make_operator
 from tests.builders.rounds import mark_completed, mark_failed, open_round_as, set_round
 from tests.builders.rows import make_deliveries, make_delivery, make_running, make_user
 
@@ -31,7 +32,7 @@ def training(anna: User) -> Training:
 
 
 def retry() -> int:
-    return retry_deliveries(deliveries=Delivery.objects.all(), user=make_user("operator"))
+    return retry_deliveries(deliveries=Delivery.objects.all(), user=make_operator())
 
 
 def test_what_was_given_up_is_as_new_and_goes_out(
@@ -109,7 +110,7 @@ def test_the_start_of_an_earlier_round_is_left_alone(training: Training, anna: U
 
 
 def test_the_news_of_a_training_that_is_gone_goes_out(training: Training, anna: User) -> None:
-    discard_training(training.pk)
+    discard_training(training.pk, author_id=training.actor_id)
     removed = Delivery.objects.get(notification_type=NotificationType.CLIENT_REMOVED)
     Delivery.objects.filter(pk=removed.pk).update(status=DeliveryStatus.FAILED, attempts=6)
     assert retry() == 1

@@ -22,7 +22,6 @@ from fl_server_core.services.files import (
     open_weights,
     scratch_path,
     uploaded_source,
-    weights_of,
 )
 from tests.builders.files import pickled_linear, uploaded
 from tests.builders.rows import make_mean_model, make_model, make_update, make_user
@@ -200,7 +199,7 @@ def test_a_file_that_is_lost_and_weights_that_never_were_are_not_found() -> None
     for model in (lost, make_mean_model(owner), update):
         with pytest.raises(FileNotFoundError), open_weights(model):
             pass
-    assert weights_of(update) is None
+    assert not update.weights_file
 
 
 def test_an_upload_is_read_from_memory_or_by_the_path_of_its_file(tmp_path: Path) -> None:

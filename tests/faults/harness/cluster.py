@@ -48,7 +48,7 @@ def missing_programs() -> list[str]:
 
 WAITING_FOR_HISTORY = """
     SELECT a.application_name, a.client_port FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-    WHERE l.relation = 'fl_server_core_trainingevent'::regclass AND NOT l.granted
+    WHERE l.relation = 'fl_server_core_event'::regclass AND NOT l.granted
 """
 
 
@@ -139,7 +139,7 @@ class Cluster(Site):
         The history's table is locked: nothing else of the closing transaction's beginning, and of uploads, needs it.
         """
         with closing(psycopg2.connect(**self.connection)) as connection, connection.cursor() as cursor:
-            cursor.execute("LOCK TABLE fl_server_core_trainingevent IN SHARE MODE")
+            cursor.execute("LOCK TABLE fl_server_core_event IN SHARE MODE")
             yield self._wait_for_holder
             with suppress(psycopg2.Error):  # PostgreSQL itself may have been restarted
                 connection.rollback()

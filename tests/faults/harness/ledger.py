@@ -14,16 +14,30 @@ from uuid import UUID
 import psycopg2  # type: ignore[import-untyped]  # it has no stubs
 
 UPDATES = """
-    SELECT a.round, a.participant_id FROM fl_server_core_answer a
-    WHERE a.training_id = %s AND a.phase = 'update' AND a.counted
+    SELECT r.number, s.participant_id FROM fl_server_core_submission s
+    JOIN fl_server_core_round r ON r.id = s.round_id
+    WHERE r.training_id = %s AND r.phase = 'update' AND s.counted
+"""
+STATE = """
+    SELECT t.state, COALESCE(r.phase, 'idle'), m.round FROM fl_server_core_training t
+    JOIN fl_server_core_model m ON m.id = t.model_id
+    LEFT JOIN fl_server_core_round r ON r.training_id = t.id AND r.opened_at IS NOT NULL AND r.closed_at IS NULL
+    WHERE t.id = %s
+"""
+CLAIMED = """
+    SELECT count(*) FROM fl_server_core_round
+    WHERE training_id = %s AND closed_at IS NULL AND claim IS NOT NULL
+"""
+SUBMISSIONS = """
+    SELECT count(*) FROM fl_server_core_submission s JOIN fl_server_core_round r ON r.id = s.round_id
+    WHERE r.training_id = %s AND r.phase = %s AND r.number = %s
 """
 FILE_COLUMNS = (
-    ("fl_server_core_model", "weights_file"),
+    ("fl_server_core_modelversion", "weights_file"),
+    ("fl_server_core_versionfile", "file"),
+    ("fl_server_core_localmodel", "weights_file"),
     ("fl_server_core_globalmodel", "preprocessing_file"),
-    ("fl_server_core_swagmodel", "swag_first_moment_file"),
-    ("fl_server_core_swagmodel", "swag_second_moment_file"),
-    ("fl_server_core_answer", "first_moment_file"),
-    ("fl_server_core_answer", "second_moment_file"),
+    ("fl_server_core_submissionfile", "file"),
 )
 
 
@@ -65,26 +79,22 @@ class Ledger:
 
     def state(self, training: UUID) -> tuple[str, str, int]:
         """State, phase, and the round of the model."""
-        query = """
-            SELECT t.state, t.phase, m.round FROM fl_server_core_training t
-            JOIN fl_server_core_model m ON m.id = t.model_id WHERE t.id = %s
-        """
-        [(state, phase, number)] = self.database.rows(query, training)
+        [(state, phase, number)] = self.database.rows(STATE, training)
         return state, phase, number
 
     def is_claimed(self, training: UUID) -> bool:
         """Has a worker claimed the open round?"""
-        [(locked,)] = self.database.rows("SELECT locked FROM fl_server_core_training WHERE id = %s", training)
-        return bool(locked)
+        [(claims,)] = self.database.rows(CLAIMED, training)
+        return bool(claims)
 
     def events(self, training: UUID) -> list[tuple[str, int, str]]:
         """The history: kind, round and message, oldest first."""
-        query = "SELECT kind, round, message FROM fl_server_core_trainingevent WHERE training_id = %s ORDER BY id"
+        query = "SELECT kind, round, message FROM fl_server_core_event WHERE training_id = %s ORDER BY id"
         return [(str(kind), int(number), str(text)) for kind, number, text in self.database.rows(query, training)]
 
     def moments(self, training: UUID, kind: str) -> list[datetime]:
         """When events of a kind happened, oldest first."""
-        query = "SELECT at FROM fl_server_core_trainingevent WHERE training_id = %s AND kind = %s ORDER BY id"
+        query = "SELECT at FROM fl_server_core_event WHERE training_id = %s AND kind = %s ORDER BY id"
         return [at for (at,) in self.database.rows(query, training, kind)]
 
     def counted(self, training: UUID) -> dict[int, set[UUID]]:
@@ -96,8 +106,7 @@ class Ledger:
 
     def submissions(self, training: UUID, phase: str, round: int) -> int:
         """How many have submitted to a round."""
-        query = "SELECT count(*) FROM fl_server_core_answer WHERE training_id = %s AND phase = %s AND round = %s"
-        [(number,)] = self.database.rows(query, training, phase, round)
+        [(number,)] = self.database.rows(SUBMISSIONS, training, phase, round)
         return int(number)
 
     def deliveries(self, training: UUID) -> list[int]:

@@ -62,7 +62,12 @@ class Process:
         return self._child is not None and self._child.poll() is None
 
     def start(self, *, wait: bool = True) -> None:
-        """Start, unless it runs, and wait until it is ready."""
+        """Start, unless it runs, and wait until it is ready.
+
+        One that was coming up, and ends because what it needs was away meanwhile, is started again.
+        """
+        if wait and self.is_alive:
+            wait_until(f"{self.name} to come up\n{self.tail()}", lambda: not self.is_alive or self.is_ready(self))
         if not self.is_alive:
             self._logged = self.log.stat().st_size if self.log.exists() else 0
             with self.log.open("ab") as log:

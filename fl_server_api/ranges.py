@@ -1,0 +1,125 @@
+"""Parts of files and conditions on them (RFC 9110, sections 13 and 14): what a download that broke off asks for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from io import SEEK_END
+from typing import Any
+
+from django.core.files.base import File
+from django.db.models.fields.files import FieldFile
+from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
+from django.utils.http import content_disposition_header, http_date, quote_etag
+
+OCTETS = "application/octet-stream"
+_SINGLE = re.compile(r"bytes\s*=\s*(?:(\d{1,18})\s*-\s*(\d{0,18})|-\s*(\d{1,18}))\s*", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file as it is sent. etag: a name for its bytes that no others have. modified: None where that is not known."""
+
+    file: FieldFile
+    filename: str
+    etag: str
+    modified: datetime | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is said of the whole file. The same path has other bytes after a round: caches have to ask."""
+        said = {
+            "ETag": quote_etag(self.etag),
+            "Accept-Ranges": "bytes",
+            "Cache-Control": "private, no-cache",
+            "Content-Disposition": str(content_disposition_header(True, self.filename)),
+        }
+        return said if self.modified is None else {**said, "Last-Modified": http_date(self.modified.timestamp())}
+
+
+def answer(request: HttpRequest, download: Download) -> HttpResponseBase:
+    """Send the file, the part of it that is asked for, or word that the caller has it.
+
+    Raises:
+        FileNotFoundError: the storage does not have the file.
+    """
+    modified = None if download.modified is None else int(download.modified.timestamp())
+    whole = HttpResponse(headers=download.headers, content_type=OCTETS)
+    checked = get_conditional_response(request, quote_etag(download.etag), modified, whole)
+    if checked is not None and checked is not whole:  # 304 or 412, without a look into the storage
+        return checked
+    if request.method == "HEAD":  # without opening it: a bucket's file is fetched by that
+        whole["Content-Length"] = str(download.file.size)
+        return whole
+    opened = download.file.storage.open(str(download.file.name), "rb")
+    size = opened.seek(0, SEEK_END)
+    part = None if _has_changed(request, download) else wanted_part(request.headers.get("Range", ""), size)
+    if part is None:
+        opened.seek(0)
+        return _stream(opened, download)
+    if not part:
+        opened.close()
+        return _unsatisfiable(size)
+    sent = _stream(Section(opened, part), download, status=206)
+    sent["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+    sent["Content-Length"] = str(len(part))
+    return sent
+
+
+def wanted_part(header: str, size: int) -> range | None:
+    """The bytes that a Range header asks for; None: all of them; an empty range: some that the file does not have.
+
+    Several ranges, other units and what can't be read mean the whole file, as the RFC allows.
+    """
+    found = _SINGLE.fullmatch(header.strip())
+    if found is None:
+        return None
+    first, last, suffix = found.groups()
+    if suffix is not None:
+        return range(max(size - int(suffix), 0), size)
+    if last and int(last) < int(first):
+        return None
+    return range(int(first), min(int(last) + 1, size) if last else size)
+
+
+class Section:
+    """A part of an open file, as an answer reads it: without `fileno`, so that a server can't send the whole file."""
+
+    def __init__(self, file: File[Any], part: range) -> None:
+        file.seek(part.start)
+        self._file = file
+        self._left = len(part)
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; none at the section's end."""
+        data = bytes(self._file.read(self._left if size < 0 else min(size, self._left)))
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _has_changed(request: HttpRequest, download: Download) -> bool:
+    """Is the rest asked for of another file than this? A date never proves that it is this one: it has only seconds."""
+    condition = request.headers.get("If-Range", "").strip()
+    return condition not in ("", quote_etag(download.etag))
+
+
+def _stream(file: File[Any] | Section, download: Download, status: int = 200) -> FileResponse:
+    return FileResponse(
+        file,
+        as_attachment=True,
+        filename=download.filename,
+        content_type=OCTETS,
+        headers=download.headers,
+        status=status,
+    )
+
+
+def _unsatisfiable(size: int) -> JsonResponse:
+    headers = {"Content-Range": f"bytes */{size}"}
+    return JsonResponse({"detail": f"The file has {size} bytes."}, status=416, headers=headers)
