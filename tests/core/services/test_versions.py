@@ -265,9 +265,10 @@ def test_new_moments_replace_those_of_the_current_version(actor: User) -> None:
     before = stored_files()
     for number in (1.0, 2.0):
         name = store_weights(saved_vector(number)).name
-        add_moments(model=model, files={FIRST_MOMENT: name})
+        with transaction.atomic():
+            add_moments(model=model, files={FIRST_MOMENT: name})
     assert SWAGModel.objects.get(pk=model.pk).first_moment.tolist() == [2.0]
     assert stored_files() - before == {name}
     bare = SWAGModel.objects.create(owner=actor, name="bare")
-    with pytest.raises(InvalidRequest, match="no version"):
+    with transaction.atomic(), pytest.raises(InvalidRequest, match="no version"):
         add_moments(model=bare, files={})
