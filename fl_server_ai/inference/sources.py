@@ -81,7 +81,7 @@ def number_with_moments(model: Model, number: int | None) -> int | None:
         return number
     find_version(model, number)
     version = _version_with_moments(model, number)
-    return version.number if version else number
+    return version.number if version is not None and version.is_available else number
 
 
 def _version_with_moments(model: SWAGModel, number: int | None) -> ModelVersion | None:

@@ -120,8 +120,11 @@ class GlobalModel(Model):
 
     @property
     def weights_file(self) -> FieldFile | None:
-        """The file of the current version."""
-        return self.current_version.weights_file if self.current_version else None
+        """The file of the current version; None also if that was deleted, with its model, since the row was read."""
+        try:
+            return self.current_version.weights_file if self.current_version else None
+        except ModelVersion.DoesNotExist:
+            return None
 
     def version_file(self, name: str) -> FieldFile | None:
         """The weights' file, or the newest file of another part that a version has."""

@@ -33,7 +33,8 @@ def delete_user(*, user: User, author: User) -> None:
     user_id = user.pk  # the row is read again each time: Django takes the id from what it has deleted
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _delete(User.objects.get(pk=user_id), author)
+            found = User.objects.filter(pk=user_id).first()
+            return None if found is None else _delete(found, author)
         except IntegrityError:  # at the commit: somebody has just added the user to a training
             if attempt == ATTEMPTS:
                 raise

@@ -39,7 +39,7 @@ def family(cluster: Cluster, name: str) -> list[psutil.Process]:
 
 
 def _has_scratch(process: psutil.Process, folder: Path) -> bool:
-    return str(folder / "tmp") in Path(f"/proc/{process.pid}/maps").read_text(encoding="utf-8")
+    return any(Path(file.path).parent == folder / "tmp" for file in process.open_files())
 
 
 def send(cluster: Cluster, with_signal: signal.Signals, names: Sequence[str] = WORKERS) -> None:
@@ -49,7 +49,7 @@ def send(cluster: Cluster, with_signal: signal.Signals, names: Sequence[str] = W
 
 
 def freeze_while_aggregating(cluster: Cluster) -> str:
-    """Stop both workers while one of them has the result in memory, and say which one. Its file is there already."""
+    """Stop both workers while one of them writes the result, and say which one. Its file is there already."""
     for _ in range(STEPS):
         # Nothing moves while we look; if it was too early, everything moves on by a step.
         send(cluster, signal.SIGSTOP)
