@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
 import torch
-from django.db import connection, transaction
+from django.db import transaction
 
 from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models import GlobalModel, LocalModel, Model, ModelVersion, SWAGModel, Training, User
@@ -25,57 +22,15 @@ from fl_server_core.services import trainings
 from fl_server_core.services.accounts import delete_user
 from fl_server_core.services.models import set_preprocessing
 from fl_server_core.services.participants import add_participants
-from fl_server_core.services.users import register_user
 from fl_server_core.services.versions import add_moments
 from tests.builders.clients import make_operator
 from tests.builders.files import saved_vector, scripted_linear, uploaded
 from tests.builders.rows import make_model, make_swag_model, make_training, make_update, make_user
 from tests.builders.storage import file_name_of, make_newer, stored_files, weight_files
+from tests.builders.threads import at_once
 from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def at_once(*actions: Callable[[], Any]) -> None:
-    """Run each in a thread of its own, from the same moment; what one raises is raised."""
-    start = threading.Barrier(len(actions))
-
-    def run(action: Callable[[], Any]) -> None:
-        try:
-            start.wait(30)
-            action()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(actions)) as threads:
-        for done in [threads.submit(run, action) for action in actions]:
-            done.result()
-
-
-def test_two_accounts_that_take_part_in_each_others_trainings_are_deleted_at_the_same_time() -> None:
-    operator = make_operator()
-    for _ in range(10):
-        anna, ben = make_user(), make_user()
-        for _number in range(3):
-            make_training(anna, [ben])
-            make_training(ben, [anna])
-        at_once(partial(delete_user, user=anna, author=operator), partial(delete_user, user=ben, author=operator))
-    assert list(User.objects.all()) == [operator]
-    assert not Training.objects.exists()
-
-
-def test_a_password_is_hashed_before_the_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
-    hashed = []
-
-    def make_password(password: str | None) -> str:
-        hashed.append(connection.in_atomic_block)
-        return f"hash of {password}"
-
-    monkeypatch.setattr("django.contrib.auth.base_user.make_password", make_password)
-    monkeypatch.setattr("django.contrib.auth.models.make_password", make_password)
-    user = register_user(username="anna", password="a-good-password")
-    user.refresh_from_db()
-    assert (hashed, user.password) == ([False], "hash of a-good-password")
 
 
 def create_training(actor: User, model: GlobalModel) -> Training:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from fl_server_core.exceptions import EntityNotFound, InvalidRequest, NotAllowed
-from fl_server_core.models import Delivery, EventKind, GlobalModel, LocalModel, Training, User
+from fl_server_core.models import Delivery, Event, EventKind, GlobalModel, LocalModel, Training, User
 from fl_server_core.services import trainings
 from fl_server_core.services.trainings import (
     delete_training,
@@ -20,7 +20,7 @@ from fl_server_core.services.trainings import (
 )
 from fl_server_core.signals import training_resumed
 from tests.builders.deliveries import sent_to
-from tests.builders.files import linear, saved, scripted_linear
+from tests.builders.files import linear, saved
 from tests.builders.rounds import events_of, mark_failed
 from tests.builders.rows import (
     make_mean_model,
@@ -31,7 +31,6 @@ from tests.builders.rows import (
     make_update,
     make_user,
 )
-from tests.builders.storage import file_name_of, make_newer, stored_files
 
 pytestmark = pytest.mark.django_db
 
@@ -46,37 +45,6 @@ def create_training(actor: User, model: GlobalModel | LocalModel, **values: Any)
 
 def global_of(training: Training) -> GlobalModel:
     return GlobalModel.objects.get(pk=training.model_id)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_copy_names_the_files_of_its_model_and_keeps_them_when_that_is_deleted() -> None:
-    before = stored_files()
-    actor = make_user()
-    model = make_model(actor)
-    first, second = create_training(actor, model), create_training(actor, model)
-    assert second.model_id != first.model_id
-    assert file_name_of(global_of(second)) == file_name_of(global_of(first))
-    first.model.delete()
-    assert second.model.weights == scripted_linear()
-    second.model.delete()
-    assert stored_files() == before
-
-
-def test_a_copy_of_a_model_whose_round_closes_meanwhile_is_that_of_the_newer_version(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    actor = make_user()
-    model = make_model(actor)
-    make_training(actor, [actor], model)
-
-    def close_first(found: Any, *_method: Any) -> None:
-        make_newer(found, scripted_linear(3.0), round=1)
-
-    monkeypatch.setattr(trainings, "_require_trainable", close_first)
-    copy = create_training(actor, model)
-    assert copy.model.round == 1
-    assert copy.model.weights == scripted_linear(3.0)
-    assert [version.number for version in global_of(copy).versions.all()] == [0]
 
 
 def test_a_training_is_of_what_was_asked() -> None:
@@ -99,6 +67,8 @@ def test_what_cannot_be_trained_is_refused() -> None:
         (model, {"uncertainty_method": "SWAG"}, "needs a model of type SWAG"),
         (model, {"uncertainty_method": "ENSEMBLE"}, "needs a model of type MEAN"),
         (clipped, {}, "cannot be trained"),
+        (make_mean_model(actor, [model]), {"uncertainty_method": "SWAG"}, "needs a model of type SWAG"),
+        (GlobalModel.objects.create(owner=actor, name="empty"), {}, "has no weights to train"),
         (model, {"participant_ids": [uuid4()]}, "Not all provided users"),
     ]
     for subject, values, reason in refused:
@@ -108,6 +78,7 @@ def test_what_cannot_be_trained_is_refused() -> None:
         with pytest.raises(NotAllowed):
             create_training(user, model)
     assert not Training.objects.exists()
+    assert create_training(actor, make_mean_model(actor, [model]), uncertainty_method="ENSEMBLE").state == "I"
     assert create_training(actor, make_swag_model(actor), uncertainty_method="SWAG").state == "I"
 
 
@@ -188,7 +159,9 @@ def test_a_deleted_training_leaves_its_model_updates_and_news() -> None:
         None,
         training.pk,
     )
-    discard_training(training.pk, author_id=anna.pk)  # once more: nothing
+    discard_training(training.pk, author_id=actor.pk)  # once more: nothing
+    event = Event.objects.get(kind=EventKind.DELETED)
+    assert (event.author, event.model_id) == (actor, training.model_id)
 
 
 def test_participants_and_outsiders_steer_nothing() -> None:
