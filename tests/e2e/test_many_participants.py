@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from examples.client import ParticipantClient
 from examples.inbox import Notification
-from fl_server_ai.trainer.tasks import process_trainer_task
+from fl_server_ai.trainer.tasks import close_round
 from fl_server_core.models import User
 from fl_server_core.services.trainings import start_training
 from tests.builders.clients import client_of
@@ -51,7 +51,7 @@ def test_an_upload_takes_as_many_statements_among_200_as_among_3(
     django_capture_on_commit_callbacks: Commit, monkeypatch: pytest.MonkeyPatch, say: Callable[[str], None]
 ) -> None:
     nudged: list[str] = []
-    monkeypatch.setattr(process_trainer_task, "delay", nudged.append)
+    monkeypatch.setattr(close_round, "delay", nudged.append)
     statements(1, django_capture_on_commit_callbacks)  # Django looks content types up once in a process
     few = statements(FEW, django_capture_on_commit_callbacks)
     many = statements(MANY, django_capture_on_commit_callbacks)

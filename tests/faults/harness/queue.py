@@ -31,7 +31,8 @@ class Repeater:
         new = set(self._ledger.deliveries(self._training)) - self._seen
         self._seen |= new
         for _ in range(COPIES):
-            self._send("fl_server_ai.trainer.tasks.process_trainer_task", str(self._training), "celery")
+            self._send("fl_server_ai.trainer.tasks.process_trainer_task", str(self._training), "control")
+            self._send("fl_server_ai.trainer.tasks.close_round", str(self._training), "celery")
             for delivery in sorted(new):
                 self._send("fl_server_ai.notification.tasks.deliver", delivery, "notifications")
 
