@@ -105,7 +105,7 @@ def _logits(module: torch.nn.Module, images: Floats) -> npt.NDArray[np.float32]:
 
 
 def _score(uncertainty: dict[str, Any]) -> tuple[str, npt.NDArray[np.float64]]:
-    """One value per image: the predictive entropy, or the total variance if there is no entropy."""
+    """One value per image: the predictive entropy, or the total variance where only that is given."""
     if "predictive_entropy" in uncertainty:
         return "predictive entropy", np.array(uncertainty["predictive_entropy"], dtype=np.float64)
     return "total variance", np.array(uncertainty["variance"], dtype=np.float64).sum(axis=1)

@@ -86,7 +86,7 @@ def _failing_as_a_folder(name: str) -> Iterator[None]:
             yield
     except ClientError as error:
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == NOT_FOUND:
-            raise FileNotFoundError(f"There is no {name} in the bucket.") from error
+            raise FileNotFoundError(f"The bucket does not have {name}.") from error
         raise StorageUnavailable(f"The bucket refused {name}: {error}") from error
     except _UNREACHABLE as error:
         raise StorageUnavailable(f"The bucket could not be reached for {name}: {error}") from error
