@@ -20,11 +20,19 @@ from fl_server_ai.sandbox.channel import (
     unpack_arrays,
 )
 from fl_server_ai.sandbox.configuration import ChildSetup, RequestLimits
-from fl_server_ai.sandbox.errors import InvalidInput, ModelNotTrusted, ModelRunError, ModelStopped, SandboxFailed
+from fl_server_ai.sandbox.errors import (
+    InvalidInput,
+    ModelNotTrusted,
+    ModelRunError,
+    ModelStopped,
+    SandboxBusy,
+    SandboxError,
+    SandboxFailed,
+)
 from fl_server_ai.sandbox.interpreter import command, environment
 from fl_server_ai.sandbox.job import Job, Reply
 from fl_server_ai.sandbox.limits import limit_cpu
-from fl_server_ai.sandbox.zygote import COMMAND, END, FORK, REPLY
+from fl_server_ai.sandbox.zygote import COMMAND, END, FORK, REFUSED, REPLY
 
 START_SECONDS = 120
 _COMMAND_SECONDS = 30
@@ -44,16 +52,20 @@ class Zygote:
         self._control: socket.socket | None = None
 
     def fork(self, stream: socket.socket) -> int:
-        """The id of a new process that serves the stream. Raises SandboxFailed."""
+        """The id of a new process that serves the stream. Raises SandboxFailed, SandboxBusy."""
         with self._lock:
             for _ in range(2):  # an old zygote may have died unnoticed
                 try:
                     control = self._running()
                     socket.send_fds(control, [COMMAND.pack(FORK, 0)], [stream.fileno()])
-                    return _read_reply(control)
+                    reply = _read_reply(control)
                 except OSError as error:
                     self._stop()
                     cause = error
+                else:
+                    if reply == REFUSED:
+                        raise SandboxBusy("The system has no room for another process.")
+                    return reply
             raise SandboxFailed from cause
 
     def end(self, pid: int) -> int:
@@ -132,7 +144,7 @@ class Child:
         with theirs:
             try:
                 self._pid = zygote.fork(theirs)
-            except SandboxFailed:
+            except SandboxError:
                 ours.close()
                 raise
         self._zygote = zygote

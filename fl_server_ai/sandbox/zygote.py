@@ -5,7 +5,8 @@ tenant or in place of one that was killed, costs next to nothing. The zygote has
 model, and runs only this file. It ends, and ends its processes, when the other end of its socket closes.
 
 Commands on the socket: `F` with one end of a stream attached forks a process that serves that stream, and its id is
-the reply; `E` and an id kills and reaps that process, and its wait status is the reply. Only the zygote reaps, so
+the reply, or -1 if the system has no room for another process;
+`E` and an id kills and reaps that process, and its wait status is the reply. Only the zygote reaps, so
 an id is never that of another process.
 """
 
@@ -27,6 +28,7 @@ COMMAND = struct.Struct("!cI")
 REPLY = struct.Struct("!q")
 FORK, END = b"F", b"E"
 READY = 0
+REFUSED = -1
 
 
 def main() -> None:
@@ -53,7 +55,8 @@ def obey(control: socket.socket, serve: Callable[[socket.socket], None]) -> None
         command, pid = COMMAND.unpack(content)
         if command == FORK:
             reply = _fork(control, descriptors[0], serve)
-            children.add(reply)
+            if reply != REFUSED:
+                children.add(reply)
         else:
             # An id from an earlier zygote may belong to any process by now.
             reply = _end(pid) if pid in children else signal.SIGKILL
@@ -64,7 +67,10 @@ def obey(control: socket.socket, serve: Callable[[socket.socket], None]) -> None
 
 
 def _fork(control: socket.socket, descriptor: int, serve: Callable[[socket.socket], None]) -> int:
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:  # too many processes, or too little memory: those that run go on
+        pid = REFUSED
     if pid == 0:
         control.close()
         _be_child(descriptor, serve)
