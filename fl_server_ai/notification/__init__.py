@@ -1,6 +1,6 @@
 """Tells people what happens in their trainings: each delivery is posted by a task of its own."""
 
-from fl_server_ai.notification.payloads import (
+from fl_server_ai.notification.notifications import (
     Notification,
     TrainingFinishedNotification,
     TrainingRoundStartNotification,

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from fl_server_ai.notification.client import Accepted, NoAnswer, Outcome, Rejected, post
 from fl_server_ai.notification.network import AddressPolicy
-from fl_server_ai.notification.payloads import Notification
+from fl_server_ai.notification.notifications import Notification
 from fl_server_core.models.delivery import Delivery
 from fl_server_core.services.delivery_attempts import (
     accept_delivery,

@@ -31,7 +31,7 @@ from fl_server_core.selectors import rounds
 from fl_server_core.services.files import NewFiles, local_path, open_stored, open_weights, scratch_path, uploaded_source
 from fl_server_core.services.history import record
 from fl_server_core.services.metrics import write_metrics
-from fl_server_core.services.versions import let_go
+from fl_server_core.services.versions import prune_versions
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
         model = GlobalModel.objects.get(pk=training.model_id)
         model.round += 1
         append_version(model, result.weights, made_by=claim.round, files=result.files)
-        let_go(model=model, training=training)
+        prune_versions(model=model, training=training)
         remove_updates(claim, training)
         record(
             training=training,

@@ -7,7 +7,7 @@ import logging
 from django.db import transaction
 
 from fl_server_core.rounds.claims import Claim, ClaimLost
-from fl_server_core.rounds.ending import close_round, fail_training
+from fl_server_core.rounds.ending import fail_training, mark_closed
 from fl_server_core.rounds.kinds import CannotClose, UnknownKind, kind_of
 from fl_server_core.rounds.opening import open_next
 from fl_server_core.services.files import NewFiles
@@ -29,7 +29,7 @@ def close_claimed(claim: Claim) -> None:
             with transaction.atomic():
                 training, row = claim.lock()
                 kind.apply(claim, training, result)
-                close_round(row)
+                mark_closed(row)
                 open_next(training, row)
     except ClaimLost:
         logger.info("%s: another worker has it.", claim.round)

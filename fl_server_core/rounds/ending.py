@@ -19,7 +19,7 @@ from fl_server_core.services.history import record
 from fl_server_core.transitions import move
 
 
-def close_round(row: Round, outcome: RoundOutcome = RoundOutcome.CLOSED) -> None:
+def mark_closed(row: Round, outcome: RoundOutcome = RoundOutcome.CLOSED) -> None:
     """Mark a round as over, and its claim as done."""
     row.closed_at = timezone.now()
     row.outcome = outcome
@@ -64,7 +64,7 @@ def finish_training(
     training.save()
     row = rounds.open_round_of(training)
     if row is not None:
-        close_round(row, RoundOutcome.ABANDONED)
+        mark_closed(row, RoundOutcome.ABANDONED)
     _drop_unopened(training)
     end_chains(training)
     supersede(training_id=training.id)

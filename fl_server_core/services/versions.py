@@ -131,7 +131,7 @@ def _drop_submissions(training: Training) -> None:
     end_chains(training)
 
 
-def let_go(*, model: GlobalModel, training: Training) -> None:
+def prune_versions(*, model: GlobalModel, training: Training) -> None:
     """Give up the files of old versions, after a new one: not of the first, the last few, and those named or pinned."""
     wanted = TrainerOptions.tolerant(training.options).keep_versions or settings.FL_KEEP_VERSIONS
     kept = list(model.versions.exclude(weights_file="").order_by("-number"))

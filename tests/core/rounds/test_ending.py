@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from fl_server_core.exceptions import IllegalTransition
 from fl_server_core.models import Delivery, EventKind, LocalModel, Training
-from fl_server_core.rounds.ending import close_round, fail_training, finish_training, release_all_claims
+from fl_server_core.rounds.ending import fail_training, finish_training, mark_closed, release_all_claims
 from fl_server_core.selectors.rounds import open_round_of
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.trainings import stop_training
@@ -99,7 +99,7 @@ def test_a_round_that_is_over_has_no_claim_and_no_problem() -> None:
     make_submission(training, anna)
     row = claim_round(training).round
     row.problem, row.problem_since = "The file storage fails.", timezone.now()
-    close_round(row)
+    mark_closed(row)
     row.refresh_from_db()
     assert not any((row.claim, row.lease_until, row.problem, row.problem_since))
     assert (row.outcome, row.is_open) == ("closed", False)

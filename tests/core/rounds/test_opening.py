@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from fl_server_core.models import EventKind, Round, Training, User
-from fl_server_core.rounds.ending import close_round
+from fl_server_core.rounds.ending import mark_closed
 from fl_server_core.rounds.kinds import kind_of
 from fl_server_core.rounds.opening import ensure_open, open_first, open_next, open_round, prepare_next
 from fl_server_core.selectors.rounds import current_round, open_round_of
@@ -47,7 +47,7 @@ def walk(training: Training) -> list[tuple[str, int, str]]:
         if row.kind in MAKING_A_VERSION:
             training.model.round += 1
             training.model.save()
-        close_round(row)
+        mark_closed(row)
         open_next(training, row)
         assert len(seen) < 20
     return seen
@@ -145,7 +145,7 @@ def test_the_next_round_takes_updates_during_the_test_and_not_before(people: lis
     assert unopened(training) == []
     training.model.round = 1
     training.model.save()
-    close_round(make_round(training))
+    mark_closed(make_round(training))
     open_next(training, make_round(training))
     assert unopened(training) == [("update", 1)]
 
@@ -165,7 +165,7 @@ def test_a_higher_target_during_the_last_test_makes_another_round(people: list[U
     training = started(people, target_num_updates=1)
     training.model.round = 1
     training.model.save()
-    close_round(make_round(training))
+    mark_closed(make_round(training))
     open_next(training, make_round(training))
     assert unopened(training) == []
     edit_training(training_id=training.pk, user=training.actor, values={"target_num_updates": 2})

@@ -16,7 +16,7 @@ from fl_server_core.models import EventKind, GlobalModel, ModelVersion, SWAGMode
 from fl_server_core.models.model_version import FIRST_MOMENT, append_version, store_weights
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.trainings import resume_training, stop_training
-from fl_server_core.services.versions import add_moments, describe_version, let_go, restore_version
+from fl_server_core.services.versions import add_moments, describe_version, prune_versions, restore_version
 from tests.builders.files import saved, saved_vector, scripted_linear
 from tests.builders.rounds import events_of, mark_completed, passed_on, submissions
 from tests.builders.rows import (
@@ -63,7 +63,7 @@ def append(training: Training, times: int = 1) -> None:
         files = {"optimizer_state": state}
         with transaction.atomic():
             append_version(model, weights, made_by=made_by, files=files)
-            let_go(model=model, training=training)
+            prune_versions(model=model, training=training)
 
 
 def kept(training: Training) -> list[int]:
