@@ -76,7 +76,7 @@ def submit_to_kind(*, training_id: UUID, kind: str, participant: User, **offered
         raise NotAllowed(f"You are not a participant of training {training.pk}!")
     if kind not in round_kinds or kind_of(kind).has_own_path:
         raise MissingPart(f"No round of kind '{kind}' takes submissions here.")
-    submit(Offer(participant, kind, target_id=training.model_id, **offered))
+    submit(Offer(participant, kind_of(kind).phase, target_id=training.model_id, **offered))
 
 
 def _find_target(offer: Offer) -> Model | None:

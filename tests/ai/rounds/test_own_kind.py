@@ -247,6 +247,18 @@ def test_a_round_that_cannot_be_closed_fails_the_training_and_goes_on_after_a_re
     assert event_of(world.training, "round_closed").figures == {"mean": 2.0}
 
 
+def test_a_kind_may_share_a_phase_with_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LabelMeans, "phase", "labels")
+    for who in range(2):
+        update(world, who)
+    world.advance()
+    assert world.state == ("O", "labels")
+    for who in range(2):
+        assert send(world, who, 0.5).status_code == 201
+    world.advance()
+    assert world.state == ("O", "test")
+
+
 def test_without_the_package_that_defines_it_a_round_waits_in_error(world: World) -> None:
     reach_the_round(world)
     for who in range(2):
