@@ -16,9 +16,6 @@ from fl_server_core.models import LocalModel, MeanModel, Model, User
 from fl_server_core.selectors.models import get_readable_model, global_of
 from fl_server_core.selectors.versions import find_version
 
-LOOKS = 3
-"""A version that was the newest when its row was read may have lost its file since, if rounds close fast."""
-
 
 def weights_answer(request: HttpRequest, model_id: UUID, user: User, number: int | None = None) -> HttpResponseBase:
     """The file of a model, or of one of its versions; that of a mean of models is made now.
@@ -33,12 +30,10 @@ def weights_answer(request: HttpRequest, model_id: UUID, user: User, number: int
         content = mean_model_file(user=user, model=model)
         disposition = f'attachment; filename="model-{model.pk}.pt"'
         return HttpResponse(content, content_type=OCTETS, headers={"Content-Disposition": disposition})
-    for _look in range(LOOKS):
-        try:
-            return answer(request, _weights(model, number))
-        except FileNotFoundError:
-            continue
-    raise _lost(f"model-{model.pk}.pt")
+    try:
+        return answer(request, _weights(model, number))
+    except FileNotFoundError:
+        raise _lost(f"model-{model.pk}.pt") from None
 
 
 def preprocessing_answer(request: HttpRequest, model_id: UUID, user: User) -> HttpResponseBase:
@@ -76,4 +71,4 @@ def _tag(file: FieldFile) -> str:
 
 
 def _lost(filename: str) -> MissingPart:
-    return MissingPart(f"The file {filename} is not in the storage any more.")
+    return MissingPart(f"The file {filename} is not in the storage any more. Ask for it again.")

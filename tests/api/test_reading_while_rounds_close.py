@@ -39,8 +39,7 @@ def read(world: World, token: str, number: int) -> list[tuple[str, str]]:
 
 @pytest.mark.django_db(transaction=True)
 def test_every_download_is_one_whole_version(people: People) -> None:
-    options = {"skip_model_tests": True, "keep_versions": 2}
-    world = world_of(people, module=linear(0.25), target_num_updates=10_000, options=options)
+    world = world_of(people, module=linear(0.25), target_num_updates=10_000, options={"skip_model_tests": True})
     token, rounds = token_of(people.participant.user), 0
     with ThreadPoolExecutor(READERS) as pool:
         readers = [pool.submit(read, world, token, READS) for _ in range(READERS)]
