@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 5
 NO_DATABASE = "The database is unavailable. Try again later."
 NO_FILES = "The file storage is unavailable. Try again later."
+CHANGED = "Something that this request refers to changed at the same moment. Look again, then try again."
 NOT_FOUND = "not-found"
 """The URL name of the page that answers for unknown paths."""
 
@@ -48,7 +49,8 @@ def _redirect(location: str) -> HttpResponse:
 
 
 class UnavailableMiddleware:
-    """Answers 503 where the database or the file storage fails: a participant then tries again."""
+    """Answers 503 where the database or the file storage fails, and 409 where the rows that a request refers to went
+    before it was committed: a participant then tries again."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -58,17 +60,21 @@ class UnavailableMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """The answer where the database or the storage fails; None: a bug, which becomes a 500 and is logged."""
+        status = 503
         if isinstance(error, (OperationalError, InterfaceError)):
             sentence = NO_DATABASE
         elif isinstance(error, (StorageUnavailable, FileNotFoundError)):
             sentence = NO_FILES
+        elif isinstance(error, IntegrityError):
+            sentence, status = CHANGED, 409
         else:
             return None
         logger.error("%s %s: %s", request.method, request.path, sentence, exc_info=error)
         answer: HttpResponse
         if request.path_info.startswith("/api/"):
-            answer = JsonResponse({"detail": sentence}, status=503)
+            answer = JsonResponse({"detail": sentence}, status=status)
         else:
-            answer = HttpResponse(sentence, status=503, content_type="text/plain; charset=utf-8")
-        answer.headers["Retry-After"] = str(RETRY_SECONDS)
+            answer = HttpResponse(sentence, status=status, content_type="text/plain; charset=utf-8")
+        if status == 503:
+            answer.headers["Retry-After"] = str(RETRY_SECONDS)
         return answer

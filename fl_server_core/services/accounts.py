@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from rest_framework.authtoken.models import Token
 
 from fl_server_core import policies
-from fl_server_core.exceptions import NotAllowed
+from fl_server_core.exceptions import Conflict, NotAllowed
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import LocalModel
 from fl_server_core.models.submission import Submission
@@ -16,8 +16,6 @@ from fl_server_core.services.history import record
 from fl_server_core.services.participants import drop_participants
 from fl_server_core.services.trainings import discard_training
 
-ATTEMPTS = 3
-
 
 def delete_user(*, user: User, author: User) -> None:
     """Remove an account with its models and the trainings that it runs or whose model is its own.
@@ -27,24 +25,14 @@ def delete_user(*, user: User, author: User) -> None:
 
     Raises:
         NotAllowed: the author may not manage this account.
+        Conflict: somebody has just added the user to a training.
     """
     if not policies.may_manage_account(author, user):
         raise NotAllowed
-    user_id = user.pk  # the row is read again each time: Django takes the id from what it has deleted
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            found = User.objects.filter(pk=user_id).first()
-            return None if found is None else _delete(found, author)
-        except IntegrityError:  # at the commit: somebody has just added the user to a training
-            if attempt == ATTEMPTS:
-                raise
-    return None
-
-
-def _delete(user: User, author: User) -> None:
     with transaction.atomic():
+        known = set(_concerned(user).values_list("id", flat=True))
         # In one order, whatever the user is in them: two accounts may be deleted at the same time.
-        for training_id in sorted(_concerned(user).values_list("id", flat=True)):
+        for training_id in sorted(known):
             training = lock_training(training_id)
             if training is None:
                 continue
@@ -58,6 +46,10 @@ def _delete(user: User, author: User) -> None:
                 author_id=author.pk,
                 message=f"The account {user.username} was deleted.",
             )
+        if not User.objects.select_for_update().filter(pk=user.pk).exists():
+            return
+        if not known.issuperset(_concerned(user).values_list("id", flat=True)):
+            raise Conflict(f"{user.username} was added to a training at the same moment. Try again.")
         # What the user trained and others were given to train on, is theirs now: they were told its id.
         for passed in LocalModel.objects.filter(owner=user).select_related("passed_to"):
             if passed.passed_to is not None:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from fl_server_core import policies
 from fl_server_core.archive import ArchiveError, open_archive
-from fl_server_core.exceptions import EntityNotFound, InvalidFile, InvalidRequest, InvalidValue, NotAllowed
+from fl_server_core.exceptions import Conflict, EntityNotFound, InvalidFile, InvalidRequest, InvalidValue, NotAllowed
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
 from fl_server_core.models.model_version import StoredWeights, append_version
@@ -105,6 +105,7 @@ def delete_model(*, model_id: UUID, user: User) -> None:
     Raises:
         EntityNotFound, NotAllowed: no such model, or the user may not manage it.
         InvalidRequest: an update that is being aggregated, or was passed on to a participant.
+        Conflict: somebody has just registered a training of the model.
     """
     model = get_model(model_id)
     base_id = model.base_model_id if isinstance(model, LocalModel) else model.pk
@@ -117,6 +118,8 @@ def delete_model(*, model_id: UUID, user: User) -> None:
         else:
             _give_up_global_model(model, training, user)
         lock_model(model.pk)
+        if training is None and Training.objects.filter(model_id=model.pk).exists():
+            raise Conflict(f"A training of model {model.pk} was registered at the same moment. Look again.")
         get_model(model.pk).delete()  # as it is by now: with the files that it names by now
 
 

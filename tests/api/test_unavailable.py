@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.files.storage import FileSystemStorage
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 from pytest_django import Settings
 
 from fl_server.folder import FolderStorage
@@ -89,3 +89,14 @@ def test_a_folder_says_which_of_its_errors_is_a_missing_file(tmp_path: Path) -> 
         with pytest.raises(StorageUnavailable, match="symbolic links") as failure:
             ask("link")
         assert failure.value.errno == errno.ELOOP
+
+
+def test_a_row_that_goes_before_the_commit_is_a_conflict(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: Any) -> None:
+        raise IntegrityError("violates foreign key constraint")
+
+    monkeypatch.setattr("fl_server_api.views.models.create_global_model", fail)
+    answer = upload(people)
+    sentence = "Something that this request refers to changed at the same moment. Look again, then try again."
+    assert (answer.status_code, answer.json()) == (409, {"detail": sentence})
+    assert "Retry-After" not in answer.headers

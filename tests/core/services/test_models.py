@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import torch
 
-from fl_server_core.exceptions import EntityNotFound, InvalidFile, InvalidRequest, InvalidValue, NotAllowed
+from fl_server_core.exceptions import Conflict, EntityNotFound, InvalidFile, InvalidRequest, InvalidValue, NotAllowed
 from fl_server_core.models import EventKind, GlobalModel, LocalModel, SWAGModel, Training, User
+from fl_server_core.selectors.models import lock_model
+from fl_server_core.services import models
 from fl_server_core.services.models import (
     create_global_model,
     create_mean_model,
@@ -21,7 +23,15 @@ from fl_server_core.services.models import (
 from tests.builders.deliveries import rounds_told_to, sent_to
 from tests.builders.files import pickled_linear, saved_vector, scripted_clamp, uploaded
 from tests.builders.rounds import events_of, mark_claimed, mark_failed, submissions
-from tests.builders.rows import make_mean_model, make_model, make_running, make_submission, make_update, make_user
+from tests.builders.rows import (
+    make_mean_model,
+    make_model,
+    make_running,
+    make_submission,
+    make_training,
+    make_update,
+    make_user,
+)
 from tests.builders.storage import stored_files
 
 pytestmark = pytest.mark.django_db
@@ -91,6 +101,20 @@ def test_a_deleted_model_takes_its_training_along_and_participants_are_told(runn
     assert not any((Training.objects.exists(), GlobalModel.objects.exists(), LocalModel.objects.exists()))
     with pytest.raises(EntityNotFound):
         delete_model(model_id=running.model_id, user=running.actor)
+
+
+def test_a_model_whose_training_is_registered_meanwhile_stays(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model(owner)
+    lock = lock_model
+
+    def register_first(model_id: UUID) -> Any:
+        make_training(owner, model=model)
+        return lock(model_id)
+
+    monkeypatch.setattr(models, "lock_model", register_first)
+    with pytest.raises(Conflict, match="registered at the same moment"):
+        delete_model(model_id=model.pk, user=owner)
+    assert GlobalModel.objects.filter(pk=model.pk).exists()
 
 
 def test_a_participant_and_an_outsider_delete_nothing_of_others(running: Training, anna: User) -> None:
