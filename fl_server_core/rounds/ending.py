@@ -13,6 +13,7 @@ from fl_server_core.models.model import LocalModel
 from fl_server_core.models.round import Round, RoundOutcome
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training, TrainingState
+from fl_server_core.options import TrainerOptions
 from fl_server_core.selectors import rounds
 from fl_server_core.services.deliveries import notify, supersede
 from fl_server_core.services.history import record
@@ -65,6 +66,8 @@ def finish_training(
     row = rounds.open_round_of(training)
     if row is not None:
         mark_closed(row, RoundOutcome.ABANDONED)
+        if TrainerOptions.tolerant(training.options).delete_local_models_after_aggregation:
+            drop_submissions(row.submissions.all())
     _drop_unopened(training)
     end_chains(training)
     supersede(training_id=training.id)

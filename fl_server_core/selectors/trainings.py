@@ -64,7 +64,7 @@ def trainings_of_user(user: User) -> QuerySet[Training]:
 
 def round_progress(training: Training) -> tuple[int, int]:
     """How many updates of the current round have arrived, and how many are expected."""
-    rows = LocalModel.objects.filter(base_model_id=training.model_id)
+    rows = LocalModel.objects.filter(submission__round__training=training)  # the model may have older ones
     current = Model.objects.non_polymorphic().filter(pk=training.model_id).values("round")
     return rows.filter(round__in=current).count(), training.participants.count()
 

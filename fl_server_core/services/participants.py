@@ -19,7 +19,7 @@ from fl_server_core.selectors import rounds
 from fl_server_core.selectors.trainings import lock_steerable
 from fl_server_core.selectors.users import find_users, lock_users
 from fl_server_core.services.deliveries import announce_round, notify, supersede
-from fl_server_core.services.history import record
+from fl_server_core.services.history import record_each
 
 
 def add_participants(*, training_id: UUID, user: User, user_ids: Sequence[UUID]) -> None:
@@ -36,14 +36,13 @@ def add_participants(*, training_id: UUID, user: User, user_ids: Sequence[UUID])
         newcomers = [person.pk for person in joining]
         training.participants.add(*joining)
         number = rounds.current_round(training)
-        for newcomer in newcomers:
-            record(
-                training=training,
-                kind=EventKind.PARTICIPANT_ADDED,
-                number=number,
-                user_id=newcomer,
-                author_id=user.pk,
-            )
+        record_each(
+            training=training,
+            kind=EventKind.PARTICIPANT_ADDED,
+            number=number,
+            user_ids=newcomers,
+            author_id=user.pk,
+        )
         if training.is_running:
             _welcome(training, newcomers)
         training.save(update_fields=["last_update"])
@@ -84,8 +83,7 @@ def drop_participants(
     supersede(training_id=training.id, receiver_ids=leavers)
     if training.is_running and kind == EventKind.PARTICIPANT_REMOVED:
         notify(training=training, receiver_ids=leavers, kind=NotificationType.CLIENT_REMOVED)
-    for leaver in leavers:
-        record(training=training, kind=kind, number=number, user_id=leaver, author_id=author_id, message=message)
+    record_each(training=training, kind=kind, number=number, user_ids=leavers, author_id=author_id, message=message)
     training.participants.remove(*User.objects.filter(pk__in=leavers))
     if training.is_running and len(leavers) == len(present) and not training.locked:
         fail_training(training=training, reason="No participant is left.")

@@ -12,7 +12,15 @@ from fl_server_core.models import GlobalModel, Training
 from tests.api.conftest import People
 from tests.builders.files import scripted_linear
 from tests.builders.rounds import set_model_round
-from tests.builders.rows import make_mean_model, make_metric, make_model, make_training, make_update, make_user
+from tests.builders.rows import (
+    make_mean_model,
+    make_metric,
+    make_model,
+    make_submission,
+    make_training,
+    make_update,
+    make_user,
+)
 from tests.builders.storage import file_name_of, stored_files
 
 UNKNOWN = "6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"
@@ -218,11 +226,12 @@ def test_a_training_is_read_by_those_who_take_part(people: People, training: Tra
 
 
 def test_arrived_are_the_updates_of_the_current_round(people: People, training: Training, model: GlobalModel) -> None:
-    make_update(model, people.participant.user, round=0)
+    person = people.participant.user
+    make_submission(training, person, update=make_update(model, person, round=0))
     set_model_round(model, 1)
     body = people.actor.client.get(f"/api/trainings/{training.pk}/").json()
     assert (body["local_models_arrived"], body["local_models_expected"]) == (0, 1)
-    make_update(model, people.participant.user, round=1)
+    make_submission(training, person, round=1, update=make_update(model, person, round=1))
     body = people.actor.client.get(f"/api/trainings/{training.pk}/").json()
     assert (body["local_models_arrived"], body["local_models_expected"]) == (1, 1)
 

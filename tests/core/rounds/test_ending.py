@@ -85,6 +85,14 @@ def test_a_stopped_training_abandons_its_round_and_early_updates_to_the_next() -
     assert (event.user, event.author) == (world.actor, world.actor)
 
 
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_updates_to_an_abandoned_round_go_unless_the_training_keeps_updates(is_kept: bool) -> None:
+    world = World(2, options={"delete_local_models_after_aggregation": not is_kept}).start()
+    world.update(0, 1.0)
+    stop_training(training_id=world.training.pk, user=world.actor)
+    assert LocalModel.objects.count() == is_kept
+
+
 def test_a_training_that_ends_leaves_nothing_to_be_trained_on() -> None:
     anna = make_user("anna")
     training = make_running(make_user(), [anna])

@@ -20,7 +20,7 @@ from fl_server_core.selectors.trainings import (
     trainings_of_user,
 )
 from tests.builders.rounds import set_model_round
-from tests.builders.rows import make_training, make_update, make_user
+from tests.builders.rows import make_submission, make_training, make_update, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -76,9 +76,13 @@ def test_each_training_is_listed_once_whatever_a_user_is_in_it(training: Trainin
     assert list(trainings_of_actor(people[0])) == [other]
 
 
-def test_progress_counts_the_updates_of_the_present_round(training: Training, updates: list[LocalModel]) -> None:
+def test_progress_counts_the_updates_of_the_training_s_present_round(training: Training, people: list[User]) -> None:
+    base = GlobalModel.objects.get()
+    make_update(base, people[0])  # of an earlier training of the model
+    for person, number in [(people[0], 0), (people[0], 1), (people[1], 1)]:
+        make_submission(training, person, round=number, update=make_update(base, person, round=number))
     assert round_progress(training) == (1, 2)
-    set_model_round(GlobalModel.objects.get(), 1)
+    set_model_round(base, 1)
     assert round_progress(training) == (2, 2)
 
 
