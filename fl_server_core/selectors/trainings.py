@@ -40,6 +40,11 @@ def lock_training(training_id: UUID) -> Training | None:
     return Training.objects.select_for_update().filter(pk=training_id).first()
 
 
+def lock_training_of(model: Model) -> Training | None:
+    """The training of a global model, its row locked until the transaction ends; None where it has none."""
+    return Training.objects.select_for_update().filter(model_id=model.pk).first()
+
+
 def lock_steerable(training_id: UUID, user: User, message: str | None = None) -> Training:
     """The training, its row locked until the transaction ends.
 

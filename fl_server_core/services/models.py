@@ -19,7 +19,7 @@ from fl_server_core.models.user import User
 from fl_server_core.rounds.kinds import kind_of
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import get_model, global_of, lock_model
-from fl_server_core.selectors.trainings import lock_training
+from fl_server_core.selectors.trainings import lock_training, lock_training_of
 from fl_server_core.services.deliveries import announce_round
 from fl_server_core.services.files import NewFiles, digest_of, forget_files, uploaded_source
 from fl_server_core.services.history import record
@@ -189,12 +189,11 @@ def edit_model(*, model_id: UUID, user: User, values: dict[str, Any]) -> None:
     if not values.keys() <= EDITABLE:
         raise ValueError(f"Only {', '.join(sorted(EDITABLE))} can be edited.")
     model = get_model(model_id, "GlobalModel")
-    training = model.get_training()
-    if not policies.may_manage_model(user, model, training):
+    if not policies.may_manage_model(user, model, model.get_training()):
         raise NotAllowed
     changes = {**values, "stats": None} if "input_shape" in values else values  # computed for the old shape
     with transaction.atomic():
-        training = None if training is None else lock_training(training.pk)
+        training = lock_training_of(model)
         if not GlobalModel.objects.non_polymorphic().filter(pk=model.pk).update(**changes):
             raise EntityNotFound("GlobalModel", model.pk)
         record(

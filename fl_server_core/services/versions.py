@@ -19,7 +19,7 @@ from fl_server_core.models.user import User
 from fl_server_core.options import LEAST_KEPT, TrainerOptions
 from fl_server_core.rounds.ending import drop_submissions, end_chains
 from fl_server_core.selectors.models import get_model, lock_model
-from fl_server_core.selectors.trainings import lock_training
+from fl_server_core.selectors.trainings import lock_training_of
 from fl_server_core.services.files import forget_files
 from fl_server_core.services.history import record
 
@@ -47,10 +47,9 @@ def restore_version(*, model_id: UUID, number: int, user: User) -> int:
         InvalidRequest, Gone: no such version, or its file is no longer kept.
         Conflict: the model's training is running.
     """
-    model, training = _managed_model(model_id, user)
+    model = _managed_model(model_id, user)
     with transaction.atomic():
-        training = None if training is None else lock_training(training.pk)
-        model = _locked(model)
+        training, model = lock_training_of(model), _locked(model)
         if training is not None and training.is_running:
             raise Conflict("Stop the training first.")
         version = _kept_version(model, number)
@@ -79,10 +78,9 @@ def describe_version(
         EntityNotFound, NotAllowed, InvalidRequest: no such model or version, or the user may not manage it.
         Gone: its file is no longer kept, so neither a name nor a pin could keep it.
     """
-    model, training = _managed_model(model_id, user)
+    model = _managed_model(model_id, user)
     with transaction.atomic():
-        training = None if training is None else lock_training(training.pk)
-        model = _locked(model)
+        training, model = lock_training_of(model), _locked(model)
         version = _kept_version(model, number)
         version.name = version.name if name is None else name
         version.pinned = version.pinned if pinned is None else pinned
@@ -99,14 +97,13 @@ def describe_version(
         )
 
 
-def _managed_model(model_id: UUID, user: User) -> tuple[GlobalModel, Training | None]:
+def _managed_model(model_id: UUID, user: User) -> GlobalModel:
     model = get_model(model_id, "GlobalModel")
     if not isinstance(model, GlobalModel):
         raise InvalidRequest(f"Model {model.pk} is a local model, which has no versions.")
-    training = model.get_training()
-    if not policies.may_manage_model(user, model, training):
+    if not policies.may_manage_model(user, model, model.get_training()):
         raise NotAllowed("You are neither the owner of the model nor the actor of the corresponding training.")
-    return model, training
+    return model
 
 
 def _locked(model: GlobalModel) -> GlobalModel:

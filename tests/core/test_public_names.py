@@ -107,11 +107,6 @@ def make(kind: Any, **fields: Any) -> Any:
     return kind.objects.create(**fields)
 
 
-@pytest.fixture
-def owner() -> User:
-    return make_user("owner")
-
-
 def test_rows_are_made_of_bytes(owner: User) -> None:
     model = make(
         GlobalModel, owner=owner, name="a", description="b", weights=b"weights", preprocessing=b"preprocessing"

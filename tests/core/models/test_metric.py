@@ -9,14 +9,9 @@ import torch
 
 from fl_server_core.models import Metric, User
 from tests.builders.files import flat, linear, saved
-from tests.builders.rows import make_model, make_user
+from tests.builders.rows import make_model
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def owner() -> User:
-    return make_user()
 
 
 @pytest.mark.parametrize("value", [0.5, 3, math.inf, -math.inf, b"bytes", b""])

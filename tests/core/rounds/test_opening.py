@@ -23,11 +23,6 @@ pytestmark = pytest.mark.django_db
 MAKING_A_VERSION = ("update", "passing_on")
 
 
-@pytest.fixture
-def people() -> list[User]:
-    return [make_user("p0"), make_user("p1")]
-
-
 def started(people: list[User], **fields: Any) -> Training:
     """A training in its first round; `first_round` where its model is in a later one already."""
     actor = make_user("actor")

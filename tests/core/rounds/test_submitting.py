@@ -149,11 +149,6 @@ class Survey(RoundKind[None]):
 
 
 @pytest.fixture
-def anna() -> User:
-    return make_user("anna")
-
-
-@pytest.fixture
 def surveyed(anna: User, monkeypatch: pytest.MonkeyPatch) -> Training:
     """A training in a round of a kind that another package has added."""
     monkeypatch.setitem(round_kinds, "survey", Survey)

@@ -26,11 +26,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def people() -> list[User]:
-    return [make_user("p0"), make_user("p1")]
-
-
-@pytest.fixture
 def training(people: list[User]) -> Training:
     return make_training(make_user("actor"), people)
 

@@ -17,11 +17,6 @@ from tests.builders.rows import make_round, make_running, make_user
 
 
 @pytest.fixture
-def people(db: None) -> list[User]:
-    return [make_user("p0"), make_user("p1")]
-
-
-@pytest.fixture
 def training(people: list[User]) -> Training:
     return make_running(make_user("actor"), people)
 

@@ -22,11 +22,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def anna() -> User:
-    return make_user("anna")
-
-
-@pytest.fixture
 def training(anna: User) -> Training:
     return make_running(make_user("actor"), [anna])
 

@@ -17,11 +17,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def people() -> list[User]:
-    return [make_user("p0"), make_user("p1")]
-
-
-@pytest.fixture
 def tested(people: list[User]) -> Training:
     """A training in a test round."""
     return make_running(make_user("actor"), people, kind="test")

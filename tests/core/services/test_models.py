@@ -38,16 +38,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def owner() -> User:
-    return make_user("owner")
-
-
-@pytest.fixture
-def anna() -> User:
-    return make_user("anna")
-
-
-@pytest.fixture
 def running(owner: User, anna: User) -> Training:
     return make_running(owner, [anna])
 

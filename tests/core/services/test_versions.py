@@ -35,11 +35,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def actor() -> User:
-    return make_user("actor")
-
-
-@pytest.fixture
 def training(actor: User) -> Training:
     """A training, completed, of a model with version 0."""
     training = make_running(actor, [])
