@@ -19,7 +19,6 @@ from fl_server_core.rounds.claims import Claim
 from fl_server_core.rounds.kinds import Offer, RoundKind
 from fl_server_core.services.files import (
     NewFiles,
-    forget_files,
     open_stored,
     open_weights,
     scratch_path,
@@ -87,9 +86,6 @@ class SWAGRound(RoundKind[dict[str, str]]):
     def apply(self, claim: Claim, training: Training, result: dict[str, str]) -> None:
         model = SWAGModel.objects.get(pk=training.model_id)
         add_moments(model=model, files=result)
-        uploads = SubmissionFile.objects.filter(submission__round=claim.round)
-        forget_files(list(uploads.values_list("file", flat=True)))
-        uploads.delete()
         record(
             training=training,
             kind=EventKind.MOMENTS_AVERAGED,
@@ -110,4 +106,4 @@ def _check_vector(archive: Archive, expected: int, lowest: float | None) -> None
         raise ArchiveError(f"it has dtype {vector.dtype}; floating-point numbers are wanted")
     check_finite(archive)
     if lowest is not None and vector.size and float(vector.min()) < lowest:
-        raise ArchiveError("it has negative entries; squares have none")
+        raise ArchiveError("it has negative entries; squares cannot be negative")

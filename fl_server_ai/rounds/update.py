@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 from uuid import UUID
 
+from django.db.models import Q
+
 from fl_server_ai.aggregation import CannotAggregate, get_aggregation_class
 from fl_server_ai.aggregation.engine import aggregate_archives
 from fl_server_core.archive import (
@@ -112,7 +114,7 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
             raise CannotClose(str(error)) from error
         with (
             opened([base, *updates], claim) as (template, *sources),
-            _optimizer_state(base, training) if has_state else nullcontext() as state,
+            _optimizer_state(base) if has_state else nullcontext() as state,
             scratch_path() as path,
             scratch_path() as state_path,
         ):
@@ -151,10 +153,10 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
 
 
 @contextmanager
-def _optimizer_state(model: GlobalModel, training: Training) -> Iterator[Path | None]:
+def _optimizer_state(model: GlobalModel) -> Iterator[Path | None]:
     """The state that this training's optimizer left with the current version; None: it starts afresh."""
     version = model.current_version
-    is_own = version is not None and version.made_by is not None and version.made_by.training_id == training.pk
+    is_own = version is not None and version.made_by is not None  # a round goes with its training
     file = version.file(OPTIMIZER_STATE) if version is not None and is_own else None
     if file is None:
         yield None
@@ -191,7 +193,9 @@ def held_models(claim: Claim) -> dict[UUID, LocalModel | None]:
 def remove_updates(claim: Claim, training: Training, *, keep: Collection[UUID] = ()) -> None:
     """Remove the updates of the closed round and the models passed on before it, but for those to keep."""
     options = TrainerOptions.tolerant(training.options)
-    updates = LocalModel.objects.filter(base_model_id=training.model_id, round__lte=claim.round.number)
+    # The model may have updates of an earlier training: they stay.
+    is_own = Q(submission__round__training=training) | Q(passed_to__isnull=False)
+    updates = LocalModel.objects.filter(is_own, base_model_id=training.model_id, round__lte=claim.round.number)
     if options.delete_local_models_after_aggregation:
         updates.exclude(pk__in=keep).delete()
     else:

@@ -11,7 +11,7 @@ from fl_server_core.models.delivery import Delivery, DeliveryStatus, Notificatio
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import LocalModel
 from fl_server_core.models.round import Round, RoundOutcome
-from fl_server_core.models.submission import Submission
+from fl_server_core.models.submission import Submission, SubmissionFile
 from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.options import TrainerOptions
 from fl_server_core.selectors import rounds
@@ -27,6 +27,7 @@ def mark_closed(row: Round, outcome: RoundOutcome = RoundOutcome.CLOSED) -> None
     row.claim = row.lease_until = row.problem_since = None
     row.problem = ""
     row.save()
+    SubmissionFile.objects.filter(submission__round=row).delete()  # what was to be made of them is made, or never will
 
 
 def fail_training(*, training: Training, reason: str, user_id: UUID | None = None) -> None:

@@ -5,10 +5,11 @@ from uuid import UUID
 from django.db.models import Max, QuerySet
 
 from fl_server_core import policies
-from fl_server_core.exceptions import EntityNotFound, NotAllowed
+from fl_server_core.exceptions import Conflict, EntityNotFound, NotAllowed
 from fl_server_core.models.model import GlobalModel, LocalModel, Model
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
+from fl_server_core.selectors.models import lock_model
 
 
 def get_training(training_id: UUID) -> Training:
@@ -43,6 +44,21 @@ def lock_training(training_id: UUID) -> Training | None:
 def lock_training_of(model: Model) -> Training | None:
     """The training of a global model, its row locked until the transaction ends; None where it has none."""
     return Training.objects.select_for_update().filter(model_id=model.pk).first()
+
+
+def lock_with_training(model: GlobalModel) -> tuple[GlobalModel, Training | None]:
+    """A global model as it is now, and its training; both rows stay locked until the transaction ends.
+
+    Raises:
+        EntityNotFound: the model has just been deleted.
+        Conflict: a training of the model has just been registered.
+    """
+    training = lock_training_of(model)
+    if lock_model(model.pk) is None:
+        raise EntityNotFound("GlobalModel", model.pk)
+    if training is None and Training.objects.filter(model_id=model.pk).exists():
+        raise Conflict(f"A training of model {model.pk} was registered at the same moment. Look again.")
+    return GlobalModel.objects.get(pk=model.pk), training
 
 
 def lock_steerable(training_id: UUID, user: User, message: str | None = None) -> Training:

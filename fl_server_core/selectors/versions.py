@@ -21,11 +21,20 @@ def find_version(model: Model, number: int | None = None) -> ModelVersion | None
     """The version of this number; without one the current version, None if the model has none, as an update has.
 
     Raises:
+        InvalidRequest, Gone: as `get_version` does.
+    """
+    if number is not None:
+        return get_version(model, number)
+    return ModelVersion.objects.filter(pk=F("model__current_version"), model_id=model.pk).first()
+
+
+def get_version(model: Model, number: int) -> ModelVersion:
+    """The version of this number.
+
+    Raises:
         InvalidRequest: the model has no version of this number.
         Gone: its file is no longer kept.
     """
-    if number is None:
-        return ModelVersion.objects.filter(pk=F("model__current_version"), model_id=model.pk).first()
     found = ModelVersion.objects.filter(model_id=model.pk, number=number).first()
     if found is None:
         raise InvalidRequest(f"Model {model.pk} has no version {number}.")

@@ -9,9 +9,9 @@ from django.db import transaction
 
 from fl_server_core import policies
 from fl_server_core.archive import ArchiveError, open_archive
-from fl_server_core.exceptions import Conflict, EntityNotFound, InvalidFile, InvalidRequest, InvalidValue, NotAllowed
+from fl_server_core.exceptions import EntityNotFound, InvalidFile, InvalidRequest, InvalidValue, NotAllowed
 from fl_server_core.models.event import EventKind
-from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
+from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, SWAGModel
 from fl_server_core.models.model_version import StoredWeights, append_version
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
@@ -19,7 +19,7 @@ from fl_server_core.models.user import User
 from fl_server_core.rounds.kinds import kind_of
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import get_model, global_of, lock_model
-from fl_server_core.selectors.trainings import lock_training, lock_training_of
+from fl_server_core.selectors.trainings import lock_training, lock_with_training
 from fl_server_core.services.deliveries import announce_round
 from fl_server_core.services.files import NewFiles, digest_of, forget_files, uploaded_source
 from fl_server_core.services.history import record
@@ -113,17 +113,16 @@ def delete_model(*, model_id: UUID, user: User) -> None:
     if not policies.may_manage_model(user, model, training):
         raise NotAllowed("You are neither the owner of the model nor the actor of the corresponding training.")
     with transaction.atomic():
-        if isinstance(model, LocalModel):
+        if isinstance(model, GlobalModel):
+            _give_up_global_model(model, user)
+        elif isinstance(model, LocalModel):
             _give_up_update(model, training, user)
-        else:
-            _give_up_global_model(model, training, user)
-        lock_model(model.pk)
-        if training is None and Training.objects.filter(model_id=model.pk).exists():
-            raise Conflict(f"A training of model {model.pk} was registered at the same moment. Look again.")
+            lock_model(model.pk)
         get_model(model.pk).delete()  # as it is by now: with the files that it names by now
 
 
-def _give_up_global_model(model: Model, training: Training | None, user: User) -> None:
+def _give_up_global_model(model: GlobalModel, user: User) -> None:
+    model, training = lock_with_training(model)
     if training is not None:
         discard_training(training.pk, author_id=user.pk)
     record(
@@ -189,13 +188,14 @@ def edit_model(*, model_id: UUID, user: User, values: dict[str, Any]) -> None:
     if not values.keys() <= EDITABLE:
         raise ValueError(f"Only {', '.join(sorted(EDITABLE))} can be edited.")
     model = get_model(model_id, "GlobalModel")
+    if not isinstance(model, GlobalModel):
+        raise EntityNotFound("GlobalModel", model.pk)
     if not policies.may_manage_model(user, model, model.get_training()):
         raise NotAllowed
     changes = {**values, "stats": None} if "input_shape" in values else values  # computed for the old shape
     with transaction.atomic():
-        training = lock_training_of(model)
-        if not GlobalModel.objects.non_polymorphic().filter(pk=model.pk).update(**changes):
-            raise EntityNotFound("GlobalModel", model.pk)
+        model, training = lock_with_training(model)
+        GlobalModel.objects.non_polymorphic().filter(pk=model.pk).update(**changes)
         record(
             training=training,
             model=model,

@@ -13,7 +13,7 @@ from fl_server_core.models.model import LocalModel
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
-from fl_server_core.rounds.ending import fail_training
+from fl_server_core.rounds.ending import drop_submissions, fail_training
 from fl_server_core.rounds.kinds import kind_of
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.trainings import lock_steerable
@@ -95,8 +95,7 @@ def _drop_submissions(training: Training, leavers: list[UUID]) -> None:
     uncounted = Submission.objects.filter(
         round__training=training, round__closed_at=None, participant__in=leavers, counted=False
     )
-    LocalModel.objects.filter(base_model_id=training.model_id, submission__in=uncounted).delete()
-    uncounted.delete()
+    drop_submissions(uncounted)
     if not training.locked:
         LocalModel.objects.filter(base_model_id=training.model_id, passed_to__in=leavers).delete()
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from fl_server_core import policies
-from fl_server_core.exceptions import Conflict, EntityNotFound, Gone, InvalidRequest, NotAllowed
+from fl_server_core.exceptions import Conflict, InvalidRequest, NotAllowed
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import GlobalModel
 from fl_server_core.models.model_version import ModelVersion, VersionFile, append_version
@@ -19,7 +19,8 @@ from fl_server_core.models.user import User
 from fl_server_core.options import LEAST_KEPT, TrainerOptions
 from fl_server_core.rounds.ending import drop_submissions, end_chains
 from fl_server_core.selectors.models import get_model, lock_model
-from fl_server_core.selectors.trainings import lock_training_of
+from fl_server_core.selectors.trainings import lock_with_training
+from fl_server_core.selectors.versions import get_version
 from fl_server_core.services.files import forget_files
 from fl_server_core.services.history import record
 
@@ -32,7 +33,6 @@ def add_moments(*, model: GlobalModel, files: Mapping[str, str]) -> None:
     outdated = list(version.files.filter(name__in=files))
     if outdated:
         lock_model(model.pk)
-        forget_files([row.file.name or "" for row in outdated])
         version.files.filter(pk__in=[row.pk for row in outdated]).delete()
     VersionFile.objects.bulk_create(
         [VersionFile(version=version, name=part, file=name) for part, name in files.items()]
@@ -49,10 +49,10 @@ def restore_version(*, model_id: UUID, number: int, user: User) -> int:
     """
     model = _managed_model(model_id, user)
     with transaction.atomic():
-        training, model = lock_training_of(model), _locked(model)
+        model, training = lock_with_training(model)
         if training is not None and training.is_running:
             raise Conflict("Stop the training first.")
-        version = _kept_version(model, number)
+        version = get_version(model, number)
         files = {row.name: row.file.name or "" for row in version.files.all()}
         restored = append_version(model, version.weights, made_by=version.made_by, files=files)
         if training is not None:
@@ -80,8 +80,8 @@ def describe_version(
     """
     model = _managed_model(model_id, user)
     with transaction.atomic():
-        training, model = lock_training_of(model), _locked(model)
-        version = _kept_version(model, number)
+        model, training = lock_with_training(model)
+        version = get_version(model, number)
         version.name = version.name if name is None else name
         version.pinned = version.pinned if pinned is None else pinned
         version.save(update_fields=["name", "pinned"])
@@ -106,22 +106,6 @@ def _managed_model(model_id: UUID, user: User) -> GlobalModel:
     return model
 
 
-def _locked(model: GlobalModel) -> GlobalModel:
-    """The model as it is now, its row locked until the transaction ends. Raises EntityNotFound if it is gone."""
-    if lock_model(model.pk) is None:
-        raise EntityNotFound("GlobalModel", model.pk)
-    return GlobalModel.objects.get(pk=model.pk)
-
-
-def _kept_version(model: GlobalModel, number: int) -> ModelVersion:
-    version = model.versions.filter(number=number).first()
-    if version is None:
-        raise InvalidRequest(f"Model {model.pk} has no version {number}.")
-    if not version.is_available:
-        raise Gone(f"Version {number} of model {model.pk} is no longer kept.")
-    return version
-
-
 def _drop_submissions(training: Training) -> None:
     """What a failed training has received was trained on other weights: resuming asks for it again."""
     drop_submissions(Submission.objects.filter(round__training=training, round__closed_at=None))
@@ -137,6 +121,6 @@ def prune_versions(*, model: GlobalModel, training: Training) -> None:
     if not outdated:
         return
     parts = VersionFile.objects.filter(version__in=outdated)
-    forget_files([row.weights_file.name or "" for row in outdated] + [row.file.name or "" for row in parts])
+    forget_files([row.weights_file.name or "" for row in outdated])
     parts.delete()
     ModelVersion.objects.filter(pk__in=[row.pk for row in outdated]).update(weights_file="")

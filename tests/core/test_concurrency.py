@@ -15,6 +15,7 @@ from django.db import transaction
 from fl_server_core.exceptions import Conflict, EntityNotFound
 from fl_server_core.models import GlobalModel, LocalModel, Model, ModelVersion, SWAGModel, Training, User
 from fl_server_core.models.model_version import FIRST_MOMENT, store_weights
+from fl_server_core.selectors import trainings as selectors
 from fl_server_core.selectors.models import lock_model
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services import models as services
@@ -189,11 +190,11 @@ def test_a_deleted_model_leaves_no_file_of_a_preprocessing_that_was_set_meanwhil
     lock = lock_model
 
     def set_first(model_id: UUID) -> Model | None:
-        monkeypatch.setattr(services, "lock_model", lock)
+        monkeypatch.setattr(selectors, "lock_model", lock)
         set_preprocessing(model_id=model.pk, user=actor, file=uploaded(scripted_linear(2.0)))
         return lock(model_id)
 
-    monkeypatch.setattr(services, "lock_model", set_first)
+    monkeypatch.setattr(selectors, "lock_model", set_first)
     services.delete_model(model_id=model.pk, user=actor)
     assert stored_files() == before
 

@@ -3,6 +3,7 @@ import pytest
 from fl_server_core.exceptions import WrongRound, WrongState
 from fl_server_core.models import LocalModel, Metric
 from tests.builders.rounds import set_round, submissions
+from tests.builders.rows import make_update
 from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +62,14 @@ def test_updates_and_their_metrics_are_removed_after_aggregation() -> None:
     world.advance()
     assert not LocalModel.objects.exists()
     assert not Metric.objects.exists()
+
+
+def test_a_later_training_of_the_same_model_leaves_the_updates_of_an_earlier_one() -> None:
+    world = World(1).start()
+    earlier = make_update(world.model, world.people[0])
+    world.update(0, 1.0)
+    world.advance()
+    assert list(LocalModel.objects.all()) == [earlier]
 
 
 def test_updates_stay_where_the_options_say_so() -> None:

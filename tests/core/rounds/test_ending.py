@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from django.utils import timezone
 
 from fl_server_core.exceptions import IllegalTransition
-from fl_server_core.models import Delivery, EventKind, LocalModel, Training
+from fl_server_core.models import Delivery, EventKind, LocalModel, SubmissionFile, Training
 from fl_server_core.rounds.ending import fail_training, finish_training, mark_closed, release_all_claims
 from fl_server_core.selectors.rounds import open_round_of
 from fl_server_core.selectors.trainings import lock_training
@@ -91,6 +92,17 @@ def test_updates_to_an_abandoned_round_go_unless_the_training_keeps_updates(is_k
     world.update(0, 1.0)
     stop_training(training_id=world.training.pk, user=world.actor)
     assert LocalModel.objects.count() == is_kept
+
+
+def test_the_files_of_submissions_to_an_abandoned_round_go_whatever_the_training_keeps() -> None:
+    world = World(2, swag=True, options={"delete_local_models_after_aggregation": False}).start()
+    for who in range(2):
+        world.update(who, 1.0)
+    world.advance()
+    world.moments(0, torch.zeros(8), torch.zeros(8))
+    assert SubmissionFile.objects.count() == 2
+    stop_training(training_id=world.training.pk, user=world.actor)
+    assert not SubmissionFile.objects.exists()
 
 
 def test_a_training_that_ends_leaves_nothing_to_be_trained_on() -> None:

@@ -11,8 +11,8 @@ import torch
 
 from fl_server_core.exceptions import Conflict, EntityNotFound, InvalidFile, InvalidRequest, InvalidValue, NotAllowed
 from fl_server_core.models import EventKind, GlobalModel, LocalModel, SWAGModel, Training, User
+from fl_server_core.selectors import trainings
 from fl_server_core.selectors.models import lock_model
-from fl_server_core.services import models
 from fl_server_core.services.models import (
     create_global_model,
     create_mean_model,
@@ -101,7 +101,7 @@ def test_a_model_whose_training_is_registered_meanwhile_stays(owner: User, monke
         make_training(owner, model=model)
         return lock(model_id)
 
-    monkeypatch.setattr(models, "lock_model", register_first)
+    monkeypatch.setattr(trainings, "lock_model", register_first)
     with pytest.raises(Conflict, match="registered at the same moment"):
         delete_model(model_id=model.pk, user=owner)
     assert GlobalModel.objects.filter(pk=model.pk).exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from pytest_django import Settings
 from fl_server_core.exceptions import Conflict, EntityNotFound, Gone, InvalidRequest, NotAllowed
 from fl_server_core.models import EventKind, GlobalModel, ModelVersion, SWAGModel, Training, User
 from fl_server_core.models.model_version import FIRST_MOMENT, append_version, store_weights
+from fl_server_core.selectors import trainings
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.trainings import resume_training, stop_training
 from fl_server_core.services.versions import add_moments, describe_version, prune_versions, restore_version
@@ -178,6 +179,22 @@ def test_nothing_is_restored_while_the_training_runs(actor: User) -> None:
     with pytest.raises(Conflict, match="Stop the training first"):
         restore(training, 0)
     assert model_of(training).versions.count() == 1
+
+
+def test_nothing_is_restored_under_a_training_that_is_registered_meanwhile(
+    actor: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model(actor)
+    lock = trainings.lock_model
+
+    def start_first(model_id: UUID) -> Any:
+        make_running(actor, [make_user()], model=model)
+        return lock(model_id)
+
+    monkeypatch.setattr(trainings, "lock_model", start_first)
+    with pytest.raises(Conflict, match="registered at the same moment"):
+        restore_version(model_id=model.pk, number=0, user=actor)
+    assert model.versions.count() == 1
 
 
 def test_what_is_no_longer_kept_is_gone_and_what_never_was_is_not_there(training: Training) -> None:
