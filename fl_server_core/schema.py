@@ -76,8 +76,13 @@ def wanted(field: FieldInfo) -> str:
     noun = {int: "a whole number", float: "a number"}.get(kind)
     if noun is None:
         return "an object" if isinstance(kind, type) and issubclass(kind, BaseModel) else ""
-    limits = [f"{words} {bounds[key]:g}" for key, words in _BOUNDS.items() if key in bounds]
+    limits = [f"{words} {_plain(bounds[key])}" for key, words in _BOUNDS.items() if key in bounds]
     return f"{noun} {' and '.join(limits)}" if limits else noun
+
+
+def _plain(number: float) -> str:
+    """Without an exponent, where it is whole."""
+    return str(int(number)) if number == int(number) else f"{number:g}"
 
 
 _BOUNDS = {"gt": "above", "ge": "of at least", "lt": "below", "le": "at most"}

@@ -14,10 +14,10 @@ from fl_server_core.schema import OptionsSchema
 class FedAdamOptions(OptionsSchema):
     """lr: the server's learning rate, η. beta1, beta2: how slowly the moments change. tau: how adaptive it is."""
 
-    lr: float = Field(0.01, gt=0)
+    lr: float = Field(0.01, gt=0, le=1e6)
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.99, ge=0, lt=1)
-    tau: float = Field(0.001, gt=0)
+    tau: float = Field(0.001, gt=0, le=1e6)
 
 
 @aggregation_methods.register

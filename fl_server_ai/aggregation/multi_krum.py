@@ -16,8 +16,8 @@ class MultiKrumOptions(OptionsSchema):
     keep: how many updates are averaged; None: n - f - 2.
     """
 
-    byzantine: int | None = Field(None, ge=0)
-    keep: int | None = Field(None, ge=1)
+    byzantine: int | None = Field(None, ge=0, le=10**6)
+    keep: int | None = Field(None, ge=1, le=10**6)
 
 
 @aggregation_methods.register

@@ -76,15 +76,15 @@ BAD = [
     *each("model_test_after_each_round", "true or false", "yes", 0, None),
     *each("delete_local_models_after_aggregation", "true or false", "yes", [], None),
     *each("daisy_chain_period", "a whole number from 1 to 1000000", 0, True, 1.0, "2", None, 10**400),
-    *each("round_deadline", "a number above 0 and at most 3.16224e+07", 0, True, "2", math.nan, math.inf, 10**400, []),
-    ({"round_deadline": 1, "min_updates": 0}, "min_updates must be a number above 0 and at most 1e+09."),
+    *each("round_deadline", "a number above 0 and at most 31622400", 0, True, "2", math.nan, math.inf, 10**400, []),
+    ({"round_deadline": 1, "min_updates": 0}, "min_updates must be a number above 0 and at most 1000000000."),
     ({"round_deadline": 1, "min_updates": 1.5}, "min_updates must be a fraction below 1 or a whole number."),
     ({"min_updates": 2}, "min_updates needs a round_deadline, the time at which so many suffice."),
     *each("keep_versions", "a whole number from 2 to 1000000", 1, True, 2.0, "2"),
     *each("uncertainty", "an object", 1, [], "N"),
     *each("uncertainty.N", "a whole number from 1 to 1000", 0, 1001, True, "5", None),
     *each("uncertainty.softmax", "true or false", 1, "true", None),
-    *each("uncertainty.scale", "a number above 0 and at most 1e+06", 0, -1, True, "1", 1e7),
+    *each("uncertainty.scale", "a number above 0 and at most 1000000", 0, -1, True, "1", 1e7),
     *each("aggregation", "an object", 1, [], "trim", False),
 ]
 
@@ -106,7 +106,7 @@ def test_there_is_a_sentence_for_each_key() -> None:
         "keep_versions must be a whole number from 2 to 1000000.",
         "aggregation.trim must be a number of at least 0 and below 0.5.",
         "uncertainty.N must be a whole number from 1 to 1000.",
-        "uncertainty.scale must be a number above 0 and at most 1e+06.",
+        "uncertainty.scale must be a number above 0 and at most 1000000.",
     ]
 
 

@@ -153,9 +153,10 @@ def test_modules_are_moved_from_the_first_one() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"lr": 0}, "aggregation.lr must be a number above 0."),
-        ({"tau": 0}, "aggregation.tau must be a number above 0."),
-        ({"tau": "1"}, "aggregation.tau must be a number above 0."),
+        ({"tau": 1e300}, "aggregation.tau must be a number above 0 and at most 1000000."),
+        ({"lr": 0}, "aggregation.lr must be a number above 0 and at most 1000000."),
+        ({"tau": 0}, "aggregation.tau must be a number above 0 and at most 1000000."),
+        ({"tau": "1"}, "aggregation.tau must be a number above 0 and at most 1000000."),
         ({"beta1": 1}, "aggregation.beta1 must be a number of at least 0 and below 1."),
         ({"beta2": -0.1}, "aggregation.beta2 must be a number of at least 0 and below 1."),
     ],

@@ -119,10 +119,10 @@ def test_too_few_updates_are_refused(tmp_path: Path, count: int, options: dict[s
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"byzantine": -1}, "aggregation.byzantine must be a whole number of at least 0."),
-        ({"byzantine": 1.5}, "aggregation.byzantine must be a whole number of at least 0."),
-        ({"keep": 0}, "aggregation.keep must be a whole number of at least 1."),
-        ({"keep": True}, "aggregation.keep must be a whole number of at least 1."),
+        ({"byzantine": -1}, "aggregation.byzantine must be a whole number from 0 to 1000000."),
+        ({"byzantine": 1.5}, "aggregation.byzantine must be a whole number from 0 to 1000000."),
+        ({"keep": 0}, "aggregation.keep must be a whole number from 1 to 1000000."),
+        ({"keep": True}, "aggregation.keep must be a whole number from 1 to 1000000."),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(options: dict[str, Any], sentence: str) -> None:

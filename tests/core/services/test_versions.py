@@ -15,6 +15,7 @@ from fl_server_core.exceptions import Conflict, EntityNotFound, Gone, InvalidReq
 from fl_server_core.models import EventKind, GlobalModel, ModelVersion, SWAGModel, Training, User
 from fl_server_core.models.model_version import FIRST_MOMENT, append_version, store_weights
 from fl_server_core.selectors import trainings
+from fl_server_core.selectors.models import lock_model
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.trainings import resume_training, stop_training
 from fl_server_core.services.versions import add_moments, describe_version, prune_versions, restore_version
@@ -185,7 +186,7 @@ def test_nothing_is_restored_under_a_training_that_is_registered_meanwhile(
     actor: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make_model(actor)
-    lock = trainings.lock_model
+    lock = lock_model
 
     def start_first(model_id: UUID) -> Any:
         make_running(actor, [make_user()], model=model)
