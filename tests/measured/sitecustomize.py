@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-if "fl_server_ai.inference.sandbox" in sys.orig_argv:
+if "fl_server_ai.sandbox" in sys.orig_argv:
     import coverage
 
     root = Path(__file__).parents[2]
