@@ -39,9 +39,11 @@ class Method(Registered, Protocol):
 
 
 class Kind(Registered, Protocol):
-    """A kind of round, as far as the models need to know it; `rounds.kinds.RoundKind` is the whole of it."""
+    """A kind of round, as far as others need to know it; `rounds.kinds.RoundKind` is the whole of it."""
 
     notification: ClassVar[str]
+    needs_computing: ClassVar[bool]
+    takes_metrics: ClassVar[bool]
 
 
 Item = TypeVar("Item", bound=Registered)
@@ -89,3 +91,9 @@ def aggregation_choices() -> list[tuple[str, str]]:
 def uncertainty_choices() -> list[tuple[str, str]]:
     """The choices of `Training.uncertainty_method`."""
     return uncertainty_methods.choices()
+
+
+def needs_computing(kind: str) -> bool:
+    """Does closing a round of this kind take long? So it is assumed of a kind that no installed package defines."""
+    found = round_kinds.get(kind)
+    return found is None or found.needs_computing

@@ -29,7 +29,6 @@ class Aggregation(ABC):
     model_kind, round_kind: see `fl_server_core.registry.Method`.
     is_ordering: complex numbers, which have no order, are refused.
     is_stacking: `reduce` gets a new array; otherwise a list of rows, which it may only read: that costs no copy.
-    has_state: `step` keeps arrays from round to round.
     """
 
     name: ClassVar[str]
@@ -41,7 +40,6 @@ class Aggregation(ABC):
     Options: ClassVar[type[BaseModel]] = OptionsSchema
     is_ordering: ClassVar[bool] = False
     is_stacking: ClassVar[bool] = True
-    has_state: ClassVar[bool] = False
 
     options: Any
 
@@ -84,7 +82,7 @@ class Aggregation(ABC):
         """
 
     def initial_state(self) -> Mapping[str, float]:
-        """The arrays of the state by name, each with the value that it is filled with at first."""
+        """The arrays that `step` keeps from round to round, by name, each with the value that it begins with."""
         return {}
 
     def step(self, current: Array, reduced: Array, state: dict[str, Array]) -> tuple[Array, dict[str, Array]]:

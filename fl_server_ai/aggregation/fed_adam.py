@@ -34,7 +34,6 @@ class FedAdam(MeanAggregation):
     title = "FedAdam"
     paper = "Reddi et al., ICLR 2021"
     needs = "one update; keeps a state of twice the parameters' size"
-    has_state = True
     Options = FedAdamOptions
     options: FedAdamOptions
 

@@ -109,9 +109,10 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
         updates = [model for model in held_models(claim).values() if model is not None]
         sizes = [model.sample_size for model in updates]
         try:
-            has_state = get_aggregation_class(training).has_state
-        except ValueError as error:  # the package that defines the method is not installed any more
+            method = get_aggregation_class(training)(training.options.get("aggregation"))
+        except (ValueError, CannotAggregate) as error:  # the package that defines it is not installed any more
             raise CannotClose(str(error)) from error
+        has_state = bool(method.initial_state())
         with (
             opened([base, *updates], claim) as (template, *sources),
             _optimizer_state(base) if has_state else nullcontext() as state,

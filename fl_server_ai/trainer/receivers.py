@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from fl_server_ai.trainer.tasks import close_round, process_trainer_task
 from fl_server_core.models import Submission, Training
-from fl_server_core.registry import round_kinds
+from fl_server_core.registry import needs_computing
 from fl_server_core.rounds.due import due_rounds
 from fl_server_core.signals import training_resumed
 
@@ -47,8 +47,7 @@ def nudge(training_id: UUID) -> None:
     kind = due_rounds().filter(training_id=training_id).values_list("kind", flat=True).first()
     if kind is None:
         return
-    needs_computing = getattr(round_kinds.get(kind), "needs_computing", True)
     try:
-        (close_round if needs_computing else process_trainer_task).delay(str(training_id))
+        (close_round if needs_computing(kind) else process_trainer_task).delay(str(training_id))
     except (OperationalError, RedisError) as error:
         logger.warning("No nudge for training %s, the sweep will find it: %s", training_id, error)

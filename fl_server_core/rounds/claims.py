@@ -22,7 +22,7 @@ from fl_server_core.models.event import EventKind
 from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
-from fl_server_core.registry import round_kinds
+from fl_server_core.registry import needs_computing
 from fl_server_core.rounds.due import Decision, decide, due_rounds
 from fl_server_core.rounds.ending import fail_training
 from fl_server_core.rounds.opening import ensure_open
@@ -68,7 +68,7 @@ def claim_due_round(training_id: UUID, *, may_compute: bool = True) -> Claim | D
         if decision.failure:
             fail_training(training=training, reason=decision.failure)
             return Due.FAILED
-        if not may_compute and getattr(round_kinds.get(row.kind), "needs_computing", True):
+        if not may_compute and needs_computing(row.kind):
             return Due.TO_COMPUTE
         return _take(training, row, decision)
 

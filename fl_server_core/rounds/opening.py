@@ -14,7 +14,7 @@ from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.options import TrainerOptions
 from fl_server_core.rounds.ending import drop_submissions, finish_training
-from fl_server_core.rounds.kinds import LAST, RoundKind, all_kinds
+from fl_server_core.rounds.kinds import LAST, RoundKind, all_kinds, kind_of
 from fl_server_core.selectors import rounds
 from fl_server_core.services.deliveries import announce_round
 from fl_server_core.transitions import move
@@ -56,10 +56,15 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
     training.locked = False
     prepare_next(training, row)
     told = list(training.participants.values_list("id", flat=True)) if receivers is None else list(receivers)
-    announce_round(
-        training=training, row=row, notification=kind.notification, model_ids=kind.models_given(training, told)
-    )
+    announce(training, row, told)
     return row
+
+
+def announce(training: Training, row: Round, receivers: Sequence[UUID]) -> None:
+    """Tell these participants of an open round, each with the model that it is given."""
+    kind = kind_of(row.kind)
+    given = kind.models_given(training, receivers)
+    announce_round(training=training, row=row, notification=kind.notification, model_ids=given)
 
 
 def prepare_next(training: Training, row: Round) -> None:

@@ -67,5 +67,9 @@ def _post(deliveries: list[Delivery]) -> None:
     for delivery in deliveries:
         delivery.enqueued_at = delivery.next_attempt_at = now
     written = Delivery.objects.bulk_create(deliveries)
-    ids = [delivery.pk for delivery in written]
-    transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=ids), robust=True)
+    send_after_commit([delivery.pk for delivery in written])
+
+
+def send_after_commit(delivery_ids: list[int]) -> None:
+    """Have deliveries sent once the transaction is committed; what fails then is for the sweep."""
+    transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=delivery_ids), robust=True)

@@ -24,9 +24,9 @@ from fl_server_core.rounds.ending import fail_training
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.deliveries import next_in_line, sendable, waited_behind_a_failure
 from fl_server_core.selectors.trainings import lock_training
+from fl_server_core.services.deliveries import send_after_commit
 from fl_server_core.services.history import record
 from fl_server_core.services.participants import drop_participants
-from fl_server_core.signals import deliveries_due
 
 # Beyond the timeout of an attempt, so that who makes it has the time to settle it.
 LEASE_SLACK = timedelta(seconds=5)
@@ -150,8 +150,7 @@ def _nudge_next(settled: Delivery) -> None:
     if following is None:
         return
     Delivery.objects.filter(pk=following.pk).update(enqueued_at=timezone.now())
-    ids = [following.pk]
-    transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=ids), robust=True)
+    send_after_commit([following.pk])
 
 
 def _pause_before_next_attempt(delivery: Delivery) -> float | None:

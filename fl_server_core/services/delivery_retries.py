@@ -17,9 +17,9 @@ from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.trainings import lock_training
+from fl_server_core.services.deliveries import send_after_commit
 from fl_server_core.services.delivery_attempts import LEASE_SLACK
 from fl_server_core.services.history import record
-from fl_server_core.signals import deliveries_due
 
 
 def retry_deliveries(*, deliveries: QuerySet[Delivery], user: User) -> int:
@@ -47,7 +47,7 @@ def _retry_of_training(training_id: UUID, delivery_ids: list[int], user: User) -
         due = list(rows.order_by("id").values_list("id", flat=True))
         if due:
             _make_due(due)
-            transaction.on_commit(lambda: deliveries_due.send(sender=Delivery, delivery_ids=due), robust=True)
+            send_after_commit(due)
             record(
                 training=training,
                 kind=EventKind.DELIVERIES_RETRIED,

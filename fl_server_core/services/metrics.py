@@ -41,7 +41,8 @@ def report_metrics(*, model_id: UUID, reporter: User, metrics: Reported) -> None
 def _round_asking(training: Training, reporter: User) -> Round | None:
     """The open round, if it asks this participant for metrics; a claimed one takes no more."""
     row = open_round_of(training) if training.is_running else None
-    if row is None or row.claim is not None or not getattr(round_kinds.get(row.kind), "takes_metrics", False):
+    kind = None if row is None or row.claim is not None else round_kinds.get(row.kind)
+    if kind is None or not kind.takes_metrics:
         return None
     return row if training.participants.filter(pk=reporter.pk).exists() else None
 

@@ -16,11 +16,10 @@ from fl_server_core.models.model_version import StoredWeights, append_version
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
-from fl_server_core.rounds.kinds import kind_of
+from fl_server_core.rounds.opening import announce
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import get_model, global_of, lock_model
 from fl_server_core.selectors.trainings import lock_training, lock_with_training
-from fl_server_core.services.deliveries import announce_round
 from fl_server_core.services.files import NewFiles, digest_of, forget_files, uploaded_source
 from fl_server_core.services.history import record
 from fl_server_core.services.trainings import discard_training
@@ -173,9 +172,7 @@ def _withdraw(training: Training, submission: Submission) -> None:
     submission.delete()
     # Where the round is not open yet, or the training has failed, the participant is told when it goes on.
     if row.is_open and training.is_running and participant in rounds.participant_ids(training):
-        kind = kind_of(row.kind)
-        given = kind.models_given(training, [participant])
-        announce_round(training=training, row=row, notification=kind.notification, model_ids=given)
+        announce(training, row, [participant])
 
 
 def edit_model(*, model_id: UUID, user: User, values: dict[str, Any]) -> None:

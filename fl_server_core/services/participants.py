@@ -14,11 +14,11 @@ from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.rounds.ending import drop_submissions, fail_training
-from fl_server_core.rounds.kinds import kind_of
+from fl_server_core.rounds.opening import announce
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.trainings import lock_steerable
 from fl_server_core.selectors.users import find_users, lock_users
-from fl_server_core.services.deliveries import announce_round, notify, supersede
+from fl_server_core.services.deliveries import notify, supersede
 from fl_server_core.services.history import record_each
 
 
@@ -122,6 +122,4 @@ def _welcome(training: Training, newcomers: list[UUID]) -> None:
     tell_of_training(training, newcomers)
     row = rounds.open_round_of(training)
     if row is not None and row.claim is None:  # a claimed round takes nothing more: they are told of the next
-        kind = kind_of(row.kind)
-        models = kind.models_given(training, newcomers)
-        announce_round(training=training, row=row, notification=kind.notification, model_ids=models)
+        announce(training, row, newcomers)

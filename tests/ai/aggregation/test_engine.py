@@ -57,7 +57,7 @@ def own() -> Iterator[None]:
 
 def test_these_methods_are_there() -> None:
     assert set(NAMES) <= set(aggregation_methods)
-    assert [get_aggregation_class(name).has_state for name in NAMES] == [False] * 6 + [True]
+    assert [bool(get_aggregation_class(name)().initial_state()) for name in NAMES] == [False] * 6 + [True]
 
 
 @pytest.mark.parametrize(
