@@ -32,7 +32,7 @@ class TestRound(RoundKind[None]):
         options = TrainerOptions.tolerant(training.options)
         if options.skip_model_tests:
             return False
-        only_final = not options.model_test_after_each_round or options.daisy_chain_period > 1
+        only_final = not options.model_test_after_each_round or training.daisy_chain_period > 1
         return not only_final or rounds.is_target_reached(training, number)
 
     def compute(self, claim: Claim, files: NewFiles) -> None:

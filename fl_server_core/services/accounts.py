@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+from uuid import UUID
+
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from rest_framework.authtoken.models import Token
@@ -31,30 +34,12 @@ def delete_user(*, user: User, author: User) -> None:
         raise NotAllowed
     with transaction.atomic():
         known = set(_concerned(user).values_list("id", flat=True))
-        # In one order, whatever the user is in them: two accounts may be deleted at the same time.
-        for training_id in sorted(known):
-            training = lock_training(training_id)
-            if training is None:
-                continue
-            if user.pk in (training.actor_id, training.model.owner_id):
-                discard_training(training_id, author_id=author.pk)
-                continue
-            drop_participants(
-                training=training,
-                leaving=[user.pk],
-                kind=EventKind.PARTICIPANT_REMOVED,
-                author_id=author.pk,
-                message=f"The account {user.username} was deleted.",
-            )
+        _leave(user, known, author)
         if not User.objects.select_for_update().filter(pk=user.pk).exists():
             return
         if not known.issuperset(_concerned(user).values_list("id", flat=True)):
             raise Conflict(f"{user.username} was added to a training at the same moment. Try again.")
-        # What the user trained and others were given to train on, is theirs now: they were told its id.
-        for passed in LocalModel.objects.filter(owner=user).select_related("passed_to"):
-            if passed.passed_to is not None:
-                passed.owner = passed.passed_to
-                passed.save(update_fields=["owner"])
+        _pass_on(user)
         record(
             training=None,
             kind=EventKind.DELETED,
@@ -62,6 +47,32 @@ def delete_user(*, user: User, author: User) -> None:
             message=f"The account {user.username} was deleted.",
         )
         user.delete()
+
+
+def _leave(user: User, training_ids: Iterable[UUID], author: User) -> None:
+    # In one order, whatever the user is in them: two accounts may be deleted at the same time.
+    for training_id in sorted(training_ids):
+        training = lock_training(training_id)
+        if training is None:
+            continue
+        if user.pk in (training.actor_id, training.model.owner_id):
+            discard_training(training_id, author_id=author.pk)
+            continue
+        drop_participants(
+            training=training,
+            leaving=[user.pk],
+            kind=EventKind.PARTICIPANT_REMOVED,
+            author_id=author.pk,
+            message=f"The account {user.username} was deleted.",
+        )
+
+
+def _pass_on(user: User) -> None:
+    """What the user trained and others were given to train on, is theirs now: they were told its id."""
+    for passed in LocalModel.objects.filter(owner=user).select_related("passed_to"):
+        if passed.passed_to is not None:
+            passed.owner = passed.passed_to
+            passed.save(update_fields=["owner"])
 
 
 def _concerned(user: User) -> QuerySet[Training]:
