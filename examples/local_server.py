@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import secrets
 import select
 import signal
@@ -19,6 +21,8 @@ import httpx
 ROOT = Path(__file__).resolve().parent.parent
 GRACE = 20.0
 """Seconds to wait for a process to end after SIGTERM."""
+PORTS = range(20_000, 30_000)
+"""Linux takes ports from 32768 for outgoing connections: one of those may be gone before a server listens on it."""
 
 
 class ProcessFailed(Exception):
@@ -134,7 +138,9 @@ def tail(log: Path, lines: int = 20) -> str:
 
 
 def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that is free now, and that no outgoing connection will take before a server listens on it."""
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

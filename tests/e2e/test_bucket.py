@@ -13,11 +13,12 @@ import httpx
 import pytest
 import torch
 
+from examples.local_server import free_port
 from tests.builders.files import saved
 from tests.e2e.people import People
 from tests.e2e.sites import Site, embedded
 from tests.e2e.test_methods import check, start, student
-from tests.faults.harness.processes import Process, accepts_connections, free_port
+from tests.faults.harness.processes import Process, accepts_connections
 from tests.server_process import REPOSITORY
 
 BUCKET = "models"

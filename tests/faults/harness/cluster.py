@@ -15,9 +15,10 @@ from pathlib import Path
 
 import psycopg2  # type: ignore[import-untyped]  # it has no stubs
 
+from examples.local_server import free_port
 from tests.builders.waiting import wait_until
 from tests.faults.harness.ledger import Ledger, PostgresDatabase
-from tests.faults.harness.processes import Process, accepts_connections, free_port
+from tests.faults.harness.processes import Process, accepts_connections
 from tests.faults.harness.proxy import Address
 from tests.faults.harness.site import SETTINGS, Site
 from tests.server_process import REPOSITORY, server_environment

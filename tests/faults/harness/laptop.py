@@ -7,8 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from examples.local_server import free_port
 from tests.faults.harness.ledger import Ledger, SqliteDatabase
-from tests.faults.harness.processes import Process, free_port
+from tests.faults.harness.processes import Process
 from tests.faults.harness.proxy import Address
 from tests.faults.harness.site import SETTINGS, Site
 from tests.server_process import REPOSITORY, server_environment

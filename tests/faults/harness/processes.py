@@ -13,12 +13,6 @@ from pathlib import Path
 from tests.builders.waiting import wait_until
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def accepts_connections(port: int) -> bool:
     """Does somebody listen on this port of loopback?"""
     try:
