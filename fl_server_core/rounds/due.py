@@ -60,6 +60,7 @@ def decide(training: Training, row: Round) -> Decision:
     if arrived < len(expected):  # so it is the deadline that has passed
         needed = TrainerOptions.tolerant(training.options).submissions_needed(len(expected))
         if arrived < needed:
-            reason = f"At the deadline {arrived} of {len(expected)} participants had submitted; {needed} are needed."
-            return Decision(len(expected), reason)
+            people = "participant" if len(expected) == 1 else "participants"
+            reason = f"At the deadline {arrived} of {len(expected)} {people} had submitted; "
+            return Decision(len(expected), reason + ("1 is needed." if needed == 1 else f"{needed} are needed."))
     return Decision(len(expected))

@@ -103,7 +103,7 @@ def test_modules_are_chosen_by_the_same_rule() -> None:
 @pytest.mark.parametrize(
     ("count", "options", "sentence"),
     [
-        (1, {}, "Multi-Krum needs at least 3 updates; there are 1."),
+        (1, {}, "Multi-Krum needs at least 3 updates; there is 1."),
         (2, {}, "Multi-Krum needs at least 3 updates; there are 2."),
         (6, {"byzantine": 2}, "Multi-Krum needs at least 7 updates; there are 6."),
         (4, {"keep": 5}, "Multi-Krum is to keep 5 updates; there are 4."),

@@ -132,7 +132,7 @@ def test_who_has_left_does_not_count_at_the_deadline(training: Training, people:
     make_submission(training, people[0])
     training.participants.remove(people[0])
     late(training)
-    assert decision_on(training).failure == "At the deadline 0 of 1 participants had submitted; 1 are needed."
+    assert decision_on(training).failure == "At the deadline 0 of 1 participant had submitted; 1 is needed."
 
 
 def test_a_round_that_was_claimed_too_often_fails(full: Training) -> None:
