@@ -15,6 +15,7 @@ import torch
 from examples import follow, participant
 from examples.actor import ActorClient
 from examples.client import password
+from examples.inbox import Agenda
 from tests.e2e.sites import Site
 from tests.server_process import REPOSITORY
 
@@ -143,4 +144,4 @@ def test_data_that_a_participant_cannot_use_is_named(tmp_path: Path) -> None:
 
 def test_an_address_at_which_nobody_can_listen_is_named() -> None:
     with pytest.raises(ValueError, match=r"^Can't listen at 192\.0\.2\.1, port 0: "):
-        participant.listen(participant.Agenda(), "192.0.2.1", 0)
+        participant.listen(Agenda(), "192.0.2.1", 0)
