@@ -8,7 +8,7 @@ PYTEST ?= $(BIN)/python -m pytest
 MEASURED = PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/coverage run -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: fuzz vision help setup run demo test coverage test-sqlite test-services check format bench faults clean
+.PHONY: fuzz vision help setup run demo test test-sqlite test-services check format bench faults clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -26,9 +26,7 @@ run: $(STAMP) ## start the server (ARGS="--port 8080")
 demo: $(STAMP) ## run a whole training on real data (ARGS="--aggregation FedProx --keep")
 	$(BIN)/python -m examples.demo $(ARGS)
 
-test: test-sqlite test-services ## run the test suite on SQLite, then on PostgreSQL and Redis
-
-coverage: $(STAMP) ## run both test suites and report the branches they cover, in all processes (slow)
+test: $(STAMP) ## run the test suite on SQLite, then on PostgreSQL and Redis; print the branches they cover
 	$(BIN)/coverage erase
 	$(MAKE) test-sqlite PYTEST="$(MEASURED)"
 	$(MAKE) test-services PYTEST="$(MEASURED)"
