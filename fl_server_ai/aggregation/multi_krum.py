@@ -41,7 +41,7 @@ class MultiKrum(MeanAggregation):
         if count < needed:
             raise CannotAggregate(f"{self.title} needs at least {needed} updates; there are {count}.")
         if self.options.keep is not None and count < self.options.keep:
-            raise CannotAggregate(f"{self.title} is to keep {self.options.keep} updates; there are {count}.")
+            raise CannotAggregate(f"{self.title} cannot keep {self.options.keep} updates: there are only {count}.")
 
     def select(self, distances: Array, weights: Array) -> Array:
         count = len(weights)

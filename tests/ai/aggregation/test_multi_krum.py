@@ -106,7 +106,7 @@ def test_modules_are_chosen_by_the_same_rule() -> None:
         (1, {}, "Multi-Krum needs at least 3 updates; there are 1."),
         (2, {}, "Multi-Krum needs at least 3 updates; there are 2."),
         (6, {"byzantine": 2}, "Multi-Krum needs at least 7 updates; there are 6."),
-        (4, {"keep": 5}, "Multi-Krum is to keep 5 updates; there are 4."),
+        (4, {"keep": 5}, "Multi-Krum cannot keep 5 updates: there are only 4."),
     ],
 )
 def test_too_few_updates_are_refused(tmp_path: Path, count: int, options: dict[str, Any], sentence: str) -> None:

@@ -106,7 +106,7 @@ def test_only_open_rounds_of_running_trainings_are_due(full: Training, people: l
 def test_a_round_without_participants_is_due_and_fails() -> None:
     training = make_running(make_user())
     assert is_due(training)
-    assert decision_on(training).failure == "No participant is left."
+    assert decision_on(training).failure == "All participants have left."
 
 
 @pytest.mark.parametrize(

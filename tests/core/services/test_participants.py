@@ -87,7 +87,7 @@ def test_without_participants_a_running_training_fails_and_a_waiting_one_waits(
     running: Training, people: list[User]
 ) -> None:
     remove(running, *people)
-    assert events_of(running, EventKind.FAILED)[0].message == "No participant is left."
+    assert events_of(running, EventKind.FAILED)[0].message == "All participants have left."
     assert Training.objects.get(pk=running.pk).state == "E"
     waiting = make_training(make_user(), people)
     remove(waiting, *people)
