@@ -42,7 +42,7 @@ class MultiKrum(MeanAggregation):
         if count < needed:
             raise CannotAggregate(f"{self.title} needs at least {needed} updates; {present}.")
         if self.options.keep is not None and count < self.options.keep:
-            raise CannotAggregate(f"{self.title} is to keep {self.options.keep} updates; {present}.")
+            raise CannotAggregate(f"{self.title} cannot keep {self.options.keep} updates: {present}.")
 
     def select(self, distances: Array, weights: Array) -> Array:
         count = len(weights)

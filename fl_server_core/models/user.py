@@ -12,8 +12,8 @@ class User(AbstractUser):
     """An actor, a participant, an admin, or several of these. The flags are information; they enforce no role."""
 
     id = models.UUIDField(primary_key=True, editable=False, default=uuid.uuid4)
-    actor = models.BooleanField(default=False, help_text="Means to register models and trainings (information only).")
-    client = models.BooleanField(default=False, help_text="Means to take part in trainings (information only).")
+    actor = models.BooleanField(default=False, help_text="Wants to register models and trainings (information only).")
+    client = models.BooleanField(default=False, help_text="Wants to take part in trainings (information only).")
     message_endpoint = models.CharField(
         max_length=2048,
         blank=True,

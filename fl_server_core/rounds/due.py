@@ -56,7 +56,7 @@ def decide(training: Training, row: Round) -> Decision:
     expected = set(training.participants.values_list("id", flat=True))
     arrived = len(expected.intersection(row.submissions.values_list("participant_id", flat=True)))
     if not expected:
-        return Decision(0, "No participant is left.")
+        return Decision(0, "All participants have left.")
     if arrived < len(expected):  # so it is the deadline that has passed
         needed = TrainerOptions.tolerant(training.options).submissions_needed(len(expected))
         if arrived < needed:

@@ -206,6 +206,6 @@ def test_a_version_whose_file_goes_before_it_is_opened_is_told_to_be_gone(
 
     monkeypatch.setattr(default_storage, "open", open_late)
     answer = download()
-    sentence = f"The file model-{model.pk}.pt is not in the storage any more. Ask for it again."
+    sentence = f"The file model-{model.pk}.pt is no longer in the storage. Ask for it again."
     assert (answer.status_code, answer.json()) == (404, {"detail": sentence})
     assert body_of(download()) == NEW
