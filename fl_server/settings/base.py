@@ -29,6 +29,7 @@ FL_DATA_DIR_PROBLEM = make_data_dir(FL_DATA_DIR)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 FL_PRODUCTION = False
+FL_BEHIND_TLS_PROXY = False
 DEBUG = env.boolean("FL_DEBUG", False)
 SECRET_KEY = env.text("FL_DJANGO_SECRET_KEY")
 FL_SECRET_KEY_IS_LOCAL = not SECRET_KEY
