@@ -47,6 +47,25 @@ def check_networks(**_: Any) -> Iterator[checks.CheckMessage]:
             )
 
 
+def check_proxies(**_: Any) -> Iterator[checks.CheckMessage]:
+    """Networks of proxies must be written as networks; and a proxy that ends TLS should be among them."""
+    for name in settings.FL_TRUSTED_PROXIES:
+        try:
+            ipaddress.ip_network(name)
+        except ValueError as error:
+            yield checks.Error(
+                f"FL_TRUSTED_PROXIES: {error}.",
+                hint="Name networks such as 10.1.0.5/32 or fd00::/8, without bits of a host.",
+                id="fl_server.E006",
+            )
+    if settings.FL_PRODUCTION and getattr(settings, "FL_BEHIND_TLS_PROXY", False) and not settings.FL_TRUSTED_PROXIES:
+        yield checks.Warning(
+            "All clients behind the proxy count as one address: whoever guesses passwords shuts all of them out.",
+            hint="Name the proxy's network in FL_TRUSTED_PROXIES.",
+            id="fl_server.W005",
+        )
+
+
 def check_data_folder(**_: Any) -> Iterator[checks.CheckMessage]:
     """Files, uploads under way and perhaps the database live there."""
     if settings.FL_DATA_DIR_PROBLEM:
@@ -107,6 +126,7 @@ ALL = (
     check_database_and_broker,
     check_data_folder,
     check_networks,
+    check_proxies,
     check_trusted_globals,
     check_production,
     check_sandbox,

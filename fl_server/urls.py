@@ -4,10 +4,13 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from fl_server_api.views.pages import InvitationView
+
 urlpatterns = [
     # Whoever opens the bare address finds out what there is.
     path("", RedirectView.as_view(pattern_name="swagger-ui")),
     path("api/", include("fl_server_api.urls")),
+    path("invitation/", InvitationView.as_view(), name="invitation"),
     path("admin/", admin.site.urls),
     path("api-auth/", include("rest_framework.urls")),
 ]

@@ -51,7 +51,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "polymorphic",
     "rest_framework",
-    "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "corsheaders",
@@ -63,6 +62,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "fl_server_api.middleware.GuessMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -174,6 +174,15 @@ if FL_EMBEDDED:
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": FL_REDIS_LOCATION}}
 
+# --- Accounts --------------------------------------------------------------------------------------------------------
+REGISTRATION_MODES = ("open", "invite", "closed")
+FL_REGISTRATION = env.word("FL_REGISTRATION", "open", REGISTRATION_MODES)
+AUTHENTICATION_BACKENDS = ["fl_server_api.backends.PasswordBackend"]
+FL_SIGN_IN_FAILURES = env.integer("FL_SIGN_IN_FAILURES", 10, least=1)
+FL_SIGN_IN_WINDOW_SECONDS = env.seconds("FL_SIGN_IN_WINDOW_SECONDS", 300, least=1)
+# Networks of the proxies whose X-Forwarded-For tells a client's address.
+FL_TRUSTED_PROXIES = env.words("FL_TRUSTED_PROXIES")
+
 # --- What the domain reads -------------------------------------------------------------------------------------------
 FL_LEASE_SECONDS = env.seconds("FL_LEASE_SECONDS", 60, least=1)
 FL_SWEEP_SECONDS = env.seconds("FL_SWEEP_SECONDS", 10, least=0.1)
@@ -251,7 +260,10 @@ REST_FRAMEWORK = {
         "fl_server_api.authentication.BasicAuthentication",
         "fl_server_api.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "fl_server_api.permissions.TokenAllows",
+    ],
     "DEFAULT_RENDERER_CLASSES": [
         "fl_server_api.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",

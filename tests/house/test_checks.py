@@ -60,6 +60,22 @@ def test_a_data_folder_that_cannot_be_written_is_refused(settings: Settings) -> 
     assert ids() == ["fl_server.E002"]
 
 
+def test_networks_of_proxies_are_networks(settings: Settings) -> None:
+    settings.FL_TRUSTED_PROXIES = ["10.1.0.5", "10.1.0.0/16", "fd00::/8"]
+    assert ids() == []
+    settings.FL_TRUSTED_PROXIES = ["10.1.0.5/16", "proxy"]
+    assert ids() == ["fl_server.E006", "fl_server.E006"]
+
+
+def test_a_proxy_that_is_not_trusted_is_a_warning_in_production(settings: Settings) -> None:
+    settings.FL_BEHIND_TLS_PROXY = True
+    assert ids() == []
+    settings.FL_PRODUCTION = True
+    assert ids() == ["fl_server.W005"]
+    settings.FL_TRUSTED_PROXIES = ["10.1.0.5"]
+    assert ids() == []
+
+
 @pytest.mark.parametrize("names", [["nowhere.Model"], ["nowhere:Model.Inner"], ["nowhere.*"], ["Model"]])
 def test_trust_in_what_is_not_installed_is_refused(settings: Settings, names: list[str]) -> None:
     settings.FL_TRUSTED_GLOBALS = ["numpy.ndarray", "getattr(numpy, 'ndarray')"]
