@@ -118,6 +118,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", required=True, help="the server's address, such as http://127.0.0.1:8000")
     parser.add_argument("--username", required=True, help="the environment variable FL_PASSWORD holds the password")
+    parser.add_argument("--invitation", default="", help="code of an invitation, if the server asks for one")
     parser.add_argument("--data", required=True, help="numpy archive with x, y, test_x, test_y")
     parser.add_argument("--pull", action="store_true", help="fetch notifications instead of listening for them")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -145,7 +146,10 @@ def main() -> None:
     learner = load_learner(arguments.data, seed=arguments.seed)
     listener = None if arguments.pull else Listener(agenda.put, host=arguments.host, port=arguments.port)
     endpoint = arguments.endpoint or (listener.url() if listener else "")
-    user = client.sign_in(arguments.username, os.environ["FL_PASSWORD"], message_endpoint=endpoint, client=True)
+    about = {"invitation": arguments.invitation} if arguments.invitation else {}
+    user = client.sign_in(
+        arguments.username, os.environ["FL_PASSWORD"], message_endpoint=endpoint, client=True, **about
+    )
     poller = None if listener else Poller(client, agenda.put)
     print(json.dumps({"id": user["id"]}), flush=True)
     Participant(client, learner, trust=arguments.trust_coordinator).work(agenda)

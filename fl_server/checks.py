@@ -6,6 +6,7 @@ start that run no Django command.
 
 import ipaddress
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
@@ -63,6 +64,30 @@ def check_proxies(**_: Any) -> Iterator[checks.CheckMessage]:
             "All clients behind the proxy count as one address: whoever guesses passwords shuts all of them out.",
             hint="Name the proxy's network in FL_TRUSTED_PROXIES.",
             id="fl_server.W005",
+        )
+
+
+def check_oidc(**_: Any) -> Iterator[checks.CheckMessage]:
+    """Sign-in at a provider needs a library, and a client that the provider knows."""
+    if not settings.FL_OIDC_ISSUER:
+        return
+    if find_spec("mozilla_django_oidc") is None:
+        yield checks.Error(
+            "FL_OIDC_ISSUER is set, but the library for OpenID Connect is not installed.",
+            hint="Install the extra: pip install 'fl-server[oidc]'.",
+            id="fl_server.E007",
+        )
+    if not settings.FL_OIDC_CLIENT_ID or not settings.FL_OIDC_CLIENT_SECRET:
+        yield checks.Error(
+            "FL_OIDC_ISSUER is set, but FL_OIDC_CLIENT_ID or FL_OIDC_CLIENT_SECRET is not.",
+            hint="Register this server as a client at the provider, and set what it gives you.",
+            id="fl_server.E008",
+        )
+    if settings.FL_PRODUCTION and not settings.FL_OIDC_ISSUER.startswith("https://"):
+        yield checks.Warning(
+            "The OpenID Connect provider is reached without TLS: whoever is on the way can sign in as anybody.",
+            hint="Set FL_OIDC_ISSUER to an address that begins with https://.",
+            id="fl_server.W006",
         )
 
 
@@ -127,6 +152,7 @@ ALL = (
     check_data_folder,
     check_networks,
     check_proxies,
+    check_oidc,
     check_trusted_globals,
     check_production,
     check_sandbox,

@@ -1,5 +1,6 @@
 """Every address of the server: the API, its pages and the admin."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
@@ -14,3 +15,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api-auth/", include("rest_framework.urls")),
 ]
+if settings.FL_OIDC_ISSUER:
+    urlpatterns.append(path("oidc/", include("fl_server_api.oidc.urls")))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from rest_framework import authentication
-from rest_framework.exceptions import AuthenticationFailed, ErrorDetail, Throttled
+from rest_framework.exceptions import APIException, AuthenticationFailed, ErrorDetail, Throttled
 from rest_framework.request import Request
+from rest_framework.settings import api_settings
 
 from fl_server_api.client_address import client_address
 from fl_server_core.exceptions import TooManyFailures
@@ -58,13 +59,13 @@ def authenticate_meta(meta: dict[str, Any]) -> User | None:
     """
     request = HttpRequest()
     request.META = meta
-    for scheme in (TokenAuthentication(), BasicAuthentication()):
+    for scheme in _schemes():
         try:
             found = scheme.authenticate(Request(request))
-        except AuthenticationFailed:
-            return None
         except SignInRefused as refused:
             raise refused.refusal from None
+        except APIException:  # wrong credentials, or a provider of identities that is unavailable
+            return None
         if found is not None:
             user: User = found[0]
             return user
@@ -90,6 +91,12 @@ def refuse_known_guesses(meta: Mapping[str, Any]) -> None:
     username, _, password = text.partition(":")
     if password:
         refuse_at_once(username=username, password=password, address=client_address(meta))
+
+
+def _schemes() -> list[authentication.BaseAuthentication]:
+    """What reads the header `Authorization`."""
+    schemes = cast(list[type[authentication.BaseAuthentication]], api_settings.DEFAULT_AUTHENTICATION_CLASSES)
+    return [scheme() for scheme in schemes if not issubclass(scheme, SessionAuthentication)]
 
 
 class _Once(authentication.BaseAuthentication):

@@ -138,6 +138,11 @@ def may_hold_tokens(user: User) -> bool:
     return bool(user.is_superuser)
 
 
+def may_link_identities(user: User) -> bool:
+    """Superusers say who signs in to which account at an OpenID Connect provider."""
+    return bool(user.is_superuser)
+
+
 # --- Groups ----------------------------------------------------------------------------------------------------------
 
 

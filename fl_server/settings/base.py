@@ -183,6 +183,22 @@ FL_SIGN_IN_WINDOW_SECONDS = env.seconds("FL_SIGN_IN_WINDOW_SECONDS", 300, least=
 # Networks of the proxies whose X-Forwarded-For tells a client's address.
 FL_TRUSTED_PROXIES = env.words("FL_TRUSTED_PROXIES")
 
+LOGIN_REDIRECT_URL = "/"  # after a form or a provider that was not told where to go
+# Sign-in at an OpenID Connect provider: off without an issuer.
+FL_OIDC_ISSUER = env.text("FL_OIDC_ISSUER")
+FL_OIDC_CLIENT_ID = env.text("FL_OIDC_CLIENT_ID")
+FL_OIDC_CLIENT_SECRET = env.text("FL_OIDC_CLIENT_SECRET")
+FL_OIDC_CREATE_USERS = env.boolean("FL_OIDC_CREATE_USERS", False)
+if FL_OIDC_ISSUER:
+    AUTHENTICATION_BACKENDS.append("fl_server_api.oidc.backend.OIDCBackend")
+    # What the library reads. The provider publishes its addresses.
+    OIDC_RP_CLIENT_ID = FL_OIDC_CLIENT_ID
+    OIDC_RP_CLIENT_SECRET = FL_OIDC_CLIENT_SECRET
+    OIDC_RP_SCOPES = "openid profile email"
+    OIDC_RP_SIGN_ALGO = "RS256"
+    OIDC_USE_PKCE = True
+    OIDC_TIMEOUT = 10
+
 # --- What the domain reads -------------------------------------------------------------------------------------------
 FL_LEASE_SECONDS = env.seconds("FL_LEASE_SECONDS", 60, least=1)
 FL_SWEEP_SECONDS = env.seconds("FL_SWEEP_SECONDS", 10, least=0.1)
@@ -258,6 +274,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "fl_server_api.authentication.TokenAuthentication",
         "fl_server_api.authentication.BasicAuthentication",
+        *(["fl_server_api.oidc.bearer.IdentityTokenAuthentication"] if FL_OIDC_ISSUER else []),
         "fl_server_api.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": [

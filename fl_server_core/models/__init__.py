@@ -1,6 +1,7 @@
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.failed_sign_in import FailedSignIns
+from fl_server_core.models.identity import Identity
 from fl_server_core.models.installation import Installation
 from fl_server_core.models.invitation import Invitation
 from fl_server_core.models.metric import Metric
@@ -20,6 +21,7 @@ __all__ = [
     "EventKind",
     "FailedSignIns",
     "GlobalModel",
+    "Identity",
     "Installation",
     "Invitation",
     "LocalModel",

@@ -31,6 +31,8 @@ class EventKind(models.TextChoices):
     TOKEN_MADE = "token_made", "token made"
     TOKEN_ENDED = "token_ended", "token ended"
     PASSWORD_CHANGED = "password_changed", "password changed"
+    IDENTITY_LINKED = "identity_linked", "identity linked"
+    IDENTITY_UNLINKED = "identity_unlinked", "identity unlinked"
     INVITED = "invited", "invitation made"
     INVITATION_WITHDRAWN = "invitation_withdrawn", "invitation withdrawn"
     VERSION_RESTORED = "version_restored", "version restored"

@@ -16,6 +16,7 @@ from fl_server_core.models import (
     Event,
     EventKind,
     GlobalModel,
+    Identity,
     Invitation,
     LocalModel,
     MeanModel,
@@ -173,6 +174,10 @@ def make_token(user: User, name: str = "laptop", **fields: Any) -> AccessToken:
     """A token with a digest that no key has."""
     wanted = {"digest": uuid4().hex, "scopes": ["read", "write"], **fields}
     return AccessToken.objects.create(user=user, name=name, **wanted)
+
+
+def make_identity(user: User, subject: str = "subject", issuer: str = "https://login.example.org") -> Identity:
+    return Identity.objects.create(user=user, issuer=issuer, subject=subject)
 
 
 def make_invitation(note: str = "", **fields: Any) -> Invitation:

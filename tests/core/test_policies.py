@@ -119,6 +119,7 @@ TABLE: dict[str, tuple[Question, set[str]]] = {
         lambda user, scene: policies.may_set_password(user, scene.people["superuser"]),
         {"superuser"},
     ),
+    "link identities": (lambda user, scene: policies.may_link_identities(user), {"superuser"}),
     "invite": (lambda user, scene: policies.may_invite(user), {"superuser"}),
     "withdraw invitations": (lambda user, scene: policies.may_withdraw_invitations(user), {"superuser"}),
     "give privileges": (lambda user, scene: policies.may_give_privileges(user), {"superuser"}),

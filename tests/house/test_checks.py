@@ -67,6 +67,24 @@ def test_networks_of_proxies_are_networks(settings: Settings) -> None:
     assert ids() == ["fl_server.E006", "fl_server.E006"]
 
 
+def test_sign_in_at_a_provider_needs_a_client_there_and_tls(settings: Settings) -> None:
+    settings.FL_OIDC_ISSUER = "http://login.example.org"
+    assert ids() == ["fl_server.E008"]
+    settings.FL_OIDC_CLIENT_ID = settings.FL_OIDC_CLIENT_SECRET = "x"
+    assert ids() == []
+    settings.FL_PRODUCTION = True
+    assert ids() == ["fl_server.W006"]
+    settings.FL_OIDC_ISSUER = "https://login.example.org"
+    assert ids() == []
+
+
+def test_sign_in_at_a_provider_needs_its_library(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.FL_OIDC_ISSUER = "http://login.example.org"
+    settings.FL_OIDC_CLIENT_ID = settings.FL_OIDC_CLIENT_SECRET = "x"
+    monkeypatch.setattr(checks, "find_spec", lambda _name: None)
+    assert ids() == ["fl_server.E007"]
+
+
 def test_a_proxy_that_is_not_trusted_is_a_warning_in_production(settings: Settings) -> None:
     settings.FL_BEHIND_TLS_PROXY = True
     assert ids() == []

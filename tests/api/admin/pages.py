@@ -15,6 +15,7 @@ from fl_server_core.models import (
     Delivery,
     Event,
     GlobalModel,
+    Identity,
     Invitation,
     LocalModel,
     MeanModel,
@@ -29,6 +30,7 @@ from fl_server_core.models import (
 from tests.builders.rows import (
     make_delivery,
     make_event,
+    make_identity,
     make_invitation,
     make_mean_model,
     make_metric,
@@ -43,7 +45,7 @@ from tests.builders.rows import (
 
 KINDS: tuple[type[Model], ...] = (
     User, GlobalModel, SWAGModel, MeanModel, LocalModel, ModelVersion, Metric, Training, Round, Submission, Delivery,
-    Event, AccessToken, Invitation,
+    Event, AccessToken, Invitation, Identity,
 )  # fmt: skip
 
 
@@ -91,6 +93,7 @@ def fill(number: int, start: int = 0) -> dict[type[Model], list[Any]]:
             Delivery: [make_delivery(training, participant, last_error="Connection refused")],
             Event: [make_event(training, user=actor, figures={"updates": 3})],
             AccessToken: [make_token(actor, f"laptop-{index}")],
+            Identity: [make_identity(actor, f"subject-{index}")],
             Invitation: [make_invitation(f"guest-{index}")],
         }
         for kind, ones in made.items():
