@@ -72,6 +72,12 @@ def authenticate_meta(meta: dict[str, Any]) -> User | None:
     return None
 
 
+def needs_login(path: str, method: str | None) -> bool:
+    """Does something there need credentials? Registering and the schema's pages ignore them, even wrong ones."""
+    is_open = path.startswith("/api/schema/") or (path == "/api/users/" and method == "POST")
+    return path.startswith("/api/") and not is_open
+
+
 def refuse_known_guesses(meta: Mapping[str, Any]) -> None:
     """Raise TooManyFailures for a name and a password that this process knows to be refused, before anything else.
 

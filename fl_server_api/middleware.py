@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 
-from fl_server_api.authentication import refuse_known_guesses
+from fl_server_api.authentication import needs_login, refuse_known_guesses
 from fl_server_core.exceptions import TooManyFailures
 from fl_server_core.storage import StorageUnavailable
 
@@ -51,27 +51,21 @@ def _redirect(location: str) -> HttpResponse:
 
 
 class GuessMiddleware:
-    """Refuses who has failed to sign in too often, before anything else is done: guesses must cost next to nothing.
+    """Refuses who is known to guess passwords, before sessions and views: guesses must cost next to nothing.
 
-    Only what needs a login: registering and the schema's pages ignore credentials.
+    Most have been refused before, by `fl_server_api.wsgi`.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if "HTTP_AUTHORIZATION" in request.META and _needs_login(request):
+        if "HTTP_AUTHORIZATION" in request.META and needs_login(request.path_info, request.method):
             try:
                 refuse_known_guesses(request.META)
             except TooManyFailures as refusal:
                 return _answer(request, str(refusal), 429, refusal.retry_after)
         return self.get_response(request)
-
-
-def _needs_login(request: HttpRequest) -> bool:
-    path = request.path_info
-    is_open = path.startswith("/api/schema/") or (path == "/api/users/" and request.method == "POST")
-    return path.startswith("/api/") and not is_open
 
 
 class UnavailableMiddleware:

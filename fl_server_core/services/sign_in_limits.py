@@ -13,6 +13,7 @@ import ipaddress
 import logging
 import math
 from datetime import datetime, timedelta
+from functools import lru_cache
 from time import monotonic
 
 from django.conf import settings
@@ -32,6 +33,7 @@ ANY = ""
 _refused_until: dict[tuple[str, str], float] = {}
 
 
+@lru_cache(maxsize=4096)
 def group_of(address: str) -> str:
     """What counts as one address: an IPv4 address, or the /64 network that one customer gets of IPv6."""
     try:
@@ -47,6 +49,8 @@ def group_of(address: str) -> str:
 
 def refuse_if_remembered(address: str, account: str) -> None:
     """Raise TooManyFailures if this process knows that the pair, or the address, is refused. Costs next to nothing."""
+    if not _refused_until:
+        return
     now, group = monotonic(), group_of(address)
     for pair in ((group, _digest(account)), (group, ANY)):
         until = _refused_until.get(pair, 0.0)

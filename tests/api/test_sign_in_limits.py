@@ -10,6 +10,7 @@ from pytest_django import Settings
 
 from fl_server_api.authentication import authenticate, authenticate_meta
 from fl_server_api.client_address import client_address
+from fl_server_api.wsgi import prepared
 from fl_server_core.exceptions import TooManyFailures
 from fl_server_core.models import FailedSignIns, User
 from tests.api.test_authentication import PASSWORD, PATH, basic
@@ -172,3 +173,31 @@ def test_what_is_known_to_be_refused_reaches_no_view(user: User, django_assert_n
     with django_assert_num_queries(0):
         for header in (basic("märta", "another"), basic("märta", "another", "latin-1"), basic("märta", PASSWORD)):
             assert_refused(client_of().get(PATH, HTTP_AUTHORIZATION=header))
+
+
+def test_what_is_known_to_be_refused_does_not_reach_django(user: User) -> None:
+    for number in range(11):
+        by_basic(f"wrong {number}")
+    reached: list[Any] = []
+
+    def application(environ: Any, _start: Any) -> list[bytes]:
+        reached.append(environ)
+        return [b""]
+
+    serve = prepared(application)
+    guess = {"REMOTE_ADDR": "127.0.0.1", "HTTP_AUTHORIZATION": basic("märta", "another"), "REQUEST_METHOD": "POST"}
+    answers: list[Any] = []
+    (body,) = serve({**guess, "PATH_INFO": PATH}, lambda *answer: answers.append(answer))  # type: ignore[arg-type]
+    ((status, headers),) = answers
+    assert (status, b"Too many failed attempts" in body, reached) == ("429 Too Many Requests", True, [])
+    assert 0 < int(dict(headers)["Retry-After"]) <= 300
+    passed: list[dict[str, str]] = [
+        {**guess, "PATH_INFO": "/api/users/"},
+        {**guess, "PATH_INFO": "/admin/"},
+        {**guess, "PATH_INFO": PATH, "HTTP_ORIGIN": "https://front.example.org"},
+        {**guess, "PATH_INFO": PATH, "REMOTE_ADDR": "198.51.100.7"},
+        {**guess, "PATH_INFO": PATH, "HTTP_AUTHORIZATION": f"Token {token_of(user)}"},
+    ]
+    for environ in passed:
+        serve(environ, lambda *answer: answers.append(answer))  # type: ignore[arg-type]
+    assert reached == passed
