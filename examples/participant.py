@@ -150,6 +150,7 @@ def parse_arguments() -> argparse.Namespace:
         "--server", required=True, type=server_address, help="the server's address, such as http://127.0.0.1:8000"
     )
     parser.add_argument("--username", required=True, help="the environment variable FL_PASSWORD holds the password")
+    parser.add_argument("--invitation", default="", help="code of an invitation, if the server asks for one")
     parser.add_argument("--data", required=True, help="numpy archive with x, y, test_x, test_y")
     parser.add_argument("--pull", action="store_true", help="fetch notifications instead of listening for them")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -185,7 +186,8 @@ def main() -> None:
         learner = load_learner(arguments.data, seed=arguments.seed)
         listener = None if arguments.pull else listen(agenda, arguments.host, arguments.port)
         endpoint = arguments.endpoint or (listener.url() if listener else "")
-        user = client.sign_in(arguments.username, secret, message_endpoint=endpoint, client=True)
+        about = {"invitation": arguments.invitation} if arguments.invitation else {}
+        user = client.sign_in(arguments.username, secret, message_endpoint=endpoint, client=True, **about)
     except Refused as refusal:
         give_up_with(
             f"{arguments.server} refuses {arguments.username}: {refusal.sentence} "

@@ -25,6 +25,7 @@ from fl_server_core.exceptions import (
     MissingPart,
     NotAllowed,
     NoTraining,
+    TooManyFailures,
 )
 
 STATUSES: dict[type[Exception], int] = {
@@ -33,6 +34,7 @@ STATUSES: dict[type[Exception], int] = {
     MissingPart: status.HTTP_404_NOT_FOUND,
     Gone: status.HTTP_410_GONE,
     Conflict: status.HTTP_409_CONFLICT,
+    TooManyFailures: status.HTTP_429_TOO_MANY_REQUESTS,
     NoTraining: status.HTTP_404_NOT_FOUND,
     InvalidRequest: status.HTTP_400_BAD_REQUEST,
     InvalidValue: status.HTTP_400_BAD_REQUEST,
@@ -56,8 +58,13 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     if not isinstance(error, DomainError | SandboxError):
         return exception_handler(_refusal_of_body(error), context)
     code = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
-    is_passing = code == status.HTTP_503_SERVICE_UNAVAILABLE
-    return Response(_body(error), status=code, headers={"Retry-After": str(RETRY_SECONDS)} if is_passing else None)
+    return Response(_body(error), status=code, headers=_headers(error, code))
+
+
+def _headers(error: DomainError | SandboxError, code: int) -> dict[str, str] | None:
+    if isinstance(error, TooManyFailures):
+        return {"Retry-After": str(error.retry_after)}
+    return {"Retry-After": str(RETRY_SECONDS)} if code == status.HTTP_503_SERVICE_UNAVAILABLE else None
 
 
 def _body(error: DomainError | SandboxError) -> Any:

@@ -36,10 +36,11 @@ REFUSALS: dict[int, OpenApiResponse] = {
     413: OpenApiResponse(SENTENCE, "The request is too large."),
     415: OpenApiResponse(SENTENCE, "This Content-Type is not accepted here."),
     416: OpenApiResponse(SENTENCE, "The file does not have the bytes that Range asks for."),
+    429: OpenApiResponse(SENTENCE, "The caller has failed to sign in too often."),
     503: OpenApiResponse(SENTENCE, "Try again later."),
 }
-READ = (401, 406)
-WRITE = (400, 401, 406, 413, 415)
+READ = (401, 406, 429)
+WRITE = (400, 401, 406, 413, 415, 429)
 
 
 def answers(success: dict[Any, Any], *refusals: int) -> dict[Any, Any]:

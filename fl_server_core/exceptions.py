@@ -105,6 +105,15 @@ class WrongKind(InvalidValue):
         super().__init__(f"Training with ID {training_id} is in a round of kind '{current}', not of '{asked}'.")
 
 
+class TooManyFailures(DomainError):
+    """Somebody guesses. `retry_after`: seconds until the next attempt is looked at."""
+
+    def __init__(self, retry_after: int) -> None:
+        unit = "second" if retry_after == 1 else "seconds"
+        super().__init__(f"Too many failed attempts to sign in. Try again in {retry_after} {unit}.")
+        self.retry_after = retry_after
+
+
 class IllegalTransition(InvalidRequest):
     """The training cannot go from the state it is in to the one asked for."""
 

@@ -53,7 +53,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "polymorphic",
     "rest_framework",
-    "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "corsheaders",
@@ -67,6 +66,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "fl_server_api.middleware.GuessMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -178,6 +178,31 @@ if FL_EMBEDDED:
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": FL_REDIS_LOCATION}}
 
+# --- Accounts --------------------------------------------------------------------------------------------------------
+REGISTRATION_MODES = ("open", "invite", "closed")
+FL_REGISTRATION = env.word("FL_REGISTRATION", "open", REGISTRATION_MODES)
+AUTHENTICATION_BACKENDS = ["fl_server_api.backends.PasswordBackend"]
+FL_SIGN_IN_FAILURES = env.integer("FL_SIGN_IN_FAILURES", 10, least=1)
+FL_SIGN_IN_WINDOW_SECONDS = env.seconds("FL_SIGN_IN_WINDOW_SECONDS", 300, least=1)
+# Networks of the proxies whose X-Forwarded-For tells a client's address.
+FL_TRUSTED_PROXIES = env.words("FL_TRUSTED_PROXIES")
+
+LOGIN_REDIRECT_URL = "/"  # after a form or a provider that was not told where to go
+# Sign-in at an OpenID Connect provider: off without an issuer.
+FL_OIDC_ISSUER = env.text("FL_OIDC_ISSUER")
+FL_OIDC_CLIENT_ID = env.text("FL_OIDC_CLIENT_ID")
+FL_OIDC_CLIENT_SECRET = env.text("FL_OIDC_CLIENT_SECRET")
+FL_OIDC_CREATE_USERS = env.boolean("FL_OIDC_CREATE_USERS", False)
+if FL_OIDC_ISSUER:
+    AUTHENTICATION_BACKENDS.append("fl_server_api.oidc.backend.OIDCBackend")
+    # What the library reads. The provider publishes its addresses.
+    OIDC_RP_CLIENT_ID = FL_OIDC_CLIENT_ID
+    OIDC_RP_CLIENT_SECRET = FL_OIDC_CLIENT_SECRET
+    OIDC_RP_SCOPES = "openid profile email"
+    OIDC_RP_SIGN_ALGO = "RS256"
+    OIDC_USE_PKCE = True
+    OIDC_TIMEOUT = 10
+
 # --- What the domain reads -------------------------------------------------------------------------------------------
 FL_LEASE_SECONDS = env.seconds("FL_LEASE_SECONDS", 60, least=1)
 FL_SWEEP_SECONDS = env.seconds("FL_SWEEP_SECONDS", 10, least=0.1)
@@ -254,9 +279,13 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "fl_server_api.authentication.TokenAuthentication",
         "fl_server_api.authentication.BasicAuthentication",
+        *(["fl_server_api.oidc.bearer.IdentityTokenAuthentication"] if FL_OIDC_ISSUER else []),
         "fl_server_api.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "fl_server_api.permissions.TokenAllows",
+    ],
     "DEFAULT_RENDERER_CLASSES": [
         "fl_server_api.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",

@@ -1,10 +1,11 @@
 """A server that others reach."""
 
 from fl_server.settings.base import *  # noqa: F403 - a thin override of everything
-from fl_server.settings.base import env
+from fl_server.settings.base import REGISTRATION_MODES, env
 
 FL_PRODUCTION = True
 DEBUG = False
+FL_REGISTRATION = env.word("FL_REGISTRATION", "invite", REGISTRATION_MODES)
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

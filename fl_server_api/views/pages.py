@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from csp.constants import SELF
 from csp.decorators import csp_update
+from django.conf import settings
 from django.utils.decorators import method_decorator
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
+from rest_framework.renderers import TemplateHTMLRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 
@@ -30,3 +34,17 @@ class RedocView(OpenPage, SpectacularRedocView):
     """The schema in ReDoc."""
 
     template_name = "fl_server_api/redoc.html"
+
+
+class InvitationView(OpenPage):
+    """How to register, for whoever opens the link of an invitation.
+
+    The code is the part of the address after #, which browsers keep to themselves: it is in no log.
+    """
+
+    schema = None
+    renderer_classes = [TemplateHTMLRenderer]
+
+    def get(self, request: Request) -> Response:
+        context = {"mode": settings.FL_REGISTRATION, "address": request.build_absolute_uri("/api/users/")}
+        return Response(context, template_name="fl_server_api/invitation.html")

@@ -20,3 +20,5 @@ class User(AbstractUser):
         validators=[validate_endpoint],
         help_text="Where notifications are sent. Empty: the user fetches them.",
     )
+    token_generation = models.IntegerField(default=0, editable=False)
+    """Raised whenever the API token is to change: see `fl_server_core.services.tokens`."""

@@ -4,13 +4,13 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-from rest_framework.authtoken.models import Token
 
 from fl_server_ai.rounds.passing_on import shuffler
+from fl_server_core.exceptions import NotAllowed
 from fl_server_core.models import Delivery, EventKind, GlobalModel, Submission, Training, User
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services import accounts
-from fl_server_core.services.accounts import delete_user, renew_token
+from fl_server_core.services.accounts import delete_user
 from tests.builders.clients import make_operator
 from tests.builders.deliveries import sent_to
 from tests.builders.rounds import passed_on
@@ -120,9 +120,9 @@ def test_the_files_of_an_account_go_with_it() -> None:
     assert stored_files() == before
 
 
-def test_a_new_token_replaces_the_old_one() -> None:
-    user = make_user()
-    old = Token.objects.get(user=user).key
-    new = renew_token(user=user, author=an_operator())
-    assert new != old
-    assert [token.key for token in Token.objects.filter(user=user)] == [new]
+def test_people_delete_their_own_account_and_nobody_else_s() -> None:
+    anna, ben = make_user("anna"), make_user("ben")
+    with pytest.raises(NotAllowed):
+        delete_user(user=ben, author=anna)
+    delete_user(user=anna, author=anna)
+    assert list(User.objects.all()) == [ben]

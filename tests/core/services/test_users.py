@@ -45,7 +45,7 @@ def test_an_account_has_what_was_given_and_a_token() -> None:
         True,
         False,
     )
-    assert len(user.auth_token.key) == 40
+    assert user.tokens.get().is_api_token
     assert not user.is_staff
 
 
