@@ -174,6 +174,14 @@ if FL_EMBEDDED:
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": FL_REDIS_LOCATION}}
 
+# --- Who may do what --------------------------------------------------------------------------------------------------
+# open: whom an actor adds takes part at once; consent: once it has accepted, or where it trusts the actor.
+ENROLMENTS = ("open", "consent")
+FL_ENROLMENT = env.choice("FL_ENROLMENT", "open", ENROLMENTS)
+# Who registers models and trainings. flagged: accounts whose flag `actor` was given by the staff.
+ACTORS = ("everyone", "flagged")
+FL_ACTORS = env.choice("FL_ACTORS", "everyone", ACTORS)
+
 # --- What the domain reads -------------------------------------------------------------------------------------------
 FL_LEASE_SECONDS = env.seconds("FL_LEASE_SECONDS", 60, least=1)
 FL_SWEEP_SECONDS = env.seconds("FL_SWEEP_SECONDS", 10, least=0.1)

@@ -42,11 +42,14 @@ class Environment:
         return self.text(name).replace(",", " ").split()
 
     def choice(self, name: str, default: str, choices: Collection[str]) -> str:
-        """One of some words in capitals, in any case."""
-        word = self.text(name, default).upper()
-        if word in choices:
-            return word
-        self.problems.append(f"{name} must be one of {', '.join(choices)}, not {word!r}.")
+        """One of some words, in any case."""
+        word = self.text(name, default)
+        found = next((choice for choice in choices if choice.lower() == word.lower()), None)
+        if found is not None:
+            return found
+        sentence = f"{name} must be one of {', '.join(choices)}, not {word!r}."
+        if sentence not in self.problems:  # one that is read again with another default
+            self.problems.append(sentence)
         return default
 
     def time_zone(self, name: str, default: str) -> str:

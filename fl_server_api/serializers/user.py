@@ -5,11 +5,21 @@ from typing import Any
 from django.contrib.auth import password_validation
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from fl_server_api.serializers.generic import StrictSerializer
+from fl_server_api.serializers.training import identifiers
 from fl_server_core.models import User
+from fl_server_core.selectors.invitations import EVERYONE, trusted_actors_of
 
 USER_FIELDS = ["username", "first_name", "last_name", "email", "id", "actor", "client", "message_endpoint"]
+ACTORS_SCHEMA = {
+    "oneOf": [
+        {"type": "array", "items": {"type": "string", "format": "uuid"}},
+        {"type": "string", "enum": [EVERYONE]},
+    ]
+}
 USERNAME_LENGTH = 150
 PASSWORD_LENGTH = 1024  # hashing takes its time even for a password that nobody types
 
@@ -33,6 +43,40 @@ class OwnUserSerializer(UserSerializer):
     class Meta(UserSerializer.Meta):
         fields = [*USER_FIELDS, "token"]
         read_only_fields = fields
+
+
+class MyselfSerializer(UserSerializer):
+    """What the user itself is shown of its settings: whose trainings it takes part in without being asked."""
+
+    trusted_actors = serializers.SerializerMethodField()
+
+    class Meta(UserSerializer.Meta):
+        fields = [*USER_FIELDS, "trusted_actors"]
+        read_only_fields = fields
+
+    @extend_schema_field(ACTORS_SCHEMA)
+    def get_trusted_actors(self, user: User) -> Any:
+        trusted = trusted_actors_of(user)
+        return trusted if isinstance(trusted, str) else [str(actor) for actor in trusted]
+
+
+@extend_schema_field(ACTORS_SCHEMA)
+class TrustedActorsField(serializers.Field[Any, Any, Any, Any]):
+    """A list of user ids, or `everyone`."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return EVERYONE if data == EVERYONE else identifiers().run_validation(data)
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class EditMyselfRequest(StrictSerializer):
+    """What the caller changes of its own account."""
+
+    trusted_actors = TrustedActorsField(
+        help_text="Actors whose trainings you take part in without being asked; `everyone`: all."
+    )
 
 
 class RegisterRequest(serializers.ModelSerializer[User]):

@@ -136,8 +136,8 @@ class ModelMetricsView(ApiView):
     @extend_schema(responses=answers({200: MetricSerializer(many=True)}, 400, 403, *READ))
     def get(self, request: Request, model_id: UUID) -> Response:
         """List the metrics of a model."""
-        model = get_readable_model(model_id, caller(request))
-        return Response(MetricSerializer(metrics_of_model(model), many=True).data)
+        metrics = metrics_of_model(model_id, caller(request))
+        return Response(MetricSerializer(metrics, many=True).data)
 
     @extend_schema(
         request={URLENCODED: ReportMetricsRequest, FORM: ReportMetricsRequest},

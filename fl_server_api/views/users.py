@@ -11,16 +11,27 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fl_server_api.openapi import READ, answers
+from fl_server_api.openapi import READ, WRITE, answers
 from fl_server_api.serializers.generic import checked
+from fl_server_api.serializers.invitation import InvitationSerializer
 from fl_server_api.serializers.training import TrainingSerializer
-from fl_server_api.serializers.user import GroupSerializer, OwnUserSerializer, RegisterRequest, UserSerializer
+from fl_server_api.serializers.user import (
+    EditMyselfRequest,
+    GroupSerializer,
+    MyselfSerializer,
+    OwnUserSerializer,
+    RegisterRequest,
+    UserSerializer,
+)
 from fl_server_api.views.base import ApiView, caller
 from fl_server_core.selectors.groups import groups_of_user
+from fl_server_core.selectors.invitations import invitations_of_user
 from fl_server_core.selectors.trainings import trainings_of_user
 from fl_server_core.selectors.users import all_users, get_user
+from fl_server_core.services.trust import set_trusted_actors
 from fl_server_core.services.users import register_user
 
+ACTOR = "2f9b3a5e-8d0c-4f36-9a55-0b1f7d3d3c11"
 NEW_USER = OpenApiExample(
     "A participant",
     request_only=True,
@@ -31,6 +42,9 @@ NEW_USER = OpenApiExample(
         "client": True,
     },
 )
+
+
+TRUST = OpenApiExample("Trust one actor", request_only=True, value={"trusted_actors": [ACTOR]})
 
 
 class UsersView(ApiView):
@@ -60,7 +74,8 @@ class UsersView(ApiView):
     def post(self, request: Request) -> Response:
         """Register a user.
 
-        The answer holds its API token. The flags `actor` and `client` are information only. Notifications are sent to
+        The answer holds its API token. The flag `client` is information only. So is `actor`, unless the server wants
+        actors to be flagged: then it is accepted here but not set, and the staff set it. Notifications are sent to
         `message_endpoint`, an http(s) URL; without one, the user fetches them.
         """
         user = register_user(**checked(RegisterRequest, request.data))
@@ -68,10 +83,25 @@ class UsersView(ApiView):
 
 
 class MyselfView(ApiView):
-    @extend_schema(responses=answers({200: UserSerializer}, *READ))
+    @extend_schema(responses=answers({200: MyselfSerializer}, *READ))
     def get(self, request: Request) -> Response:
         """Show the caller."""
-        return Response(UserSerializer(caller(request)).data)
+        return Response(MyselfSerializer(caller(request)).data)
+
+    @extend_schema(
+        request={"application/json": EditMyselfRequest},
+        responses=answers({200: MyselfSerializer}, *WRITE),
+        examples=[TRUST],
+    )
+    def patch(self, request: Request) -> Response:
+        """Change the caller's account.
+
+        `trusted_actors`: the actors whose trainings the caller takes part in without being asked, or `everyone`. It
+        counts for invitations from now on.
+        """
+        values, user = checked(EditMyselfRequest, request.data), caller(request)
+        set_trusted_actors(user=user, actors=values["trusted_actors"])
+        return Response(MyselfSerializer(user).data)
 
 
 class UserView(ApiView):
@@ -84,6 +114,16 @@ class UserView(ApiView):
         user = get_user(user_id)
         serializer = OwnUserSerializer if user == caller(request) else UserSerializer
         return Response(serializer(user).data)
+
+
+class MyInvitationsView(ApiView):
+    @extend_schema(responses=answers({200: InvitationSerializer(many=True)}, *READ))
+    def get(self, request: Request) -> Response:
+        """List the invitations that the caller can accept.
+
+        Oldest first. Those to trainings that have ended are left out.
+        """
+        return Response(InvitationSerializer(invitations_of_user(caller(request)), many=True).data)
 
 
 class MyGroupsView(ApiView):

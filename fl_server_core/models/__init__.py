@@ -1,6 +1,7 @@
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.installation import Installation
+from fl_server_core.models.invitation import Invitation, InvitationState
 from fl_server_core.models.metric import Metric
 from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
 from fl_server_core.models.model_version import ModelVersion, VersionFile
@@ -16,6 +17,8 @@ __all__ = [
     "EventKind",
     "GlobalModel",
     "Installation",
+    "Invitation",
+    "InvitationState",
     "LocalModel",
     "MeanModel",
     "Metric",

@@ -30,7 +30,7 @@ def delete_user(*, user: User, author: User) -> None:
         NotAllowed: the author may not manage this account.
         Conflict: somebody has just added the user to a training.
     """
-    if not policies.may_manage_account(author, user):
+    if not policies.may_manage_account(author, user, "delete"):
         raise NotAllowed
     with transaction.atomic():
         known = set(_concerned(user).values_list("id", flat=True))

@@ -60,6 +60,18 @@ def supersede(*, training_id: UUID, receiver_ids: Iterable[UUID] | None = None) 
     waiting.update(status=DeliveryStatus.SUPERSEDED, settled_at=timezone.now())
 
 
+def supersede_invitations(*, training_id: UUID, receiver_ids: Iterable[UUID] | None = None) -> None:
+    """Drop the invitations that have not arrived: to all receivers, or to these. Nobody sends them again, either."""
+    waiting = Delivery.objects.filter(
+        training_id=training_id,
+        status__in=(DeliveryStatus.PENDING, DeliveryStatus.FAILED),
+        notification_type=NotificationType.TRAINING_INVITATION,
+    )
+    if receiver_ids is not None:
+        waiting = waiting.filter(receiver_id__in=list(receiver_ids))
+    waiting.update(status=DeliveryStatus.SUPERSEDED, settled_at=timezone.now())
+
+
 def _post(deliveries: list[Delivery]) -> None:
     if not deliveries:
         return

@@ -32,13 +32,14 @@ def register_user(
 ) -> User:
     """Make an account; its token comes with it.
 
-    password: None: the user can't sign in with one. author: who makes it for somebody else.
+    password: None: the user can't sign in with one. author: who makes it for somebody else. actor: ignored where the
+    flag grants something, unless an author gives it.
 
     Raises:
         NotAllowed: the author may not make accounts.
         InvalidValue: somebody else took the name at the same moment, or a value does not fit once it is normalized.
     """
-    if author is not None and not policies.may_manage_account(author, User()):
+    if author is not None and not policies.may_create_accounts(author):
         raise NotAllowed
     user = User(
         username=User.normalize_username(username),
@@ -46,7 +47,7 @@ def register_user(
         message_endpoint=message_endpoint,
         first_name=first_name,
         last_name=last_name,
-        actor=actor,
+        actor=actor and (author is not None or policies.may_call_itself_actor()),
         client=client,
     )
     user.set_password(password)  # before the transaction: it takes long on purpose, and SQLite has one writer at a time

@@ -13,6 +13,7 @@ from fl_server_core.models import (
     Event,
     EventKind,
     GlobalModel,
+    Invitation,
     LocalModel,
     MeanModel,
     Metric,
@@ -163,6 +164,11 @@ def _delivery_fields(training: Training, receiver: User, kind: str, round: int) 
     values = {"receiver": receiver, "training": training, "training_uuid": training.pk, "notification_type": kind}
     announced = next((name for name, known in round_kinds.items() if known.notification == kind), None)
     return values if announced is None else {**values, "round": make_round(training, announced, round)}
+
+
+def make_invitation(training: Training, user: User, **fields: Any) -> Invitation:
+    """An open invitation by the training's actor, of which nobody was told."""
+    return Invitation.objects.create(training=training, user=user, **{"invited_by": training.actor, **fields})
 
 
 def make_event(training: Training, kind: str = EventKind.STARTED, *, round: int = 0, **fields: Any) -> Event:

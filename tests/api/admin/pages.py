@@ -14,6 +14,7 @@ from fl_server_core.models import (
     Delivery,
     Event,
     GlobalModel,
+    Invitation,
     LocalModel,
     MeanModel,
     Metric,
@@ -27,6 +28,7 @@ from fl_server_core.models import (
 from tests.builders.rows import (
     make_delivery,
     make_event,
+    make_invitation,
     make_mean_model,
     make_metric,
     make_model,
@@ -39,7 +41,7 @@ from tests.builders.rows import (
 
 KINDS: tuple[type[Model], ...] = (
     User, GlobalModel, SWAGModel, MeanModel, LocalModel, ModelVersion, Metric, Training, Round, Submission, Delivery,
-    Event,
+    Event, Invitation,
 )  # fmt: skip
 
 
@@ -85,6 +87,7 @@ def fill(number: int, start: int = 0) -> dict[type[Model], list[Any]]:
             Round: [submission.round],
             Submission: [submission],
             Delivery: [make_delivery(training, participant, last_error="Connection refused")],
+            Invitation: [make_invitation(training, actor)],
             Event: [make_event(training, user=actor, figures={"updates": 3})],
         }
         for kind, ones in made.items():
