@@ -30,11 +30,14 @@ logger = logging.getLogger(__name__)
 class Participant:
     """Handles notifications, one after the other."""
 
-    def __init__(self, client: ParticipantClient, learner: Learner, *, trust: bool = False) -> None:
-        """`trust`: load models of any class, which runs the actor's code (see `load_model`)."""
-        self._client, self._learner, self._trust = client, learner, trust
+    def __init__(
+        self, client: ParticipantClient, learner: Learner, *, trust: bool = False, accept: bool = False
+    ) -> None:
+        """`trust`: load models of any class, which runs the actor's code (see `load_model`). `accept`: invitations."""
+        self._client, self._learner, self._trust, self._accept = client, learner, trust, accept
         self._trainings: dict[str, dict[str, Any]] = {}
         self._handlers: dict[str, Callable[[Notification], None]] = {
+            "TRAINING_INVITATION": self._answer,
             "TRAINING_START": self._start,
             "UPDATE_ROUND_START": self._update,
             "SWAG_ROUND_START": self._collect_moments,
@@ -69,6 +72,19 @@ class Participant:
             logger.exception("%s: training failed", name)
         else:
             logger.info("%s: done", name)
+
+    def accept_waiting(self) -> None:
+        """Accept the invitations that came while nobody listened."""
+        for invitation in self._client.invitations():
+            training = str(invitation["training"])
+            self.handle(Notification("TRAINING_INVITATION", training, {"actor": invitation["actor"]}))
+
+    def _answer(self, notification: Notification) -> None:
+        """Decide here, for example by notification.body["actor"]. An invitation without an answer stays open."""
+        if self._accept:
+            self._client.accept(notification.training)
+        else:
+            logger.warning("invited to training %s by %s", notification.training, notification.body.get("actor"))
 
     def _start(self, notification: Notification) -> None:
         self._trainings[notification.training] = self._client.training(notification.training)
@@ -124,6 +140,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0: any free port")
     parser.add_argument("--endpoint", default="", help="URL at which the server reaches this listener")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--accept", action="store_true", help="accept every invitation to a training")
+    parser.add_argument(
+        "--trust", action="append", metavar="ACTOR", help="take part in this actor's trainings unasked: id or everyone"
+    )
     parser.add_argument("--trust-coordinator", action="store_true", help="run the actor's own model classes")
     return parser.parse_args()
 
@@ -146,9 +166,14 @@ def main() -> None:
     listener = None if arguments.pull else Listener(agenda.put, host=arguments.host, port=arguments.port)
     endpoint = arguments.endpoint or (listener.url() if listener else "")
     user = client.sign_in(arguments.username, os.environ["FL_PASSWORD"], message_endpoint=endpoint, client=True)
+    if arguments.trust:
+        client.trust("everyone" if "everyone" in arguments.trust else arguments.trust)
+    participant = Participant(client, learner, trust=arguments.trust_coordinator, accept=arguments.accept)
     poller = None if listener else Poller(client, agenda.put)
     print(json.dumps({"id": user["id"]}), flush=True)
-    Participant(client, learner, trust=arguments.trust_coordinator).work(agenda)
+    if arguments.accept:
+        participant.accept_waiting()
+    participant.work(agenda)
     for part in (poller, listener, client):
         if part is not None:
             part.close()

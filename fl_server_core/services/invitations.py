@@ -26,8 +26,8 @@ def invite(*, training: Training, user_ids: Sequence[UUID], author: User, accept
 
     The others are told.
     """
-    settle(training=training, user_ids=accepted, state=InvitationState.ACCEPTED)
     waiting = set(open_invitations(training, user_ids).values_list("user", flat=True))
+    settle(training=training, user_ids=accepted, state=InvitationState.ACCEPTED)
     new = [user_id for user_id in user_ids if user_id not in waiting]
     told = [user_id for user_id in new if user_id not in accepted]
     now = timezone.now()

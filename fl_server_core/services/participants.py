@@ -32,7 +32,7 @@ from fl_server_core.services.history import record_each
 from fl_server_core.services.invitations import invite, require_invitation, settle, withdraw
 
 CONSENT = "consent"
-TRUSTS = "Trusts the actor of the training."
+UNASKED = "Takes part without being asked."
 JOINED = (EventKind.PARTICIPANT_ADDED, EventKind.INVITATION_ACCEPTED)
 WENT = (EventKind.PARTICIPANT_REMOVED, EventKind.PARTICIPANT_LEFT)
 """Kinds of events after which the one who went is told."""
@@ -71,7 +71,7 @@ def ask(*, training: Training, people: Sequence[User], author: User) -> list[UUI
     invite(training=training, user_ids=sorted(ids), author=author, accepted=willing)
     joining = [person for person in people if person.pk in willing]
     if joining:
-        _join(training, joining, EventKind.PARTICIPANT_ADDED, author, TRUSTS)
+        _join(training, joining, EventKind.PARTICIPANT_ADDED, author, UNASKED)
     return sorted(ids - willing)
 
 

@@ -29,11 +29,12 @@ def register_user(
     actor: bool = False,
     client: bool = False,
     author: User | None = None,
+    is_operator: bool = False,
 ) -> User:
     """Make an account; its token comes with it.
 
     password: None: the user can't sign in with one. author: who makes it for somebody else. actor: ignored where the
-    flag grants something, unless an author gives it.
+    flag grants something, unless an author gives it, or an operator at the server's shell (is_operator).
 
     Raises:
         NotAllowed: the author may not make accounts.
@@ -47,7 +48,7 @@ def register_user(
         message_endpoint=message_endpoint,
         first_name=first_name,
         last_name=last_name,
-        actor=actor and (author is not None or policies.may_call_itself_actor()),
+        actor=actor and (is_operator or author is not None or policies.may_call_itself_actor()),
         client=client,
     )
     user.set_password(password)  # before the transaction: it takes long on purpose, and SQLite has one writer at a time
