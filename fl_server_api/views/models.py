@@ -64,11 +64,13 @@ class ModelsView(ApiView):
 
     @extend_schema(
         request={FORM: CreateModelRequest, "application/json": CreateModelRequest},
-        responses=answers({201: ModelCreatedSerializer}, *WRITE),
+        responses=answers({201: ModelCreatedSerializer}, 403, *WRITE),
         examples=[MEAN_MODEL],
     )
     def post(self, request: Request) -> Response:
         """Upload a model.
+
+        For actors: where the server wants them to be flagged, users whose flag `actor` is set.
 
         `model_file` is a TorchScript archive (`torch.jit.save`) or a pickled `torch.nn.Module` (`torch.save`); it is
         read as data and never run on upload. `input_shape` is a repeated field in which `None` leaves a dimension open.

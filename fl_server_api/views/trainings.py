@@ -43,7 +43,8 @@ NEW_TRAINING = OpenApiExample(
 )
 CREATE = f"""Create a training.
 
-Of a model that has a training already, a copy is trained.
+For actors: where the server wants them to be flagged, users whose flag `actor` is set. Of a model that has a training
+already, a copy is trained. Where the server asks for consent, the `clients` are invited.
 
 {options_text()}"""
 ADDED = "Users registered as participants!"
