@@ -42,15 +42,25 @@ class Environment:
         return self.text(name).replace(",", " ").split()
 
     def choice(self, name: str, default: str, choices: Collection[str]) -> str:
-        """One of some words, in any case."""
-        word = self.text(name, default)
-        found = next((choice for choice in choices if choice.lower() == word.lower()), None)
-        if found is not None:
-            return found
-        sentence = f"{name} must be one of {', '.join(choices)}, not {word!r}."
-        if sentence not in self.problems:  # one that is read again with another default
-            self.problems.append(sentence)
+        """One of some words in capitals, in any case."""
+        word = self.text(name, default).upper()
+        if word in choices:
+            return word
+        self._report(f"{name} must be one of {', '.join(choices)}, not {word!r}.")
         return default
+
+    def word(self, name: str, default: str, choices: Collection[str]) -> str:
+        """One of some words in small letters, in any case."""
+        word = self.text(name, default).lower()
+        if word in choices:
+            return word
+        self._report(f"{name} must be one of {', '.join(choices)}, not {word!r}.")
+        return default
+
+    def _report(self, problem: str) -> None:
+        """Once: production reads some variables a second time, with another default."""
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def time_zone(self, name: str, default: str) -> str:
         """The name of a time zone that this machine knows."""

@@ -14,8 +14,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # Strangers may have accounts here: nobody trains on its data unasked, and not everybody asks.
-FL_ENROLMENT = env.choice("FL_ENROLMENT", "consent", ENROLMENTS)
-FL_ACTORS = env.choice("FL_ACTORS", "flagged", ACTORS)
+FL_ENROLMENT = env.word("FL_ENROLMENT", "consent", ENROLMENTS)
+FL_ACTORS = env.word("FL_ACTORS", "flagged", ACTORS)
 
 # Participants in a closed network speak plain HTTP to this server. Where a proxy ends TLS in front of it, the operator
 # says so, and cookies travel by TLS alone.

@@ -17,16 +17,16 @@ from fl_server_core.models import (
     Delivery,
     Event,
     GlobalModel,
-    Invitation,
     Model,
     ModelVersion,
     NotificationType,
     Submission,
     Training,
+    TrainingInvitation,
     User,
 )
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.invitations import open_invitations
+from fl_server_core.selectors.training_invitations import open_invitations
 from fl_server_core.selectors.versions import versions_of
 
 MAX_PARTICIPANTS = 100
@@ -81,7 +81,7 @@ def invitations(training: Training) -> SafeString | str:
             )
             for row in shown
         ],
-        more=_all_of(rows, Invitation, training__id__exact=training.pk),
+        more=_all_of(rows, TrainingInvitation, training__id__exact=training.pk),
     )
 
 

@@ -30,17 +30,17 @@ from fl_server_core.models import (
     Delivery,
     Event,
     GlobalModel,
-    Invitation,
     InvitationState,
     LocalModel,
     Metric,
     ModelVersion,
     Round,
+    TrainingInvitation,
     User,
 )
 from fl_server_core.services.delivery_retries import retry_deliveries
-from fl_server_core.services.invitations import withdraw_invitation
 from fl_server_core.services.metrics import delete_metrics
+from fl_server_core.services.training_invitations import withdraw_invitation
 
 
 class MetricColumns(TypedDict):
@@ -173,8 +173,8 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
         return Truncator(row.last_error).chars(80) or NOTHING
 
 
-@admin.register(Invitation)
-class InvitationAdmin(TrainingColumn, ViewOnlyAdmin[Invitation]):
+@admin.register(TrainingInvitation)
+class TrainingInvitationAdmin(TrainingColumn, ViewOnlyAdmin[TrainingInvitation]):
     """Who was invited, by whom, and the answer. Invite on the training's page."""
 
     created = time_of("created_at", "invited")
@@ -190,14 +190,14 @@ class InvitationAdmin(TrainingColumn, ViewOnlyAdmin[Invitation]):
     actions = ("withdraw",)
     fields = readonly_fields = ("user", "training_link", "invited_by", "state", "created", "settled")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Invitation]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TrainingInvitation]:
         return with_training(super().get_queryset(request))
 
     def has_withdraw_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("fl_server_core.change_training")
 
     @admin.action(permissions=["withdraw"], description="Withdraw the selected invitations that are open")
-    def withdraw(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
+    def withdraw(self, request: HttpRequest, queryset: QuerySet[TrainingInvitation]) -> None:
         chosen = list(queryset.filter(state=InvitationState.OPEN).order_by("training", "id"))
         number = sum(
             self.is_done(request, withdraw_invitation, invitation_id=invitation.pk, user=operator_of(request))

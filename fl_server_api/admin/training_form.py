@@ -15,7 +15,7 @@ from django.db.models import Q
 from fl_server_api.admin.fields import SafeJSONField, json_box
 from fl_server_core.models import Training, User
 from fl_server_core.options import validate_options
-from fl_server_core.selectors.invitations import open_invitations
+from fl_server_core.selectors.training_invitations import open_invitations
 
 EDITABLE = ("target_num_updates", "options", "metric_names")
 MEMBERSHIP = ("add_participants", "remove_participants")

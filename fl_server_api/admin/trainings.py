@@ -16,7 +16,7 @@ from fl_server_api.admin.base import NOTHING, SafeAdmin, number_of, operator_of
 from fl_server_api.admin.columns import kind_title, named, time_of
 from fl_server_api.admin.html import link
 from fl_server_api.admin.training_form import EDITABLE, MEMBERSHIP, TrainingForm
-from fl_server_core.models import Delivery, Event, GlobalModel, Invitation, Round, Submission, Training, User
+from fl_server_core.models import Delivery, Event, GlobalModel, Round, Submission, Training, TrainingInvitation, User
 from fl_server_core.models.training import UncertaintyMethod
 from fl_server_core.selectors.rounds import rounds_closed
 from fl_server_core.services import trainings as services
@@ -135,7 +135,7 @@ class TrainingAdmin(SafeAdmin[Training]):
         return (
             Round.objects.filter(training__in=rows),
             Submission.objects.filter(round__training__in=rows),
-            Invitation.objects.filter(training__in=rows),
+            TrainingInvitation.objects.filter(training__in=rows),
             Event.objects.filter(training__in=rows),
         )
 

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from fl_server_api.serializers.generic import StrictSerializer
 from fl_server_api.serializers.training import identifiers
 from fl_server_core.models import User
-from fl_server_core.selectors.invitations import EVERYONE, trusted_actors_of
+from fl_server_core.selectors.training_invitations import EVERYONE, trusted_actors_of
 
 USER_FIELDS = ["username", "first_name", "last_name", "email", "id", "actor", "client", "message_endpoint"]
 ACTORS_SCHEMA = {

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 
 from fl_server_api.openapi import READ, WRITE, answers
 from fl_server_api.serializers.generic import checked
-from fl_server_api.serializers.invitation import InvitationSerializer
 from fl_server_api.serializers.training import TrainingSerializer
+from fl_server_api.serializers.training_invitation import TrainingInvitationSerializer
 from fl_server_api.serializers.user import (
     EditMyselfRequest,
     GroupSerializer,
@@ -25,7 +25,7 @@ from fl_server_api.serializers.user import (
 )
 from fl_server_api.views.base import ApiView, caller
 from fl_server_core.selectors.groups import groups_of_user
-from fl_server_core.selectors.invitations import invitations_of_user
+from fl_server_core.selectors.training_invitations import invitations_of_user
 from fl_server_core.selectors.trainings import trainings_of_user
 from fl_server_core.selectors.users import all_users, get_user
 from fl_server_core.services.trust import set_trusted_actors
@@ -117,13 +117,13 @@ class UserView(ApiView):
 
 
 class MyInvitationsView(ApiView):
-    @extend_schema(responses=answers({200: InvitationSerializer(many=True)}, *READ))
+    @extend_schema(responses=answers({200: TrainingInvitationSerializer(many=True)}, *READ))
     def get(self, request: Request) -> Response:
         """List the invitations that the caller can accept.
 
         Oldest first. Those to trainings that have ended are left out.
         """
-        return Response(InvitationSerializer(invitations_of_user(caller(request)), many=True).data)
+        return Response(TrainingInvitationSerializer(invitations_of_user(caller(request)), many=True).data)
 
 
 class MyGroupsView(ApiView):

@@ -1,13 +1,13 @@
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.installation import Installation
-from fl_server_core.models.invitation import Invitation, InvitationState
 from fl_server_core.models.metric import Metric
 from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
 from fl_server_core.models.model_version import ModelVersion, VersionFile
 from fl_server_core.models.round import Round, RoundOutcome
 from fl_server_core.models.submission import Submission, SubmissionFile
 from fl_server_core.models.training import Training
+from fl_server_core.models.training_invitation import InvitationState, TrainingInvitation
 from fl_server_core.models.user import User
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "EventKind",
     "GlobalModel",
     "Installation",
-    "Invitation",
     "InvitationState",
     "LocalModel",
     "MeanModel",
@@ -31,6 +30,7 @@ __all__ = [
     "Submission",
     "SubmissionFile",
     "Training",
+    "TrainingInvitation",
     "User",
     "VersionFile",
 ]

@@ -10,7 +10,7 @@ from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.round import Round
 from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.invitations import open_invitations
+from fl_server_core.selectors.training_invitations import open_invitations
 
 IDLE = "idle"
 

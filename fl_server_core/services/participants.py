@@ -15,25 +15,25 @@ from django.db import transaction
 from fl_server_core.exceptions import InvalidRequest, NotAllowed
 from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.event import EventKind
-from fl_server_core.models.invitation import InvitationState
 from fl_server_core.models.model import LocalModel
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
+from fl_server_core.models.training_invitation import InvitationState
 from fl_server_core.models.user import User
 from fl_server_core.policies import is_participant
 from fl_server_core.rounds.ending import drop_submissions, fail_training
 from fl_server_core.rounds.opening import announce
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.invitations import is_over, trusting
+from fl_server_core.selectors.training_invitations import is_over, trusting
 from fl_server_core.selectors.trainings import lock_known, lock_steerable
 from fl_server_core.selectors.users import find_users, lock_users
 from fl_server_core.services.deliveries import notify, supersede
 from fl_server_core.services.history import record_each
-from fl_server_core.services.invitations import invite, require_invitation, settle, withdraw
+from fl_server_core.services.training_invitations import invite, require_invitation, settle, withdraw
 
 CONSENT = "consent"
 UNASKED = "Takes part without being asked."
-JOINED = (EventKind.PARTICIPANT_ADDED, EventKind.INVITATION_ACCEPTED)
+JOINED = (EventKind.PARTICIPANT_ADDED, EventKind.PARTICIPANT_ACCEPTED)
 WENT = (EventKind.PARTICIPANT_REMOVED, EventKind.PARTICIPANT_LEFT)
 """Kinds of events after which the one who went is told."""
 
@@ -90,7 +90,7 @@ def accept_invitation(*, training_id: UUID, user: User) -> None:
         _require_not_over(training)
         people = lock_users([user.pk])
         settle(training=training, user_ids=[user.pk], state=InvitationState.ACCEPTED)
-        _join(training, people, EventKind.INVITATION_ACCEPTED, user)
+        _join(training, people, EventKind.PARTICIPANT_ACCEPTED, user)
 
 
 def leave_training(*, training_id: UUID, user: User) -> None:

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.user import User
-from fl_server_core.selectors.invitations import EVERYONE, trusted_actors_of
+from fl_server_core.selectors.training_invitations import EVERYONE, trusted_actors_of
 from fl_server_core.selectors.users import find_users, lock_users
 from fl_server_core.services.history import record
 

@@ -22,10 +22,10 @@ from tests.builders.files import saved_vector, scripted, scripted_linear, upload
 from tests.builders.rounds import mark_failed, open_round_as
 from tests.builders.rows import (
     make_event,
-    make_invitation,
     make_metric,
     make_model,
     make_training,
+    make_training_invitation,
     make_update,
     make_user,
 )
@@ -52,7 +52,7 @@ class Scene:
         present = [self.user(name) for name in ("participant", "other", "former")]
         training = make_training(actor, present, model, uncertainty_method="SWAG" if state == "swag" else "NONE")
         leave_training(training_id=training.pk, user=self.user("former"))
-        make_invitation(training, self.user("invited"))
+        make_training_invitation(training, self.user("invited"))
         elsewhere = make_training(make_user("another-actor"), [self.user("elsewhere")])
         if state != "initial":
             start_training(training_id=training.pk, user=actor)

@@ -13,7 +13,6 @@ from fl_server_core.models import (
     Event,
     EventKind,
     GlobalModel,
-    Invitation,
     LocalModel,
     MeanModel,
     Metric,
@@ -22,6 +21,7 @@ from fl_server_core.models import (
     Submission,
     SWAGModel,
     Training,
+    TrainingInvitation,
     User,
 )
 from fl_server_core.models.model_version import StoredWeights, append_version
@@ -166,9 +166,9 @@ def _delivery_fields(training: Training, receiver: User, kind: str, round: int) 
     return values if announced is None else {**values, "round": make_round(training, announced, round)}
 
 
-def make_invitation(training: Training, user: User, **fields: Any) -> Invitation:
+def make_training_invitation(training: Training, user: User, **fields: Any) -> TrainingInvitation:
     """An open invitation by the training's actor, of which nobody was told."""
-    return Invitation.objects.create(training=training, user=user, **{"invited_by": training.actor, **fields})
+    return TrainingInvitation.objects.create(training=training, user=user, **{"invited_by": training.actor, **fields})
 
 
 def make_event(training: Training, kind: str = EventKind.STARTED, *, round: int = 0, **fields: Any) -> Event:

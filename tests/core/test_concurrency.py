@@ -28,7 +28,14 @@ from fl_server_core.services.participants import accept_invitation, add_particip
 from fl_server_core.services.versions import add_moments
 from tests.builders.clients import make_operator
 from tests.builders.files import saved_vector, scripted_linear, uploaded
-from tests.builders.rows import make_invitation, make_model, make_swag_model, make_training, make_update, make_user
+from tests.builders.rows import (
+    make_model,
+    make_swag_model,
+    make_training,
+    make_training_invitation,
+    make_update,
+    make_user,
+)
 from tests.builders.storage import file_name_of, make_newer, stored_files, weight_files
 from tests.builders.threads import at_once
 from tests.builders.world import World
@@ -235,7 +242,7 @@ def test_an_invitation_that_is_accepted_and_withdrawn_at_once_leaves_nobody_in_t
     actor = make_user()
     for _ in range(5):
         training, guest = make_training(actor), make_user()
-        invitation = make_invitation(training, guest)
+        invitation = make_training_invitation(training, guest)
         refused, _none = at_once(
             partial(refusal_of, accept_invitation, training_id=training.pk, user=guest),
             partial(refusal_of, remove_participants, training_id=training.pk, user=actor, user_ids=[guest.pk]),
@@ -244,7 +251,7 @@ def test_an_invitation_that_is_accepted_and_withdrawn_at_once_leaves_nobody_in_t
         assert refused in ("", f"You are not invited to training {training.pk}!")
         assert training.participants.count() == 0
         assert invitation.state == ("withdrawn" if refused else "accepted")
-        kinds = ["invitation_withdrawn"] if refused else ["invitation_accepted", "participant_removed"]
+        kinds = ["participant_uninvited"] if refused else ["participant_accepted", "participant_removed"]
         assert list(training.events.values_list("kind", flat=True)) == kinds
 
 
@@ -252,7 +259,7 @@ def test_a_start_that_meets_the_only_acceptance_waits_for_it_or_is_refused() -> 
     actor = make_user()
     for _ in range(5):
         training, guest = make_training(actor), make_user()
-        make_invitation(training, guest)
+        make_training_invitation(training, guest)
         refused, _none = at_once(
             partial(refusal_of, trainings.start_training, training_id=training.pk, user=actor),
             partial(refusal_of, accept_invitation, training_id=training.pk, user=guest),
@@ -269,7 +276,7 @@ def test_who_accepts_while_the_training_starts_for_another_is_told_once() -> Non
     actor, other = make_user(), make_user()
     for _ in range(5):
         training, guest = make_training(actor, [other]), make_user()
-        make_invitation(training, guest)
+        make_training_invitation(training, guest)
         refusals = at_once(
             partial(refusal_of, trainings.start_training, training_id=training.pk, user=actor),
             partial(refusal_of, accept_invitation, training_id=training.pk, user=guest),
@@ -283,7 +290,7 @@ def test_an_account_that_is_deleted_while_it_accepts_leaves_no_participant() -> 
     actor, operator = make_user(), make_operator()
     for _ in range(3):
         training, guest = make_training(actor), make_user()
-        make_invitation(training, guest)
+        make_training_invitation(training, guest)
         again = User.objects.get(pk=guest.pk)
         at_once(
             partial(refusal_of, accept_invitation, training_id=training.pk, user=again),

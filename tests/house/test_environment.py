@@ -75,7 +75,7 @@ def test_a_choice_may_be_written_in_any_case_and_is_one_of_its_words() -> None:
     env = Environment({"LEVEL": "debug", "OTHER": "loud"})
     assert env.choice("LEVEL", "INFO", ("DEBUG", "INFO")) == "DEBUG"
     assert env.choice("OTHER", "INFO", ("DEBUG", "INFO")) == "INFO"
-    assert env.problems == ["OTHER must be one of DEBUG, INFO, not 'loud'."]
+    assert env.problems == ["OTHER must be one of DEBUG, INFO, not 'LOUD'."]
 
 
 @pytest.mark.parametrize("zone", ["Europe/Nowhere", "../etc/passwd", "Europe"])

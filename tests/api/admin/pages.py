@@ -14,7 +14,6 @@ from fl_server_core.models import (
     Delivery,
     Event,
     GlobalModel,
-    Invitation,
     LocalModel,
     MeanModel,
     Metric,
@@ -23,25 +22,26 @@ from fl_server_core.models import (
     Submission,
     SWAGModel,
     Training,
+    TrainingInvitation,
     User,
 )
 from tests.builders.rows import (
     make_delivery,
     make_event,
-    make_invitation,
     make_mean_model,
     make_metric,
     make_model,
     make_running,
     make_submission,
     make_swag_model,
+    make_training_invitation,
     make_update,
     make_user,
 )
 
 KINDS: tuple[type[Model], ...] = (
     User, GlobalModel, SWAGModel, MeanModel, LocalModel, ModelVersion, Metric, Training, Round, Submission, Delivery,
-    Event, Invitation,
+    Event, TrainingInvitation,
 )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def fill(number: int, start: int = 0) -> dict[type[Model], list[Any]]:
             Round: [submission.round],
             Submission: [submission],
             Delivery: [make_delivery(training, participant, last_error="Connection refused")],
-            Invitation: [make_invitation(training, actor)],
+            TrainingInvitation: [make_training_invitation(training, actor)],
             Event: [make_event(training, user=actor, figures={"updates": 3})],
         }
         for kind, ones in made.items():

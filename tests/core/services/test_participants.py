@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from fl_server_core.exceptions import InvalidRequest, NotAllowed
-from fl_server_core.models import EventKind, Invitation, LocalModel, Training, User
+from fl_server_core.models import EventKind, LocalModel, Training, TrainingInvitation, User
 from fl_server_core.services.participants import (
     accept_invitation,
     add_participants,
@@ -23,10 +23,10 @@ from tests.builders.deliveries import rounds_told_to, sent_to
 from tests.builders.rounds import events_of, mark_claimed, mark_completed, mark_failed, passed_on, submissions
 from tests.builders.rows import (
     make_event,
-    make_invitation,
     make_running,
     make_submission,
     make_training,
+    make_training_invitation,
     make_update,
     make_user,
 )
@@ -166,7 +166,7 @@ def test_where_consent_is_asked_for_who_is_added_takes_part_once_it_has_accepted
     accept(training, anna)
     accept(training, anna)
     assert list(training.participants.all()) == [anna]
-    (event,) = events_of(training, EventKind.INVITATION_ACCEPTED)
+    (event,) = events_of(training, EventKind.PARTICIPANT_ACCEPTED)
     assert (event.user, event.author) == (anna, anna)
 
 
@@ -208,10 +208,10 @@ def test_trust_at_the_moment_of_inviting_makes_a_participant_at_once(running: Tr
     assert {(event.user, event.author, event.message) for event in added} == {
         (user, running.actor, "Takes part without being asked.") for user in joined
     }
-    assert {row.user for row in Invitation.objects.filter(state="accepted", settled_at__isnull=False)} == joined
+    assert {row.user for row in TrainingInvitation.objects.filter(state="accepted", settled_at__isnull=False)} == joined
     add(running, later)  # asked again: now the trust counts
     assert running.participants.filter(pk=later.pk).exists()
-    assert list(later.invitations.values_list("state", flat=True)) == ["accepted"]
+    assert list(later.training_invitations.values_list("state", flat=True)) == ["accepted"]
 
 
 def test_who_adds_itself_has_consented(running: Training, settings: Any) -> None:
@@ -227,20 +227,20 @@ def test_nobody_is_invited_to_a_training_that_has_ended(running: Training, setti
     mark_completed(running)
     with pytest.raises(InvalidRequest, match="has ended"):
         add(running, make_user())
-    assert not Invitation.objects.exists()
+    assert not TrainingInvitation.objects.exists()
 
 
 def test_an_invitation_of_before_is_settled_where_who_is_added_takes_part_at_once(running: Training) -> None:
     anna = make_user()
-    make_invitation(running, anna)
+    make_training_invitation(running, anna)
     add(running, anna)
-    assert list(anna.invitations.values_list("state", flat=True)) == ["accepted"]
+    assert list(anna.training_invitations.values_list("state", flat=True)) == ["accepted"]
     assert running.participants.filter(pk=anna.pk).exists()
 
 
 def test_open_enrolment_makes_no_invitation(running: Training) -> None:
     add(running, make_user())
-    assert not Invitation.objects.exists()
+    assert not TrainingInvitation.objects.exists()
 
 
 def test_who_leaves_is_told_as_one_who_is_removed_and_its_submission_goes(

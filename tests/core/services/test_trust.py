@@ -6,7 +6,7 @@ import pytest
 
 from fl_server_core.exceptions import InvalidRequest
 from fl_server_core.models import Event, EventKind, User
-from fl_server_core.selectors.invitations import EVERYONE, trusted_actors_of, trusting
+from fl_server_core.selectors.training_invitations import EVERYONE, trusted_actors_of, trusting
 from fl_server_core.services.accounts import delete_user
 from fl_server_core.services.trust import set_trusted_actors
 from tests.builders.clients import make_operator

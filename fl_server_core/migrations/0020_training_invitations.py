@@ -34,10 +34,10 @@ class Migration(migrations.Migration):
                     ("participant_removed", "participant removed"),
                     ("participant_rejected", "participant rejected a notification"),
                     ("participant_left", "participant left"),
-                    ("invited", "invited"),
-                    ("invitation_accepted", "invitation accepted"),
-                    ("invitation_declined", "invitation declined"),
-                    ("invitation_withdrawn", "invitation withdrawn"),
+                    ("participant_invited", "invited to take part"),
+                    ("participant_accepted", "invitation to take part accepted"),
+                    ("participant_declined", "invitation to take part declined"),
+                    ("participant_uninvited", "invitation to take part withdrawn"),
                     ("update_deleted", "update deleted"),
                     ("metrics_deleted", "metrics deleted"),
                     ("delivery_failed", "delivery failed"),
@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.CreateModel(
-            name="Invitation",
+            name="TrainingInvitation",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
@@ -90,7 +90,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="invitations_sent",
+                        related_name="training_invitations_sent",
                         to=settings.AUTH_USER_MODEL,
                     ),
                 ),
@@ -106,7 +106,7 @@ class Migration(migrations.Migration):
                     "user",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
-                        related_name="invitations",
+                        related_name="training_invitations",
                         to=settings.AUTH_USER_MODEL,
                     ),
                 ),

@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from fl_server_api.openapi import WRITE, answers, sentence
 from fl_server_api.serializers.generic import EmptyRequest, checked
 from fl_server_api.views.base import JSONView, caller
-from fl_server_core.services.invitations import decline_invitation
 from fl_server_core.services.participants import accept_invitation, leave_training
+from fl_server_core.services.training_invitations import decline_invitation
 
 EMPTY = {"application/json": EmptyRequest}
 

@@ -14,7 +14,7 @@ class InvitationState(models.TextChoices):
     WITHDRAWN = "withdrawn", "withdrawn"
 
 
-class Invitation(models.Model):
+class TrainingInvitation(models.Model):
     """What an actor asked a user: to take part in a training. It grants nothing until it is accepted.
 
     A user has one open invitation to a training at most; once settled, an invitation never changes. Who takes part is
@@ -23,9 +23,13 @@ class Invitation(models.Model):
     """
 
     training = models.ForeignKey(Training, on_delete=models.CASCADE, related_name="invitations")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="invitations")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="training_invitations")
     invited_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="invitations_sent"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="training_invitations_sent",
     )
     state = models.CharField(max_length=16, choices=InvitationState.choices, default=InvitationState.OPEN)
     created_at = models.DateTimeField(auto_now_add=True)

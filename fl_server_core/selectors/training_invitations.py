@@ -7,9 +7,9 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from fl_server_core.models.invitation import Invitation, InvitationState
 from fl_server_core.models.round import Round
 from fl_server_core.models.training import Training, TrainingState
+from fl_server_core.models.training_invitation import InvitationState, TrainingInvitation
 from fl_server_core.models.user import User
 from fl_server_core.selectors.rounds import open_round_of
 
@@ -17,19 +17,19 @@ EVERYONE = "everyone"
 """Stands for a list of trusted actors that holds all of them."""
 
 
-def open_invitations(training: Training, user_ids: Collection[UUID] | None = None) -> QuerySet[Invitation]:
+def open_invitations(training: Training, user_ids: Collection[UUID] | None = None) -> QuerySet[TrainingInvitation]:
     """A training's invitations that are not answered: of all users, or of these."""
-    found = Invitation.objects.filter(training=training, state=InvitationState.OPEN)
+    found = TrainingInvitation.objects.filter(training=training, state=InvitationState.OPEN)
     return found if user_ids is None else found.filter(user__in=user_ids)
 
 
-def invitations_of_user(user: User) -> QuerySet[Invitation]:
+def invitations_of_user(user: User) -> QuerySet[TrainingInvitation]:
     """What the user can still accept: its open invitations to trainings that are not over, oldest first."""
     failed = Round.objects.filter(opened_at__isnull=False, closed_at=None).values("training")
     is_over = Q(training__state=TrainingState.COMPLETED) | (
         Q(training__state=TrainingState.ERROR) & ~Q(training__in=failed)
     )
-    found = Invitation.objects.filter(user=user, state=InvitationState.OPEN).exclude(is_over)
+    found = TrainingInvitation.objects.filter(user=user, state=InvitationState.OPEN).exclude(is_over)
     return found.select_related("training", "invited_by")
 
 

@@ -134,7 +134,7 @@ def test_each_step_of_one_who_is_invited_in_each_state(
     told = {"running": ["TRAINING_START", "UPDATE_ROUND_START"], "claimed": ["TRAINING_START"]}.get(state, [])
     assert [kind for kind, _round in rounds_told_to(people.outsider.user)[before:]] == (told if joined else [])
     is_open = got[0] != 200
-    assert people.outsider.user.invitations.filter(state="open").exists() == is_open
+    assert people.outsider.user.training_invitations.filter(state="open").exists() == is_open
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -190,7 +190,7 @@ def test_who_is_out_takes_no_step_until_it_is_invited_again(
     invite(people, training, people.outsider.id)
     assert post(client, training, "accept").status_code == 200
     assert client.get(f"/api/trainings/{training.pk}/").status_code == 200
-    assert people.outsider.user.invitations.count() == 2
+    assert people.outsider.user.training_invitations.count() == 2
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -256,12 +256,12 @@ def test_the_history_names_the_author_of_each_step(people: People, training: Tra
     left(people, training)
     rows = people.actor.client.get(f"/api/trainings/{training.pk}/history/").json()
     assert [(row["kind"], row["username"], row["author_name"]) for row in rows] == [
-        ("invited", "outsider", "actor"),
-        ("invitation_declined", "outsider", "outsider"),
-        ("invited", "outsider", "actor"),
-        ("invitation_withdrawn", "outsider", "actor"),
-        ("invited", "outsider", "actor"),
-        ("invitation_accepted", "outsider", "outsider"),
+        ("participant_invited", "outsider", "actor"),
+        ("participant_declined", "outsider", "outsider"),
+        ("participant_invited", "outsider", "actor"),
+        ("participant_uninvited", "outsider", "actor"),
+        ("participant_invited", "outsider", "actor"),
+        ("participant_accepted", "outsider", "outsider"),
         ("participant_left", "outsider", "outsider"),
     ]
 

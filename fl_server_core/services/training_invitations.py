@@ -11,11 +11,11 @@ from django.utils import timezone
 from fl_server_core.exceptions import EntityNotFound, NotAllowed
 from fl_server_core.models.delivery import NotificationType
 from fl_server_core.models.event import EventKind
-from fl_server_core.models.invitation import Invitation, InvitationState
 from fl_server_core.models.training import Training
+from fl_server_core.models.training_invitation import InvitationState, TrainingInvitation
 from fl_server_core.models.user import User
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.invitations import open_invitations
+from fl_server_core.selectors.training_invitations import open_invitations
 from fl_server_core.selectors.trainings import lock_known, lock_steerable
 from fl_server_core.services.deliveries import notify, supersede_invitations
 from fl_server_core.services.history import record_each
@@ -31,9 +31,9 @@ def invite(*, training: Training, user_ids: Sequence[UUID], author: User, accept
     new = [user_id for user_id in user_ids if user_id not in waiting]
     told = [user_id for user_id in new if user_id not in accepted]
     now = timezone.now()
-    Invitation.objects.bulk_create(
+    TrainingInvitation.objects.bulk_create(
         [
-            Invitation(
+            TrainingInvitation(
                 training=training,
                 user_id=user_id,
                 invited_by=author,
@@ -49,7 +49,7 @@ def invite(*, training: Training, user_ids: Sequence[UUID], author: User, accept
         kind=NotificationType.TRAINING_INVITATION,
         body={"actor": str(training.actor_id), "global_model_uuid": str(training.model_id)},
     )
-    _record(training, EventKind.INVITED, told, author)
+    _record(training, EventKind.PARTICIPANT_INVITED, told, author)
 
 
 def settle(*, training: Training, user_ids: Iterable[UUID], state: InvitationState) -> list[UUID]:
@@ -68,7 +68,7 @@ def settle(*, training: Training, user_ids: Iterable[UUID], state: InvitationSta
 def withdraw(*, training: Training, user_ids: Sequence[UUID], author: User) -> None:
     """Take back the open invitations of these users to a locked training."""
     settled = settle(training=training, user_ids=user_ids, state=InvitationState.WITHDRAWN)
-    _record(training, EventKind.INVITATION_WITHDRAWN, settled, author)
+    _record(training, EventKind.PARTICIPANT_UNINVITED, settled, author)
 
 
 def withdraw_invitation(*, invitation_id: int, user: User) -> None:
@@ -78,7 +78,7 @@ def withdraw_invitation(*, invitation_id: int, user: User) -> None:
         EntityNotFound, NotAllowed: no such invitation, or the user may not steer its training.
     """
     with transaction.atomic():
-        found = Invitation.objects.filter(pk=invitation_id).first()
+        found = TrainingInvitation.objects.filter(pk=invitation_id).first()
         if found is None:
             raise EntityNotFound("Invitation", invitation_id)
         training = lock_steerable(found.training_id, user)
@@ -96,7 +96,7 @@ def decline_invitation(*, training_id: UUID, user: User) -> None:
         training = lock_known(training_id)
         require_invitation(user, training)
         settled = settle(training=training, user_ids=[user.pk], state=InvitationState.DECLINED)
-        _record(training, EventKind.INVITATION_DECLINED, settled, user)
+        _record(training, EventKind.PARTICIPANT_DECLINED, settled, user)
 
 
 def require_invitation(user: User, training: Training) -> None:
