@@ -73,6 +73,12 @@ def check_production(**_: Any) -> Iterator[checks.CheckMessage]:
             hint="Mount a shared volume there and set FL_SHARED_FILES to true, or set FL_S3_BUCKET.",
             id="fl_server.W002",
         )
+    if settings.SECURE_HSTS_SECONDS and not settings.FL_BEHIND_TLS_PROXY:
+        yield checks.Warning(
+            "FL_HSTS_SECONDS has no effect: it is sent by TLS only, and this server speaks plain HTTP.",
+            hint="Set FL_BEHIND_TLS_PROXY to true if a proxy ends TLS in front of it, or remove FL_HSTS_SECONDS.",
+            id="fl_server.W005",
+        )
     if settings.CORS_ALLOW_ALL_ORIGINS:
         yield checks.Warning(
             "Every web site may read the answers that this server gives to a browser.",

@@ -19,6 +19,7 @@ from fl_server_core.exceptions import (
     DomainError,
     EntityNotFound,
     Gone,
+    HasOwnPath,
     InvalidRequest,
     InvalidValue,
     MissingPart,
@@ -41,6 +42,14 @@ STATUSES: dict[type[Exception], int] = {
     DomainError: status.HTTP_400_BAD_REQUEST,
 }
 
+OWN_PATHS = {
+    "update": "/api/models/<id>/",
+    "passing_on": "/api/models/<id>/",
+    "swag": "/api/models/<id>/swag/",
+    "test": "/api/models/<id>/metrics/",
+}
+"""Where submissions to the kinds of rounds that have a path of their own arrive."""
+
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
     """The answer to a refusal. None lets any other error become a 500."""
@@ -57,6 +66,8 @@ def _body(error: DomainError | SandboxError) -> Any:
             return error.messages
         case InvalidInput():
             return [str(error)]
+        case HasOwnPath(kind=kind) if kind in OWN_PATHS:
+            return {"detail": f"{error} Send them to {OWN_PATHS[kind]}, with the model's id from the notification."}
         case _:
             return {"detail": str(error)}
 

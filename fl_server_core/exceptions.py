@@ -40,6 +40,14 @@ class NoTraining(DomainError):
         super().__init__(f"Model with ID {model_id} does not have a training process running")
 
 
+class HasOwnPath(MissingPart):
+    """Submissions to this kind of round arrive elsewhere."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"No round of kind '{kind}' takes submissions here.")
+        self.kind = kind
+
+
 class InvalidRequest(DomainError):
     """The request is understood but makes no sense here: told as `{"detail": …}`."""
 

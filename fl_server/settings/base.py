@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
+from csp.constants import NONE, SELF, UNSAFE_INLINE
 from kombu import Queue
 
 from fl_server.settings.data_dir import make_data_dir, read_or_make_token
@@ -28,6 +29,7 @@ FL_DATA_DIR_PROBLEM = make_data_dir(FL_DATA_DIR)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 FL_PRODUCTION = False
+FL_BEHIND_TLS_PROXY = False
 DEBUG = env.boolean("FL_DEBUG", False)
 SECRET_KEY = env.text("FL_DJANGO_SECRET_KEY")
 FL_SECRET_KEY_IS_LOCAL = not SECRET_KEY
@@ -55,12 +57,14 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "corsheaders",
+    "csp",
 ]
 
 MIDDLEWARE = [
     # First: the redirect to the address with a slash comes before authentication and everything else.
     "fl_server_api.middleware.AppendSlashMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -190,6 +194,7 @@ FL_NOTIFICATION_RETRY_SECONDS = env.all_seconds("FL_NOTIFICATION_RETRY_SECONDS",
 FL_NOTIFICATION_ALLOWED_NETWORKS = env.words("FL_NOTIFICATION_ALLOWED_NETWORKS")
 # Versions of a model that are kept, besides the first and those that are named or pinned.
 FL_KEEP_VERSIONS = env.integer("FL_KEEP_VERSIONS", 10, least=2)
+FL_KEEP_DELIVERIES_DAYS = env.integer("FL_KEEP_DELIVERIES_DAYS", 90, least=1)
 FL_ORPHAN_SECONDS = env.seconds("FL_ORPHAN_SECONDS", 24 * 3600, least=1)
 FL_SANDBOX_PROCESSES = env.integer("FL_SANDBOX_PROCESSES", 1, least=1)
 FL_SANDBOX_MEMORY_MB = env.integer("FL_SANDBOX_MEMORY_MB", 4096, least=512)
@@ -279,6 +284,21 @@ SPECTACULAR_SETTINGS = {
 CORS_ALLOWED_ORIGINS = env.lines("CORS_ORIGIN_WHITELIST")
 CORS_ALLOWED_ORIGIN_REGEXES = env.lines("CORS_ALLOWED_ORIGIN_REGEXES")
 CORS_ALLOW_ALL_ORIGINS = env.boolean("CORS_ALLOW_ALL_ORIGINS", False)
+
+# --- What a browser may do with our pages ----------------------------------------------------------------------------
+# Scripts are files of ours, never part of a page: what somebody wrote into a description cannot become one. Styles may
+# stand in a page: the browsable API, Swagger UI and ReDoc put them there. The pages of the schema add what they need.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
 
 # --- Logging ---------------------------------------------------------------------------------------------------------
 # Of several processes each would rotate the file under the others: there, stderr is what is collected.

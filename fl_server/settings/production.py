@@ -22,5 +22,20 @@ FL_ACTORS = env.word("FL_ACTORS", "flagged", ACTORS)
 FL_BEHIND_TLS_PROXY = env.boolean("FL_BEHIND_TLS_PROXY", False)
 SESSION_COOKIE_SECURE = FL_BEHIND_TLS_PROXY
 CSRF_COOKIE_SECURE = FL_BEHIND_TLS_PROXY
+# For how long a browser asks for this host by TLS alone. It cannot be taken back: only the operator turns it on.
+SECURE_HSTS_SECONDS = env.integer("FL_HSTS_SECONDS", 0)
+# What `check --deploy` asks for, and this server leaves to its operator.
+SILENCED_SYSTEM_CHECKS = [
+    # The proxy redirects to TLS. Health checks and workers in its network speak plain HTTP.
+    "security.W008",
+    # HSTS for all hosts of a domain, and in the lists of browsers: these are decisions about other servers, too.
+    "security.W005",
+    "security.W021",
+]
+if not SECURE_HSTS_SECONDS:
+    SILENCED_SYSTEM_CHECKS += ["security.W004"]  # see above: the operator's to turn on
 if FL_BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+else:
+    # Without TLS a cookie that travels by TLS alone would never travel.
+    SILENCED_SYSTEM_CHECKS += ["security.W012", "security.W016"]

@@ -19,7 +19,7 @@ class User(AbstractUser):
     actor = models.BooleanField(
         default=False, help_text="Registers models and trainings. Needed for it where FL_ACTORS is `flagged`."
     )
-    client = models.BooleanField(default=False, help_text="Means to take part in trainings (information only).")
+    client = models.BooleanField(default=False, help_text="Wants to take part in trainings (information only).")
     message_endpoint = models.CharField(
         max_length=2048,
         blank=True,

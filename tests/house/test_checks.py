@@ -110,6 +110,29 @@ def test_origins_without_bounds_are_a_warning_in_production(settings: Settings) 
     assert ids() == ["fl_server.W003"]
 
 
+def test_hsts_without_tls_is_a_warning_in_production(settings: Settings) -> None:
+    settings.FL_PRODUCTION, settings.FL_BEHIND_TLS_PROXY, settings.SECURE_HSTS_SECONDS = True, False, 3600
+    assert ids() == ["fl_server.W005"]
+    settings.FL_BEHIND_TLS_PROXY = True
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "variables", [{}, {"FL_BEHIND_TLS_PROXY": "true"}, {"FL_BEHIND_TLS_PROXY": "true", "FL_HSTS_SECONDS": "3600"}]
+)
+def test_djangos_own_checks_for_deployment_find_nothing(tmp_path: Path, variables: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=REPOSITORY,
+        env=server_environment(tmp_path) | {"DJANGO_SETTINGS_MODULE": "fl_server.settings.production"} | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "no issues" in done.stdout) == (0, True), done.stderr
+
+
 def test_every_message_has_a_hint(machines: None, settings: Settings) -> None:
     settings.FL_SECRET_KEY_IS_LOCAL = True
     settings.FL_SHARED_FILES = False

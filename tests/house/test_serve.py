@@ -3,8 +3,6 @@
 import http.client
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -18,24 +16,12 @@ import requests
 from fl_server.web import Server
 from tests.builders.waiting import wait_until
 from tests.memory import anonymous_memory
-from tests.server_process import REPOSITORY, ServerProcess, server_environment
+from tests.server_process import ServerProcess, run_manage, server_environment
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "var"
-
-
-def run_manage(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def test_a_new_folder_is_all_it_takes_to_serve_api_admin_and_static_files(data_dir: Path) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from functools import partial
+from uuid import UUID
 
 import pytest
 from rest_framework.authtoken.models import Token
 
 from fl_server_ai.rounds.passing_on import shuffler
-from fl_server_core.models import Delivery, EventKind, GlobalModel, Training, User
+from fl_server_core.models import Delivery, EventKind, GlobalModel, Submission, Training, User
+from fl_server_core.selectors.trainings import lock_training
+from fl_server_core.services import accounts
 from fl_server_core.services.accounts import delete_user, renew_token
 from tests.builders.clients import make_operator
 from tests.builders.deliveries import sent_to
@@ -73,6 +76,24 @@ def test_the_last_participant_who_goes_leaves_the_training_in_error() -> None:
     world = World(1).start()
     delete_user(user=world.people[0], author=an_operator())
     assert world.state == ("E", "update")
+
+
+def test_a_round_that_still_counts_what_a_leaver_sent_is_locked_before_the_account_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(2).start()
+    world.claim_full_round()
+    world.remove(0)
+    locked = []
+
+    def lock(training_id: UUID) -> Training | None:
+        locked.append((training_id, Submission.objects.filter(participant=world.people[0]).count()))
+        return lock_training(training_id)
+
+    monkeypatch.setattr(accounts, "lock_training", lock)
+    delete_user(user=world.people[0], author=an_operator())
+    assert locked == [(world.training.pk, 1)]
+    assert not Submission.objects.filter(participant=world.people[0].pk).exists()
 
 
 def test_what_an_account_had_passed_on_belongs_to_who_trains_it_now(monkeypatch: pytest.MonkeyPatch) -> None:
