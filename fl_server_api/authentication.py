@@ -5,12 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
 from rest_framework import authentication
 from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from fl_server_core.models import User
+
 TOKEN_LENGTH = 40
+
+
+def authenticate_meta(meta: dict[str, Any]) -> User | None:
+    """Whose credentials a WSGI environ's header `Authorization` holds. None: there are none, or they are wrong.
+
+    Sessions are not looked at.
+    """
+    request = HttpRequest()
+    request.META = meta
+    for scheme in (TokenAuthentication(), BasicAuthentication()):
+        try:
+            found = scheme.authenticate(Request(request))
+        except AuthenticationFailed:
+            return None
+        if found is not None:
+            user: User = found[0]
+            return user
+    return None
 
 
 class TokenAuthentication(authentication.TokenAuthentication):
