@@ -65,12 +65,15 @@ class ServerWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             if not self.embedded.stop(EMBEDDED_STOP_SECONDS):
                 logger.warning("A task was still running; it is taken up again after a restart.")
 
+    def init_signals(self) -> None:
+        """Ctrl-C reaches every process of the terminal: the first one tells the others when to end."""
+        super().init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         told = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, told.set)
-        # Ctrl-C reaches every process of the terminal: the first one tells the others when to end.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         front = Front(self.wsgi, threads=self.cfg.threads, limits=limits_of_settings())
         listening = [
             await loop.create_server(front.connect, sock=listener.sock, backlog=self.cfg.backlog)
@@ -86,8 +89,9 @@ class ServerWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         await front.stop(GRACEFUL_SECONDS)
 
     def _may_go_on(self) -> bool:
-        if self.ppid != os.getppid():
-            return False  # the first process was killed: no orphans
+        # Told before the loop was there, or the first process was killed: no orphans.
+        if not self.alive or self.ppid != os.getppid():
+            return False
         if self.embedded is not None and not self.embedded.is_alive():
             logger.critical("The worker inside the server has ended: starting over.")
             return False

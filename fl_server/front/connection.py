@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -138,6 +139,11 @@ class Connection(asyncio.Protocol):
                 return self.pace.is_header_late(now)
             case _:
                 return False
+
+    @property
+    def quiet_since(self) -> float:
+        """Since when the client has taken nothing of an answer; infinity if there is none to take."""
+        return self.pace.moved_at if self._state is State.SENDING else math.inf
 
     async def wait_for_writing(self) -> None:
         """To be awaited before more is written."""

@@ -17,6 +17,8 @@ Address = tuple[str, int]
 # Said to the next server only. The body has been put together: its Content-Length is set when it is there.
 NOT_PASSED_ON = frozenset({"transfer-encoding", "content-length", "expect", "connection", "keep-alive", "te"})
 
+LOOPBACK = ("127.0.0.1", "::1")
+
 
 def make_environ(request: h11.Request, client: Address, server: Address) -> WSGIEnvironment:
     """All but `wsgi.input` and CONTENT_LENGTH, which are known when the body has arrived."""
@@ -48,6 +50,8 @@ def make_environ(request: h11.Request, client: Address, server: Address) -> WSGI
         key = "CONTENT_TYPE" if name == "content-type" else f"HTTP_{name.upper().replace('-', '_')}"
         separator = "; " if name == "cookie" else ","
         environ[key] = f"{environ[key]}{separator}{value}" if key in environ else value
+    if client[0] in LOOPBACK and environ.get("HTTP_X_FORWARDED_PROTO") == "https":
+        environ["wsgi.url_scheme"] = "https"  # a proxy on this machine ends TLS
     return environ
 
 

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
-# Checks have threads of their own: made-up passwords take long to refuse, and must not take those of requests.
+# Checks have threads of their own, and passwords others than tokens: they take long to refuse when they are made up.
 CHECK_THREADS = 2
 FILE_THREADS = 4
 SWEEP_SECONDS = 1.0
+# A reader that takes nothing for this long may have to leave when all places are taken.
+QUIET_SECONDS = 5.0
 
 
 class Front:
@@ -37,6 +39,7 @@ class Front:
         self._loop = asyncio.get_running_loop()
         self._requests = ThreadPoolExecutor(threads, "request")
         self._checks = ThreadPoolExecutor(CHECK_THREADS, "credentials")
+        self._passwords = ThreadPoolExecutor(CHECK_THREADS, "passwords")
         self._files = ThreadPoolExecutor(FILE_THREADS, "files")
         self._connections: set[Connection] = set()
         self._addresses: Counter[str] = Counter()
@@ -64,25 +67,29 @@ class Front:
             self.sweep()
         for connection in list(self._connections):
             connection.transport.abort()
-        for pool in (self._requests, self._checks, self._files):
+        for pool in (self._requests, self._checks, self._passwords, self._files):
             pool.shutdown(wait=False, cancel_futures=True)
 
     # --- What connections ask for ------------------------------------------------------------------------------------
 
     def opened(self, connection: Connection) -> None:
-        """Count a new connection in; at the bounds, one is closed: of an address its newest, else the longest idle."""
+        """Count a new connection in. At the bounds, one leaves: of an address the newest, else the longest idle."""
         self._connections.add(connection)
         self._addresses[connection.address[0]] += 1
         if self.limits.per_address and self._addresses[connection.address[0]] > self.limits.per_address:
             connection.transport.abort()
             return
-        if len(self._connections) > self.limits.connections:
-            oldest = next(iter(self._waiting), connection)
-            self._waiting.pop(oldest, None)
-            oldest.transport.abort()
-            if oldest is connection:
-                return
         self._waiting[connection] = None
+        if len(self._connections) > self.limits.connections:
+            leaving = next(one for one in self._waiting) if len(self._waiting) > 1 else self._quietest(connection)
+            self._waiting.pop(leaving, None)
+            leaving.transport.abort()
+
+    def _quietest(self, newest: Connection) -> Connection:
+        """Of the answers that nobody reads, the one for longest; else the newest connection."""
+        before = monotonic() - QUIET_SECONDS
+        quiet = [one for one in self._connections if one.quiet_since < before]
+        return min(quiet, key=lambda one: one.quiet_since, default=newest)
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
@@ -98,7 +105,8 @@ class Front:
             self._waiting.pop(connection, None)
 
     def check(self, environ: WSGIEnvironment, then: Callable[[bool], None]) -> None:
-        self._in_thread(self._checks, lambda: is_known(environ), then, failed=False)
+        pool = self._passwords if environ.get("HTTP_AUTHORIZATION", "")[:5].lower() == "basic" else self._checks
+        self._in_thread(pool, lambda: is_known(environ), then, failed=False)
 
     def store(self, body: Body, then: Callable[[bool], None]) -> None:
         def store() -> bool:

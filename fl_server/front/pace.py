@@ -17,7 +17,9 @@ KERNEL_BYTES = 128 * 1024
 
 
 class Pace:
-    """`received` and `written`: bytes so far, counted by the connection. Times are of the monotonic clock."""
+    """received, written: bytes so far, as the connection counts them. moved_at: when the client was last seen to send
+    or to take something, by the monotonic clock.
+    """
 
     def __init__(self, transport: asyncio.Transport, limits: Limits) -> None:
         self.received = 0
@@ -31,7 +33,7 @@ class Pace:
 
     def begin(self) -> None:
         """A body, an answer or a refusal begins."""
-        self._began = self._moved_at = self._window_at = monotonic()
+        self._began = self.moved_at = self._window_at = monotonic()
         self._moved = self._window = self._count()
 
     def begin_idle(self, *, is_first: bool) -> None:
@@ -56,8 +58,8 @@ class Pace:
         """Has nothing moved for too long, or too little in the time in which something has to move?"""
         count = self._count()
         if count != self._moved:
-            self._moved, self._moved_at = count, now
-        if now - self._moved_at > self._limits.silence:
+            self._moved, self.moved_at = count, now
+        if now - self.moved_at > self._limits.silence:
             return True
         elapsed = now - self._window_at
         if elapsed < self._limits.silence:

@@ -172,6 +172,16 @@ def test_when_all_places_are_taken_who_has_waited_longest_makes_room(tmp_path: P
         assert not _has_ended(held[-1])
 
 
+def test_when_all_places_are_taken_readers_that_do_not_read_make_room(tmp_path: Path) -> None:
+    with (
+        ServerProcess(tmp_path / "var", environment={"FL_MAX_CONNECTIONS": "20"}) as server,
+        strangers(server.base_url, NO_READER, 20) as held,
+    ):
+        for one in held:
+            assert one.recv(10)
+        wait_until("a place", lambda: _answers(server.base_url), 30)
+
+
 def test_a_stop_lets_requests_downloads_and_uploads_come_to_their_end(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "var") as server, ThreadPoolExecutor(3) as threads:
         url = server.base_url
