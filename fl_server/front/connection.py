@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import h11
 
@@ -17,13 +16,12 @@ from fl_server.front.credentials import may_be_known
 from fl_server.front.environ import Address, declared_length, make_environ
 from fl_server.front.pace import Pace
 from fl_server.front.sending import send
+from fl_server.front.threads import Threads
 from fl_server_api.body_limits import ANONYMOUS_BYTES, largest_body, size_in_words
 from fl_server_api.middleware import NO_FILES
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
-
-    from fl_server.front.limits import Limits
 
 logger = logging.getLogger(__name__)
 MAX_HEADER_BYTES = 64 * 1024
@@ -37,29 +35,6 @@ class State(Enum):
     RUNNING = auto()
     SENDING = auto()
     LINGERING = auto()  # refused; what still arrives is thrown away
-
-
-class Threads(Protocol):
-    """What a connection asks of its server: everything that may take time. Results come back to the loop."""
-
-    limits: Limits
-    is_stopping: bool
-
-    def opened(self, connection: Connection) -> None: ...
-
-    def closed(self, connection: Connection) -> None: ...
-
-    def note_waiting(self, connection: Connection, *, is_waiting: bool) -> None: ...
-
-    def check(self, environ: WSGIEnvironment, then: Callable[[bool], None]) -> None: ...
-
-    def store(self, body: Body, then: Callable[[bool], None]) -> None: ...
-
-    def run(self, environ: WSGIEnvironment, body: Body, then: Callable[[Answer], None]) -> None: ...
-
-    def read(self, answer: Answer, size: int) -> asyncio.Future[bytes]: ...
-
-    def discard(self, thing: Body | Answer) -> None: ...
 
 
 class Connection(asyncio.Protocol):

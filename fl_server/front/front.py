@@ -59,10 +59,10 @@ class Front:
     async def stop(self, seconds: float) -> None:
         """Let requests that run, and answers and signed-in uploads under way, come to their end."""
         self.is_stopping = True
-        for connection in list(self._waiting):
-            connection.transport.close()
         deadline = monotonic() + seconds
         while self._connections and monotonic() < deadline:
+            for connection in list(self._waiting):
+                connection.transport.close()
             await asyncio.sleep(0.05)
             self.sweep()
         for connection in list(self._connections):

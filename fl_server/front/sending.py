@@ -10,7 +10,8 @@ import h11
 from fl_server.front.answer import Answer
 
 if TYPE_CHECKING:
-    from fl_server.front.connection import Connection, Threads
+    from fl_server.front.connection import Connection
+    from fl_server.front.threads import Threads
 
 logger = logging.getLogger(__name__)
 # Readers that take the first pieces get larger ones; one that never reads holds little.

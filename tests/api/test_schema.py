@@ -9,6 +9,7 @@ import yaml
 from django.core.management import call_command
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.views import SpectacularAPIView
 
 from fl_server_api.views import pages
 from tests.builders.storage import body_of
@@ -77,10 +78,10 @@ def test_it_is_generated_once_for_all_who_ask_in_one_format(monkeypatch: pytest.
     class Generator(SchemaGenerator):
         def get_schema(self, *args: Any, **kwargs: Any) -> Any:
             made.append(self)
-            return super().get_schema(*args, **kwargs)
+            return super().get_schema(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     monkeypatch.setattr(pages, "_documents", {})
-    monkeypatch.setattr(pages.SpectacularAPIView, "generator_class", Generator)
+    monkeypatch.setattr(SpectacularAPIView, "generator_class", Generator)
     answers = [Client().get("/api/schema/", {"version": "2"}, HTTP_ACCEPT=kind) for kind in (YAML, JSON, YAML, JSON)]
     assert [answer.status_code for answer in answers] == [200] * 4
     assert len(made) == 2
