@@ -16,7 +16,7 @@ WORKDIR /app
 
 # Without the packages beside it this installs the dependencies alone: a layer that changes in the code leave in place.
 COPY pyproject.toml constraints.txt README.md LICENSE ./
-RUN pip install -c constraints.txt '.[s3]'
+RUN pip install -c constraints.txt '.[oidc,s3]'
 
 COPY . .
 

@@ -8,7 +8,7 @@ PYTEST ?= $(BIN)/python -m pytest
 MEASURED = PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/coverage run -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: fuzz vision help setup run demo test coverage test-sqlite test-services check format bench faults clean
+.PHONY: audit browser fuzz vision help setup run demo test test-sqlite test-services check format bench faults clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -26,9 +26,7 @@ run: $(STAMP) ## start the server (ARGS="--port 8080")
 demo: $(STAMP) ## run a whole training on real data (ARGS="--aggregation FedProx --keep")
 	$(BIN)/python -m examples.demo $(ARGS)
 
-test: test-sqlite test-services ## run the test suite on SQLite, then on PostgreSQL and Redis
-
-coverage: $(STAMP) ## run both test suites and report the branches they cover, in all processes (slow)
+test: $(STAMP) ## run the test suite on SQLite, then on PostgreSQL and Redis; print the branches they cover
 	$(BIN)/coverage erase
 	$(MAKE) test-sqlite PYTEST="$(MEASURED)"
 	$(MAKE) test-services PYTEST="$(MEASURED)"
@@ -71,6 +69,17 @@ bench: $(STAMP) ## run all benchmarks
 
 faults: $(STAMP) ## long run: kill processes, drop connections and stop services during trainings
 	FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 0 $(ARGS)
+
+browser: ## install Debian's Chromium for the tests that open pages, unless there is one (as root)
+	command -v chromium >/dev/null || (apt-get update -qq && apt-get install -qq --no-install-recommends chromium >/dev/null)
+
+audit: ## look up the pinned versions in the database of known vulnerabilities (needs the network)
+	test -x .venv-audit/bin/pip-audit || ($(PYTHON) -m venv .venv-audit \
+	  && .venv-audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9,<3')
+	@.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict \
+	  --progress-spinner off $(ARGS) >.venv-audit/report 2>&1; status=$$?; cat .venv-audit/report; \
+	if [ $$status -ne 0 ] && ! grep -q "^Found .* known vulnerabilit" .venv-audit/report; then \
+	  echo "Nothing was audited: the database could not be asked about every version." >&2; exit 2; fi; exit $$status
 
 clean: ## remove caches (keeps var/ and .venv)
 	rm -rf .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info

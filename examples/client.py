@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
+import os
+import sys
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 
@@ -13,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0)
 """Seconds between tries. Together a minute and a half: longer than a server needs to restart."""
+FIRST_PAUSES = (0.5, 1.0)
+"""For the first request: whoever mistyped the server's address shouldn't have to wait."""
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 # Shorter than the time after which servers close idle connections, so that no request uses a closed one.
 LIMITS = httpx.Limits(keepalive_expiry=1.0)
@@ -61,7 +66,7 @@ class Client:
             transport=transport,
             trust_env=False,
         )
-        self._pauses = pauses
+        self.pauses = pauses
         self._closing = threading.Event()
 
     def give_up(self) -> None:
@@ -76,7 +81,7 @@ class Client:
     def call(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """Send a request. Keyword arguments are those of `httpx.Client.request`."""
         problem = ""
-        for pause in (*self._pauses, None):
+        for pause in (*self.pauses, None):
             try:
                 response = self._http.request(method, path, **kwargs)
             except httpx.TransportError as error:
@@ -104,10 +109,16 @@ class Client:
             user = self.call("POST", "/users/", json=body).json()
         except Refused as refusal:
             try:
-                myself = self.call("GET", "/users/myself/", auth=(username, password)).json()
+                return self.log_in(username, password)
             except Refused:
                 raise refusal from None
-            user = self.call("GET", f"/users/{myself['id']}/", auth=(username, password)).json()
+        self._http.headers["Authorization"] = f"Token {user['token']}"
+        return dict(user)
+
+    def log_in(self, username: str, password: str) -> dict[str, Any]:
+        """Sign in without registering; return the user. Later calls send the user's token."""
+        myself = self.call("GET", "/users/myself/", auth=(username, password)).json()
+        user = self.call("GET", f"/users/{myself['id']}/", auth=(username, password)).json()
         self._http.headers["Authorization"] = f"Token {user['token']}"
         return dict(user)
 
@@ -160,9 +171,44 @@ def _sentence(response: httpx.Response) -> str:
     try:
         body = response.json()
     except ValueError:
-        return response.text[:300]
+        return " ".join(response.text.split())[:300] or response.reason_phrase
     if isinstance(body, dict) and isinstance(body.get("detail"), str):
         return str(body["detail"])
+    if isinstance(body, dict) and all(isinstance(sentences, list) for sentences in body.values()):
+        return " ".join(f"{name}: {sentence}" for name, sentences in body.items() for sentence in sentences)[:300]
     if isinstance(body, list) and len(body) == 1:
         return str(body[0])
     return str(body)[:300]
+
+
+class CommandLine(argparse.ArgumentParser):
+    """Reads arguments; says what is wrong with them in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Explain a wrong argument and end the program."""
+        give_up_with(f"{message} (--help explains the arguments)")
+
+
+def give_up_with(sentence: object) -> NoReturn:
+    """End the program because of what its user gave it: a sentence on standard error, exit code 2."""
+    print(" ".join(str(sentence).split()), file=sys.stderr)
+    sys.exit(2)
+
+
+def password() -> str:
+    """The user's password, from the environment: arguments can be seen by everyone on the machine."""
+    found = os.environ.get("FL_PASSWORD", "")
+    if not found:
+        give_up_with("Set the environment variable FL_PASSWORD to the user's password.")
+    return found
+
+
+def server_address(text: str) -> str:
+    """The address of a server, as a type of argparse's arguments."""
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address: {error}") from None
+    if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 80) < 2**16:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address such as http://127.0.0.1:8000")
+    return text

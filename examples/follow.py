@@ -1,7 +1,15 @@
-"""Follows a running training and prints rounds, updates received, accuracy and time."""
+"""Follows a running training and prints rounds, updates received, accuracy and time.
+
+    FL_PASSWORD=… python -m examples.follow --server http://127.0.0.1:8000 --username anna --training <id>
+
+For the training's actor and participants. Exit code 0: the training is completed; 1: it failed or took too long;
+2: the server or the arguments can't be used.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +23,16 @@ from rich.live import Live
 from rich.table import Table
 
 from examples.actor import ActorClient
-from examples.client import Refused
+from examples.client import (
+    FIRST_PAUSES,
+    PAUSES,
+    CommandLine,
+    Refused,
+    Unreachable,
+    give_up_with,
+    password,
+    server_address,
+)
 from examples.model_files import load_model
 
 SHOWN = 15
@@ -47,14 +64,16 @@ class Follower:
         actor: ActorClient,
         training_id: str,
         *,
-        evaluate: Callable[[torch.nn.Module], float],
+        evaluate: Callable[[torch.nn.Module], float] | None = None,
+        first: int | None = None,
         averaging_period: int = 1,
         check: Callable[[], None] = lambda: None,
         poll: float = 0.2,
     ) -> None:
         """
         Args:
-            evaluate: the accuracy of a model.
+            evaluate: the accuracy of a model; None: download no models.
+            first: the model's round when the training began, if that isn't now.
             averaging_period: after how many rounds the global model changes (more than one with FedDC).
             check: raises an exception if waiting longer is useless.
             poll: seconds between two requests.
@@ -63,10 +82,12 @@ class Follower:
         self._evaluate, self._period, self._check, self._poll = evaluate, averaging_period, check, poll
         training = actor.training(training_id)
         self._model_id = str(training["model"])
-        self._first = actor.round_of(training_id, self._model_id)
+        current = actor.round_of(training_id, self._model_id)
+        self._first = current if first is None else first
         self._expected = len(training["participants"])
         self.target = int(training["target_num_updates"])
-        self.rounds = [Round(self._first + 1)]
+        self.rounds = [Round(current + 1)]
+        self._note = ""
         self._started = time.monotonic()
 
     def follow(self, console: Console, title: str, *, timeout: float) -> list[Round]:
@@ -87,7 +108,7 @@ class Follower:
 
     def table(self, title: str, last: int = SHOWN) -> Table:
         """The last rounds as a table."""
-        table = Table(title=title)
+        table = Table(title=title, caption=self._note or None)
         for heading in ("round", "updates", "accuracy at the participants", "on held-out data", "seconds"):
             table.add_column(heading, justify="right")
         for row in self._shown_rounds()[-last:]:
@@ -117,6 +138,9 @@ class Follower:
             self._close_rounds(number)
         elif training["state"] == "O":
             current.updates = max(current.updates, training["local_models_arrived"])
+        # A SWAG round follows the round that has just been closed, and the next round isn't open yet.
+        done = self.rounds[-1].number - 1 - self._first
+        self._note = f"SWAG round after round {done}/{self.target}" if training["state"] == "S" else ""
         if training["state"] == "E":
             raise TrainingFailed(f"the training is in state E. {self._reason()}")
         if training["state"] == "C":
@@ -138,7 +162,7 @@ class Follower:
         """Evaluate the newest average, once."""
         averaged = self._last_average(number)
         row = next((row for row in self.rounds if row.number == averaged), None)
-        if row is None or row.held_out is not None:
+        if self._evaluate is None or row is None or row.held_out is not None:
             return
         module = load_model(self._actor.download(self._model_id))
         # The file is this average only if no other was made in the meantime.
@@ -178,7 +202,7 @@ class Follower:
             if time.monotonic() - written > SECONDS_PER_LINE:
                 written = time.monotonic()
                 number, updates, *_ = self._cells(self._shown_rounds()[-1])
-                console.print(f"{title}: round {number}, updates {updates}", highlight=False)
+                console.print(f"{title}: {self._note or f'round {number}, updates {updates}'}", highlight=False)
 
         yield write
         console.print(self.table(title, last=20))
@@ -186,3 +210,42 @@ class Follower:
 
 def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = CommandLine(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--server", required=True, type=server_address, help="the server's address, such as http://127.0.0.1:8000"
+    )
+    parser.add_argument("--username", required=True, help="the environment variable FL_PASSWORD holds the password")
+    parser.add_argument("--training", required=True, help="the training's id")
+    parser.add_argument("--timeout", type=float, default=3600.0, help="how long to follow it, in seconds")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Follow a training. The module's docstring explains the exit code."""
+    arguments = parse_arguments()
+    actor = ActorClient(arguments.server, pauses=FIRST_PAUSES)
+    try:
+        actor.log_in(arguments.username, password())
+        status = actor.call("GET", f"/trainings/{arguments.training}/status/").json()
+        follower = Follower(actor, arguments.training, first=status["round"] - status["rounds_closed"], poll=1.0)
+    except Refused as refusal:
+        give_up_with(f"{arguments.server} refuses this: {refusal.sentence}")
+    except Unreachable as error:
+        give_up_with(f"Can't reach {arguments.server}: {error}")
+    actor.pauses = PAUSES
+    try:
+        follower.follow(Console(), f"training {arguments.training}", timeout=arguments.timeout)
+    except (TrainingFailed, Refused, Unreachable) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,15 +11,25 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import signal
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
-from examples.client import ParticipantClient, Refused, Unreachable
+from examples.client import (
+    FIRST_PAUSES,
+    PAUSES,
+    CommandLine,
+    ParticipantClient,
+    Refused,
+    Unreachable,
+    give_up_with,
+    password,
+    server_address,
+)
 from examples.inbox import Agenda, Listener, Notification, Poller
 from examples.model_files import UnreadableModel, load_model, save_model, save_tensor
 from examples.training import Learner
@@ -106,18 +116,41 @@ class Participant:
 
 
 def load_learner(path: str, *, seed: int) -> Learner:
-    """Read a participant's data: x of shape (samples, …), y of shape (samples,), and the same for testing."""
-    with np.load(path) as data:
-        inputs = [torch.from_numpy(data[name]).float() for name in ("x", "test_x")]
-        targets = [torch.from_numpy(data[name]).long() for name in ("y", "test_y")]
+    """Read a participant's data: x of shape (samples, …), y of shape (samples,), and the same for testing.
+
+    Raises:
+        ValueError: the file cannot be read, or its arrays don't belong together.
+    """
+    try:
+        with np.load(path) as data:
+            inputs = [torch.from_numpy(data[name]).float() for name in ("x", "test_x")]
+            targets = [torch.from_numpy(data[name]).long() for name in ("y", "test_y")]
+    except OSError as error:
+        raise ValueError(f"Can't read {path}: {error.strerror or error}.") from error
+    except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} must be a numpy archive of numbers with x, y, test_x and test_y.") from error
+    for prefix, samples, classes in zip(("", "test_"), inputs, targets, strict=True):
+        if samples.ndim == 0 or classes.ndim != 1 or not len(samples) == len(classes) > 0:
+            raise ValueError(f"{path}: {prefix}y must have one class number for each sample in {prefix}x.")
     return Learner(inputs[0], targets[0], inputs[1], targets[1], seed=seed)
+
+
+def listen(agenda: Agenda, host: str, port: int) -> Listener:
+    """Listen for notifications. Raises ValueError if that is impossible at this address."""
+    try:
+        return Listener(agenda.put, host=host, port=port)
+    except OSError as error:
+        raise ValueError(f"Can't listen at {host}, port {port}: {error.strerror or error}.") from error
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", required=True, help="the server's address, such as http://127.0.0.1:8000")
+    parser = CommandLine(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--server", required=True, type=server_address, help="the server's address, such as http://127.0.0.1:8000"
+    )
     parser.add_argument("--username", required=True, help="the environment variable FL_PASSWORD holds the password")
+    parser.add_argument("--invitation", default="", help="code of an invitation, if the server asks for one")
     parser.add_argument("--data", required=True, help="numpy archive with x, y, test_x, test_y")
     parser.add_argument("--pull", action="store_true", help="fetch notifications instead of listening for them")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -125,16 +158,23 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--endpoint", default="", help="URL at which the server reaches this listener")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--trust-coordinator", action="store_true", help="run the actor's own model classes")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    for name, top in (("port", 2**16), ("seed", 2**32)):
+        if not 0 <= getattr(arguments, name) < top:
+            parser.error(f"--{name} must be a number from 0 to {top - 1}")
+    return arguments
 
 
 def main() -> None:
-    """Register, listen for or fetch notifications, and work until told to stop."""
+    """Register, listen for or fetch notifications, and work until told to stop.
+
+    Exit code 2, with a sentence: the server or the arguments can't be used.
+    """
     arguments = parse_arguments()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    secret = password()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     torch.set_num_threads(1)  # in the demo, several participants share a machine
-    agenda, client = Agenda(), ParticipantClient(arguments.server)
+    agenda, client = Agenda(), ParticipantClient(arguments.server, pauses=FIRST_PAUSES)
 
     def end(*_: object) -> None:
         agenda.close()
@@ -142,10 +182,24 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    learner = load_learner(arguments.data, seed=arguments.seed)
-    listener = None if arguments.pull else Listener(agenda.put, host=arguments.host, port=arguments.port)
-    endpoint = arguments.endpoint or (listener.url() if listener else "")
-    user = client.sign_in(arguments.username, os.environ["FL_PASSWORD"], message_endpoint=endpoint, client=True)
+    try:
+        learner = load_learner(arguments.data, seed=arguments.seed)
+        listener = None if arguments.pull else listen(agenda, arguments.host, arguments.port)
+        endpoint = arguments.endpoint or (listener.url() if listener else "")
+        about = {"invitation": arguments.invitation} if arguments.invitation else {}
+        user = client.sign_in(arguments.username, secret, message_endpoint=endpoint, client=True, **about)
+    except Refused as refusal:
+        give_up_with(
+            f"{arguments.server} refuses {arguments.username}: {refusal.sentence} "
+            "If you have registered before, check FL_PASSWORD."
+        )
+    except Unreachable as error:
+        give_up_with(f"Can't reach {arguments.server}: {error}")
+    except ValueError as error:
+        give_up_with(error)
+    client.pauses = PAUSES
+    logging.getLogger("examples").setLevel(logging.INFO)
+    logger.setLevel(logging.INFO)  # of this module, which has another name when it is the program
     poller = None if listener else Poller(client, agenda.put)
     print(json.dumps({"id": user["id"]}), flush=True)
     Participant(client, learner, trust=arguments.trust_coordinator).work(agenda)

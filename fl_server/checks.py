@@ -6,6 +6,7 @@ start that run no Django command.
 
 import ipaddress
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
@@ -47,6 +48,49 @@ def check_networks(**_: Any) -> Iterator[checks.CheckMessage]:
             )
 
 
+def check_proxies(**_: Any) -> Iterator[checks.CheckMessage]:
+    """Networks of proxies must be written as networks; and a proxy that ends TLS should be among them."""
+    for name in settings.FL_TRUSTED_PROXIES:
+        try:
+            ipaddress.ip_network(name)
+        except ValueError as error:
+            yield checks.Error(
+                f"FL_TRUSTED_PROXIES: {error}.",
+                hint="Name networks such as 10.1.0.5/32 or fd00::/8, without bits of a host.",
+                id="fl_server.E006",
+            )
+    if settings.FL_PRODUCTION and getattr(settings, "FL_BEHIND_TLS_PROXY", False) and not settings.FL_TRUSTED_PROXIES:
+        yield checks.Warning(
+            "All clients behind the proxy count as one address: whoever guesses passwords shuts all of them out.",
+            hint="Name the proxy's network in FL_TRUSTED_PROXIES.",
+            id="fl_server.W005",
+        )
+
+
+def check_oidc(**_: Any) -> Iterator[checks.CheckMessage]:
+    """Sign-in at a provider needs a library, and a client that the provider knows."""
+    if not settings.FL_OIDC_ISSUER:
+        return
+    if find_spec("mozilla_django_oidc") is None:
+        yield checks.Error(
+            "FL_OIDC_ISSUER is set, but the library for OpenID Connect is not installed.",
+            hint="Install the extra: pip install 'fl-server[oidc]'.",
+            id="fl_server.E007",
+        )
+    if not settings.FL_OIDC_CLIENT_ID or not settings.FL_OIDC_CLIENT_SECRET:
+        yield checks.Error(
+            "FL_OIDC_ISSUER is set, but FL_OIDC_CLIENT_ID or FL_OIDC_CLIENT_SECRET is not.",
+            hint="Register this server as a client at the provider, and set what it gives you.",
+            id="fl_server.E008",
+        )
+    if settings.FL_PRODUCTION and not settings.FL_OIDC_ISSUER.startswith("https://"):
+        yield checks.Warning(
+            "The OpenID Connect provider is reached without TLS: whoever is on the way can sign in as anybody.",
+            hint="Set FL_OIDC_ISSUER to an address that begins with https://.",
+            id="fl_server.W006",
+        )
+
+
 def check_data_folder(**_: Any) -> Iterator[checks.CheckMessage]:
     """Files, uploads under way and perhaps the database live there."""
     if settings.FL_DATA_DIR_PROBLEM:
@@ -72,6 +116,12 @@ def check_production(**_: Any) -> Iterator[checks.CheckMessage]:
             f"Models are files in {settings.MEDIA_ROOT}: web processes and workers must all see this folder.",
             hint="Mount a shared volume there and set FL_SHARED_FILES to true, or set FL_S3_BUCKET.",
             id="fl_server.W002",
+        )
+    if settings.SECURE_HSTS_SECONDS and not settings.FL_BEHIND_TLS_PROXY:
+        yield checks.Warning(
+            "FL_HSTS_SECONDS has no effect: it is sent by TLS only, and this server speaks plain HTTP.",
+            hint="Set FL_BEHIND_TLS_PROXY to true if a proxy ends TLS in front of it, or remove FL_HSTS_SECONDS.",
+            id="fl_server.W007",
         )
     if settings.CORS_ALLOW_ALL_ORIGINS:
         yield checks.Warning(
@@ -107,6 +157,8 @@ ALL = (
     check_database_and_broker,
     check_data_folder,
     check_networks,
+    check_proxies,
+    check_oidc,
     check_trusted_globals,
     check_production,
     check_sandbox,

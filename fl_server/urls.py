@@ -1,13 +1,19 @@
 """Every address of the server: the API, its pages and the admin."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
+
+from fl_server_api.views.pages import InvitationView
 
 urlpatterns = [
     # Whoever opens the bare address finds out what there is.
     path("", RedirectView.as_view(pattern_name="swagger-ui")),
     path("api/", include("fl_server_api.urls")),
+    path("invitation/", InvitationView.as_view(), name="invitation"),
     path("admin/", admin.site.urls),
     path("api-auth/", include("rest_framework.urls")),
 ]
+if settings.FL_OIDC_ISSUER:
+    urlpatterns.append(path("oidc/", include("fl_server_api.oidc.urls")))

@@ -20,7 +20,7 @@ from fl_server.embedded import EmbeddedWorker
 from fl_server.front.front import SWEEP_SECONDS, Front
 from fl_server.front.limits import limits_of_settings
 from fl_server.limits import allow_many_files
-from fl_server_api.wsgi import ignore_charset
+from fl_server_api.wsgi import prepared
 from fl_server_core.rounds.ending import release_all_claims
 
 logger = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def load(self) -> Any:
         """The WSGI application, loaded once, before the fork."""
-        return ignore_charset(get_wsgi_application())
+        return prepared(get_wsgi_application())
 
     def run(self) -> None:
         """Serve; ends by `SystemExit`, with 0 after a clean stop."""

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
 
 
 class FlServerAiConfig(AppConfig):
@@ -10,8 +11,11 @@ class FlServerAiConfig(AppConfig):
         from fl_server_ai.notification import receivers as notification_receivers  # noqa: F401  connects them
         from fl_server_ai.rounds import load_kinds
         from fl_server_ai.trainer import receivers as trainer_receivers  # noqa: F401  connects them
-        from fl_server_core.registry import aggregation_methods, uncertainty_methods
+        from fl_server_core.registry import NameTaken, aggregation_methods, uncertainty_methods
 
-        aggregation_methods.load_entry_points()
-        uncertainty_methods.load_entry_points()
-        load_kinds()
+        try:
+            aggregation_methods.load_entry_points()
+            uncertainty_methods.load_entry_points()
+            load_kinds()
+        except NameTaken as error:
+            raise ImproperlyConfigured(str(error)) from None

@@ -71,4 +71,4 @@ def _tag(file: FieldFile) -> str:
 
 
 def _lost(filename: str) -> MissingPart:
-    return MissingPart(f"The file {filename} is not in the storage any more. Ask for it again.")
+    return MissingPart(f"The file {filename} is no longer in the storage. Ask for it again.")

@@ -19,11 +19,13 @@ from fl_server_core.exceptions import (
     DomainError,
     EntityNotFound,
     Gone,
+    HasOwnPath,
     InvalidRequest,
     InvalidValue,
     MissingPart,
     NotAllowed,
     NoTraining,
+    TooManyFailures,
 )
 
 STATUSES: dict[type[Exception], int] = {
@@ -32,6 +34,7 @@ STATUSES: dict[type[Exception], int] = {
     MissingPart: status.HTTP_404_NOT_FOUND,
     Gone: status.HTTP_410_GONE,
     Conflict: status.HTTP_409_CONFLICT,
+    TooManyFailures: status.HTTP_429_TOO_MANY_REQUESTS,
     NoTraining: status.HTTP_404_NOT_FOUND,
     InvalidRequest: status.HTTP_400_BAD_REQUEST,
     InvalidValue: status.HTTP_400_BAD_REQUEST,
@@ -41,14 +44,27 @@ STATUSES: dict[type[Exception], int] = {
     DomainError: status.HTTP_400_BAD_REQUEST,
 }
 
+OWN_PATHS = {
+    "update": "/api/models/<id>/",
+    "passing_on": "/api/models/<id>/",
+    "swag": "/api/models/<id>/swag/",
+    "test": "/api/models/<id>/metrics/",
+}
+"""Where submissions to the kinds of rounds that have a path of their own arrive."""
+
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
     """The answer to a refusal. None lets any other error become a 500."""
     if not isinstance(error, DomainError | SandboxError):
         return exception_handler(_refusal_of_body(error), context)
     code = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
-    is_passing = code == status.HTTP_503_SERVICE_UNAVAILABLE
-    return Response(_body(error), status=code, headers={"Retry-After": str(RETRY_SECONDS)} if is_passing else None)
+    return Response(_body(error), status=code, headers=_headers(error, code))
+
+
+def _headers(error: DomainError | SandboxError, code: int) -> dict[str, str] | None:
+    if isinstance(error, TooManyFailures):
+        return {"Retry-After": str(error.retry_after)}
+    return {"Retry-After": str(RETRY_SECONDS)} if code == status.HTTP_503_SERVICE_UNAVAILABLE else None
 
 
 def _body(error: DomainError | SandboxError) -> Any:
@@ -57,6 +73,8 @@ def _body(error: DomainError | SandboxError) -> Any:
             return error.messages
         case InvalidInput():
             return [str(error)]
+        case HasOwnPath(kind=kind) if kind in OWN_PATHS:
+            return {"detail": f"{error} Send them to {OWN_PATHS[kind]}, with the model's id from the notification."}
         case _:
             return {"detail": str(error)}
 

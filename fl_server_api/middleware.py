@@ -8,6 +8,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 
+from fl_server_api.authentication import needs_login, refuse_known_guesses
+from fl_server_core.exceptions import TooManyFailures
 from fl_server_core.storage import StorageUnavailable
 
 logger = logging.getLogger(__name__)
@@ -48,9 +50,27 @@ def _redirect(location: str) -> HttpResponse:
     return HttpResponsePermanentRedirect(location)
 
 
+class GuessMiddleware:
+    """Refuses who is known to guess passwords, before sessions and views: guesses must cost next to nothing.
+
+    Most have been refused before, by `fl_server_api.wsgi`.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if "HTTP_AUTHORIZATION" in request.META and needs_login(request.path_info, request.method):
+            try:
+                refuse_known_guesses(request.META)
+            except TooManyFailures as refusal:
+                return _answer(request, str(refusal), 429, refusal.retry_after)
+        return self.get_response(request)
+
+
 class UnavailableMiddleware:
-    """Answers 503 where the database or the file storage fails, and 409 where the rows that a request refers to went
-    before it was committed: a participant then tries again."""
+    """Answers 503 where the database or the file storage fails, 429 where somebody guesses passwords in a form, and 409
+    where the rows that a request refers to went before it was committed: a participant then tries again."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -59,7 +79,12 @@ class UnavailableMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """The answer where the database or the storage fails; None: a bug, which becomes a 500 and is logged."""
+        """The answer where the database or the storage fails, or where a form is used to guess passwords.
+
+        None: a bug, which becomes a 500 and is logged.
+        """
+        if isinstance(error, TooManyFailures):
+            return _answer(request, str(error), 429, error.retry_after)
         status = 503
         if isinstance(error, (OperationalError, InterfaceError)):
             sentence = NO_DATABASE
@@ -70,11 +95,15 @@ class UnavailableMiddleware:
         else:
             return None
         logger.error("%s %s: %s", request.method, request.path, sentence, exc_info=error)
-        answer: HttpResponse
-        if request.path_info.startswith("/api/"):
-            answer = JsonResponse({"detail": sentence}, status=status)
-        else:
-            answer = HttpResponse(sentence, status=status, content_type="text/plain; charset=utf-8")
-        if status == 503:
-            answer.headers["Retry-After"] = str(RETRY_SECONDS)
-        return answer
+        return _answer(request, sentence, status, RETRY_SECONDS if status == 503 else None)
+
+
+def _answer(request: HttpRequest, sentence: str, status: int, retry_after: int | None) -> HttpResponse:
+    answer: HttpResponse
+    if request.path_info.startswith("/api/"):
+        answer = JsonResponse({"detail": sentence}, status=status)
+    else:
+        answer = HttpResponse(sentence, status=status, content_type="text/plain; charset=utf-8")
+    if retry_after is not None:
+        answer.headers["Retry-After"] = str(retry_after)
+    return answer

@@ -32,14 +32,15 @@ REFUSALS: dict[int, OpenApiResponse] = {
     406: OpenApiResponse(SENTENCE, "The Accept header asks for another format than JSON."),
     409: OpenApiResponse(SENTENCE, "The request does not fit the present state; the sentence says what to do first."),
     410: OpenApiResponse(SENTENCE, "The version's file is no longer kept."),
-    412: OpenApiResponse(None, "The file is not the one that If-Match or If-Unmodified-Since is about."),
+    412: OpenApiResponse(SENTENCE, "The file is not the one that If-Match or If-Unmodified-Since is about."),
     413: OpenApiResponse(SENTENCE, "The request is too large."),
     415: OpenApiResponse(SENTENCE, "This Content-Type is not accepted here."),
     416: OpenApiResponse(SENTENCE, "The file does not have the bytes that Range asks for."),
+    429: OpenApiResponse(SENTENCE, "The caller has failed to sign in too often."),
     503: OpenApiResponse(SENTENCE, "Try again later."),
 }
-READ = (401, 406)
-WRITE = (400, 401, 406, 413, 415)
+READ = (401, 406, 429)
+WRITE = (400, 401, 406, 413, 415, 429)
 
 
 def answers(success: dict[Any, Any], *refusals: int) -> dict[Any, Any]:

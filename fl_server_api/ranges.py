@@ -50,7 +50,7 @@ def answer(request: HttpRequest, download: Download) -> HttpResponseBase:
     whole = HttpResponse(headers=download.headers, content_type=OCTETS)
     checked = get_conditional_response(request, quote_etag(download.etag), modified, whole)
     if checked is not None and checked is not whole:  # 304 or 412, without a look into the storage
-        return checked
+        return checked if checked.status_code == 304 else _precondition_failed()
     if request.method == "HEAD":  # without opening it: a bucket's file is fetched by that
         whole["Content-Length"] = str(download.file.size)
         return whole
@@ -118,6 +118,11 @@ def _stream(file: File[Any] | Section, download: Download, status: int = 200) ->
         headers=download.headers,
         status=status,
     )
+
+
+def _precondition_failed() -> JsonResponse:
+    sentence = "The file is not the one that If-Match or If-Unmodified-Since is about. Leave the condition out."
+    return JsonResponse({"detail": sentence}, status=412)
 
 
 def _unsatisfiable(size: int) -> JsonResponse:

@@ -12,6 +12,7 @@ from fl_server_api.views import (
     pages,
     rounds,
     steering,
+    tokens,
     trainings,
     users,
     versions,
@@ -23,6 +24,8 @@ register_converter(IdConverter, "id")
 urlpatterns = [
     path("users/", users.UsersView.as_view()),
     path("users/myself/", users.MyselfView.as_view()),
+    path("users/myself/tokens/", tokens.TokensView.as_view()),
+    path("users/myself/tokens/<id:token_id>/", tokens.TokenView.as_view()),
     path("users/groups/", users.MyGroupsView.as_view()),
     path("users/trainings/", users.MyTrainingsView.as_view()),
     path("users/<id:user_id>/", users.UserView.as_view()),

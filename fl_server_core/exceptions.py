@@ -40,6 +40,14 @@ class NoTraining(DomainError):
         super().__init__(f"Model with ID {model_id} does not have a training process running")
 
 
+class HasOwnPath(MissingPart):
+    """Submissions to this kind of round arrive elsewhere."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"No round of kind '{kind}' takes submissions here.")
+        self.kind = kind
+
+
 class InvalidRequest(DomainError):
     """The request is understood but makes no sense here: told as `{"detail": …}`."""
 
@@ -95,6 +103,15 @@ class WrongKind(InvalidValue):
 
     def __init__(self, training_id: object, asked: str, current: str) -> None:
         super().__init__(f"Training with ID {training_id} is in a round of kind '{current}', not of '{asked}'.")
+
+
+class TooManyFailures(DomainError):
+    """Somebody guesses. `retry_after`: seconds until the next attempt is looked at."""
+
+    def __init__(self, retry_after: int) -> None:
+        unit = "second" if retry_after == 1 else "seconds"
+        super().__init__(f"Too many failed attempts to sign in. Try again in {retry_after} {unit}.")
+        self.retry_after = retry_after
 
 
 class IllegalTransition(InvalidRequest):

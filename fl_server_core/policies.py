@@ -103,6 +103,31 @@ def may_manage_account(user: User, account: User) -> bool:
     return bool(user.is_superuser) or (is_operator(user) and not account.is_superuser)
 
 
+def may_invite(user: User) -> bool:
+    """Operators with this permission make invitations to register."""
+    return user.has_perm("fl_server_core.add_invitation")
+
+
+def may_withdraw_invitations(user: User) -> bool:
+    """Operators with this permission withdraw invitations."""
+    return user.has_perm("fl_server_core.delete_invitation")
+
+
+def may_delete_account(user: User, account: User) -> bool:
+    """Everybody deletes their own account; operators, those that they manage."""
+    return user.pk == account.pk or may_manage_account(user, account)
+
+
+def may_set_password(user: User, account: User) -> bool:
+    """Operators set the passwords of those that they manage; only superusers those of staff.
+
+    Whoever sets a password can sign in as its owner. People change their own with the one that they have.
+    """
+    if account.is_staff or account.is_superuser:
+        return bool(user.is_superuser)
+    return may_manage_account(user, account)
+
+
 def may_give_privileges(user: User) -> bool:
     """Superusers change what an account may do: `PRIVILEGES`."""
     return bool(user.is_superuser)
@@ -110,6 +135,11 @@ def may_give_privileges(user: User) -> bool:
 
 def may_hold_tokens(user: User) -> bool:
     """Superusers see and renew the tokens of others. Anyone who has a token can act as its user."""
+    return bool(user.is_superuser)
+
+
+def may_link_identities(user: User) -> bool:
+    """Superusers say who signs in to which account at an OpenID Connect provider."""
     return bool(user.is_superuser)
 
 

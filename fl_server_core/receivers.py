@@ -5,7 +5,6 @@ from typing import Any
 from django.db.models import FileField, Model
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
-from rest_framework.authtoken.models import Token
 
 from fl_server_core.models import (
     GlobalModel,
@@ -16,6 +15,7 @@ from fl_server_core.models import (
     VersionFile,
 )
 from fl_server_core.services.files import forget_files
+from fl_server_core.services.tokens import api_token_of, end_all_tokens
 
 WITH_FILES = (GlobalModel, LocalModel, ModelVersion, VersionFile, SubmissionFile)
 
@@ -24,7 +24,17 @@ WITH_FILES = (GlobalModel, LocalModel, ModelVersion, VersionFile, SubmissionFile
 def create_token(instance: User, created: bool, raw: bool = False, **_kwargs: Any) -> None:
     """A user gets its token when it is created."""
     if created and not raw:
-        Token.objects.create(user=instance)
+        api_token_of(instance)
+
+
+@receiver(post_save, sender=User)
+def end_tokens(instance: User, created: bool, raw: bool = False, **_kwargs: Any) -> None:
+    """Tokens end with a password that Django's own form or command sets. Services end them themselves.
+
+    A hash that is only brought up to date keeps them: it leaves no plain password on the user.
+    """
+    if not created and not raw and getattr(instance, "_password", None) is not None:
+        end_all_tokens(instance)
 
 
 def forget_files_of(instance: Model, **_kwargs: Any) -> None:

@@ -17,6 +17,10 @@ class Unsuitable(Exception):
     """A method cannot be used with a model, or with so many updates. The text is one plain sentence."""
 
 
+class NameTaken(ValueError):
+    """Two implementations have the same name. The text is plain sentences for whoever installed them."""
+
+
 class Registered(Protocol):
     """Something that is chosen by its name."""
 
@@ -61,21 +65,29 @@ class Registry(dict[str, type[Item]]):
         """Make an implementation known; usable as a decorator. Registering the same class again does nothing.
 
         Raises:
-            ValueError: another implementation has the name.
+            NameTaken: another implementation has the name.
         """
-        known: object = self.setdefault(item.name, cast("type[Item]", item))
+        known: type[Registered] = self.setdefault(item.name, cast("type[Item]", item))
         if known is not item:
-            raise ValueError(f"Two implementations are named {item.name!r}: {known!r}, {item!r}.")
+            raise NameTaken(
+                f"{_origin(known)} and {_origin(item)} both have the name {item.name!r} in {self.group}. "
+                "Rename one of them, or uninstall its package."
+            )
         return item
 
     def load_entry_points(self) -> None:
-        """Register what the installed packages offer."""
+        """Register what the installed packages offer. Raises NameTaken as `register` does."""
         for entry in entry_points(group=self.group):
             self.register(entry.load())
 
     def choices(self) -> list[tuple[str, str]]:
         """What a field may hold, each with its title."""
         return [(item.name, item.title) for item in self.values()]
+
+
+def _origin(item: type[Registered]) -> str:
+    package = item.__module__.partition(".")[0]
+    return f"{item.__module__}.{item.__qualname__} (package {package})"
 
 
 aggregation_methods: Registry[Method] = Registry("fl_server.aggregation")

@@ -1,4 +1,4 @@
-"""Checks on values that no library's validator fits."""
+"""Checks on values for which no library has a validator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def validate_endpoint(value: str) -> None:
     them.
 
     Raises:
-        ValidationError: the value is no such URL.
+        ValidationError: the value is not such a URL.
     """
     try:
         parts = urlsplit(value)

@@ -22,6 +22,11 @@ def python_blocks(document: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", (REPOSITORY / "docs" / document).read_text(), re.DOTALL | re.MULTILINE)
 
 
+def execute(block: str) -> None:
+    """Run a block in this process, as a module of its own."""
+    exec(compile(block, "block", "exec", dont_inherit=True), {"__name__": "block"})
+
+
 def run_without_django(program: Path, *arguments: str | Path) -> str:
     """What a program prints that finds this project and its own folder, but no Django."""
     path = os.pathsep.join([str(REPOSITORY), str(program.parent)])

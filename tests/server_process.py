@@ -87,3 +87,16 @@ def server_environment(data_dir: Path) -> dict[str, str]:
     foreign = ("FL_", "CORS_", "CELERY_", "DJANGO_SETTINGS_MODULE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return kept | {"FL_DATA_DIR": str(data_dir)}
+
+
+def run_manage(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """`manage.py` with these arguments, to its end."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )

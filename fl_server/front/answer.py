@@ -61,15 +61,15 @@ class Answer:
             self.content.close()
 
 
-def refusal(status: int, sentence: str, path: str = "/api/") -> Answer:
+def refusal(status: int, sentence: str, path: str, retry_after: int | None = None) -> Answer:
     """An answer as the API's other errors: JSON; plain text for pages. The connection can't be used any further."""
     if path.startswith("/api/"):
         kind, content = "application/json", json.dumps({"detail": sentence}).encode()
     else:
         kind, content = "text/plain; charset=utf-8", sentence.encode()
     headers = [("Content-Type", kind), ("Content-Length", str(len(content))), ("Connection", "close")]
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers.append(("Retry-After", str(RETRY_SECONDS)))
+    if retry_after is not None:
+        headers.append(("Retry-After", str(retry_after)))
     return Answer(status, HTTPStatus(status).phrase, [*headers, ("Date", http_date())], content)
 
 
@@ -79,7 +79,7 @@ def answer_of(application: WSGIApplication, environ: WSGIEnvironment, body: Body
         return _run(application, environ, body)
     except OSError:
         logger.exception("%s %s: %s", environ["REQUEST_METHOD"], environ["PATH_INFO"], NO_FILES)
-        return refusal(503, NO_FILES, environ["PATH_INFO"])
+        return refusal(503, NO_FILES, environ["PATH_INFO"], RETRY_SECONDS)
     except Exception:
         logger.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
         return refusal(500, BUG, environ["PATH_INFO"])

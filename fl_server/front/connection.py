@@ -12,13 +12,14 @@ import h11
 
 from fl_server.front.answer import BUG, Answer, refusal
 from fl_server.front.body import Body
-from fl_server.front.credentials import may_be_known
+from fl_server.front.credentials import Known, may_be_known
 from fl_server.front.environ import Address, declared_length, make_environ
 from fl_server.front.pace import Pace
 from fl_server.front.sending import send
 from fl_server.front.threads import Threads
 from fl_server_api.body_limits import ANONYMOUS_BYTES, largest_body, size_in_words
-from fl_server_api.middleware import NO_FILES
+from fl_server_api.middleware import NO_FILES, RETRY_SECONDS
+from fl_server_core.exceptions import TooManyFailures
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -188,8 +189,11 @@ class Connection(asyncio.Protocol):
             return True
         return False
 
-    def _checked(self, is_known: bool) -> None:
+    def _checked(self, is_known: Known) -> None:
         if not self._come_back():
+            return
+        if isinstance(is_known, TooManyFailures):
+            self._refuse(429, str(is_known), is_known.retry_after)
             return
         self._is_known = is_known
         if self._is_within(max(self._body.size, self._length or 0)):
@@ -204,7 +208,7 @@ class Connection(asyncio.Protocol):
         if is_stored:
             self._advance()
         else:
-            self._refuse(503, NO_FILES)
+            self._refuse(503, NO_FILES, RETRY_SECONDS)
 
     def _go_on(self) -> None:
         if self._http.they_are_waiting_for_100_continue:
@@ -277,12 +281,12 @@ class Connection(asyncio.Protocol):
         self._resume()
         self._advance()
 
-    def _refuse(self, status: int, sentence: str) -> None:
+    def _refuse(self, status: int, sentence: str, retry_after: int | None = None) -> None:
         """Answer before the request has arrived, and throw away what still comes: it has to go somewhere."""
         path = self._environ["PATH_INFO"] if self._state in (State.BODY, State.AWAY) else "/api/"
         if self._state in (State.BODY, State.AWAY):
             self._threads.discard(self._body)
-        answer = refusal(status, sentence, path)
+        answer = refusal(status, sentence, path, retry_after)
         head = self._http.send(_response(answer, is_last=True))
         self._write(head, b"" if self._is_head() else self._http.send(h11.Data(data=cast(bytes, answer.content))))
         self._state = State.LINGERING

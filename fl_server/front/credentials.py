@@ -13,12 +13,13 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.db import DatabaseError, close_old_connections
 
 from fl_server_api.authentication import authenticate_meta
-from fl_server_core.exceptions import DomainError
+from fl_server_core.exceptions import TooManyFailures
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 logger = logging.getLogger(__name__)
+Known = bool | TooManyFailures
 
 
 def may_be_known(environ: WSGIEnvironment) -> bool:
@@ -26,15 +27,17 @@ def may_be_known(environ: WSGIEnvironment) -> bool:
     return "HTTP_AUTHORIZATION" in environ or f"{settings.SESSION_COOKIE_NAME}=" in environ.get("HTTP_COOKIE", "")
 
 
-def is_known(environ: WSGIEnvironment) -> bool:
-    """Is the client signed in? Looks into the database: call it in a thread.
+def look_up(environ: WSGIEnvironment) -> Known:
+    """Is the client signed in, or does it guess? Looks into the database: call it in a thread.
 
     Nothing is kept of what is found: the body may take hours to arrive, and the view looks for itself when it has.
     """
     close_old_connections()
     try:
         return authenticate_meta(dict(environ)) is not None or _has_session(environ)
-    except (DomainError, DatabaseError) as error:
+    except TooManyFailures as refusal:
+        return refusal
+    except DatabaseError as error:
         logger.info("Credentials could not be checked: %s", error)
         return False
     finally:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from fl_server.front.answer import Answer, Readable, answer_of
 from fl_server.front.body import Body
 from fl_server.front.connection import Connection
-from fl_server.front.credentials import is_known
+from fl_server.front.credentials import Known, look_up
 from fl_server.front.limits import Limits
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
-# Checks have threads of their own, and passwords others than tokens: they take long to refuse when they are made up.
+# Checks have threads of their own. Tokens and sessions don't wait for passwords, which take long to refuse if they are
+# made up, nor for a provider of identities.
 CHECK_THREADS = 2
 FILE_THREADS = 4
 SWEEP_SECONDS = 1.0
@@ -39,7 +40,7 @@ class Front:
         self._loop = asyncio.get_running_loop()
         self._requests = ThreadPoolExecutor(threads, "request")
         self._checks = ThreadPoolExecutor(CHECK_THREADS, "credentials")
-        self._passwords = ThreadPoolExecutor(CHECK_THREADS, "passwords")
+        self._slow_checks = ThreadPoolExecutor(CHECK_THREADS, "slow-credentials")
         self._files = ThreadPoolExecutor(FILE_THREADS, "files")
         self._connections: set[Connection] = set()
         self._addresses: Counter[str] = Counter()
@@ -67,7 +68,7 @@ class Front:
             self.sweep()
         for connection in list(self._connections):
             connection.transport.abort()
-        for pool in (self._requests, self._checks, self._passwords, self._files):
+        for pool in (self._requests, self._checks, self._slow_checks, self._files):
             pool.shutdown(wait=False, cancel_futures=True)
 
     # --- What connections ask for ------------------------------------------------------------------------------------
@@ -104,9 +105,10 @@ class Front:
         else:
             self._waiting.pop(connection, None)
 
-    def check(self, environ: WSGIEnvironment, then: Callable[[bool], None]) -> None:
-        pool = self._passwords if environ.get("HTTP_AUTHORIZATION", "")[:5].lower() == "basic" else self._checks
-        self._in_thread(pool, lambda: is_known(environ), then, failed=False)
+    def check(self, environ: WSGIEnvironment, then: Callable[[Known], None]) -> None:
+        scheme = environ.get("HTTP_AUTHORIZATION", "").partition(" ")[0].lower()
+        pool = self._checks if scheme in ("", "token") else self._slow_checks
+        self._in_thread(pool, lambda: look_up(environ), then, failed=cast(Known, False))
 
     def store(self, body: Body, then: Callable[[bool], None]) -> None:
         def store() -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fl_server.front.answer import Answer
 from fl_server.front.body import Body
+from fl_server.front.credentials import Known
 from fl_server.front.limits import Limits
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Threads(Protocol):
 
     def note_waiting(self, connection: Connection, *, is_waiting: bool) -> None: ...
 
-    def check(self, environ: WSGIEnvironment, then: Callable[[bool], None]) -> None: ...
+    def check(self, environ: WSGIEnvironment, then: Callable[[Known], None]) -> None: ...
 
     def store(self, body: Body, then: Callable[[bool], None]) -> None: ...
 

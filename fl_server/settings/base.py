@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
+from csp.constants import NONE, SELF, UNSAFE_INLINE
 from kombu import Queue
 
 from fl_server.settings.data_dir import make_data_dir, read_or_make_token
@@ -28,6 +29,7 @@ FL_DATA_DIR_PROBLEM = make_data_dir(FL_DATA_DIR)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 FL_PRODUCTION = False
+FL_BEHIND_TLS_PROXY = False
 DEBUG = env.boolean("FL_DEBUG", False)
 SECRET_KEY = env.text("FL_DJANGO_SECRET_KEY")
 FL_SECRET_KEY_IS_LOCAL = not SECRET_KEY
@@ -51,18 +53,20 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "polymorphic",
     "rest_framework",
-    "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "corsheaders",
+    "csp",
 ]
 
 MIDDLEWARE = [
     # First: the redirect to the address with a slash comes before authentication and everything else.
     "fl_server_api.middleware.AppendSlashMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "fl_server_api.middleware.GuessMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -174,6 +178,31 @@ if FL_EMBEDDED:
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": FL_REDIS_LOCATION}}
 
+# --- Accounts --------------------------------------------------------------------------------------------------------
+REGISTRATION_MODES = ("open", "invite", "closed")
+FL_REGISTRATION = env.word("FL_REGISTRATION", "open", REGISTRATION_MODES)
+AUTHENTICATION_BACKENDS = ["fl_server_api.backends.PasswordBackend"]
+FL_SIGN_IN_FAILURES = env.integer("FL_SIGN_IN_FAILURES", 10, least=1)
+FL_SIGN_IN_WINDOW_SECONDS = env.seconds("FL_SIGN_IN_WINDOW_SECONDS", 300, least=1)
+# Networks of the proxies whose X-Forwarded-For tells a client's address.
+FL_TRUSTED_PROXIES = env.words("FL_TRUSTED_PROXIES")
+
+LOGIN_REDIRECT_URL = "/"  # after a form or a provider that was not told where to go
+# Sign-in at an OpenID Connect provider: off without an issuer.
+FL_OIDC_ISSUER = env.text("FL_OIDC_ISSUER")
+FL_OIDC_CLIENT_ID = env.text("FL_OIDC_CLIENT_ID")
+FL_OIDC_CLIENT_SECRET = env.text("FL_OIDC_CLIENT_SECRET")
+FL_OIDC_CREATE_USERS = env.boolean("FL_OIDC_CREATE_USERS", False)
+if FL_OIDC_ISSUER:
+    AUTHENTICATION_BACKENDS.append("fl_server_api.oidc.backend.OIDCBackend")
+    # What the library reads. The provider publishes its addresses.
+    OIDC_RP_CLIENT_ID = FL_OIDC_CLIENT_ID
+    OIDC_RP_CLIENT_SECRET = FL_OIDC_CLIENT_SECRET
+    OIDC_RP_SCOPES = "openid profile email"
+    OIDC_RP_SIGN_ALGO = "RS256"
+    OIDC_USE_PKCE = True
+    OIDC_TIMEOUT = 10
+
 # --- What the domain reads -------------------------------------------------------------------------------------------
 FL_LEASE_SECONDS = env.seconds("FL_LEASE_SECONDS", 60, least=1)
 FL_SWEEP_SECONDS = env.seconds("FL_SWEEP_SECONDS", 10, least=0.1)
@@ -182,6 +211,7 @@ FL_NOTIFICATION_RETRY_SECONDS = env.all_seconds("FL_NOTIFICATION_RETRY_SECONDS",
 FL_NOTIFICATION_ALLOWED_NETWORKS = env.words("FL_NOTIFICATION_ALLOWED_NETWORKS")
 # Versions of a model that are kept, besides the first and those that are named or pinned.
 FL_KEEP_VERSIONS = env.integer("FL_KEEP_VERSIONS", 10, least=2)
+FL_KEEP_DELIVERIES_DAYS = env.integer("FL_KEEP_DELIVERIES_DAYS", 90, least=1)
 FL_ORPHAN_SECONDS = env.seconds("FL_ORPHAN_SECONDS", 24 * 3600, least=1)
 FL_SANDBOX_PROCESSES = env.integer("FL_SANDBOX_PROCESSES", 1, least=1)
 FL_SANDBOX_MEMORY_MB = env.integer("FL_SANDBOX_MEMORY_MB", 4096, least=512)
@@ -256,9 +286,13 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "fl_server_api.authentication.TokenAuthentication",
         "fl_server_api.authentication.BasicAuthentication",
+        *(["fl_server_api.oidc.bearer.IdentityTokenAuthentication"] if FL_OIDC_ISSUER else []),
         "fl_server_api.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "fl_server_api.permissions.TokenAllows",
+    ],
     "DEFAULT_RENDERER_CLASSES": [
         "fl_server_api.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
@@ -278,6 +312,21 @@ SPECTACULAR_SETTINGS = {
 CORS_ALLOWED_ORIGINS = env.lines("CORS_ORIGIN_WHITELIST")
 CORS_ALLOWED_ORIGIN_REGEXES = env.lines("CORS_ALLOWED_ORIGIN_REGEXES")
 CORS_ALLOW_ALL_ORIGINS = env.boolean("CORS_ALLOW_ALL_ORIGINS", False)
+
+# --- What a browser may do with our pages ----------------------------------------------------------------------------
+# Scripts are files of ours, never part of a page: what somebody wrote into a description cannot become one. Styles may
+# stand in a page: the browsable API, Swagger UI and ReDoc put them there. The pages of the schema add what they need.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
 
 # --- Logging ---------------------------------------------------------------------------------------------------------
 # Of several processes each would rotate the file under the others: there, stderr is what is collected.

@@ -46,8 +46,21 @@ class Environment:
         word = self.text(name, default).upper()
         if word in choices:
             return word
-        self.problems.append(f"{name} must be one of {', '.join(choices)}, not {word!r}.")
+        self._report(f"{name} must be one of {', '.join(choices)}, not {word!r}.")
         return default
+
+    def word(self, name: str, default: str, choices: Collection[str]) -> str:
+        """One of some words in small letters, in any case."""
+        word = self.text(name, default).lower()
+        if word in choices:
+            return word
+        self._report(f"{name} must be one of {', '.join(choices)}, not {word!r}.")
+        return default
+
+    def _report(self, problem: str) -> None:
+        """Once: production reads some variables a second time, with another default."""
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def time_zone(self, name: str, default: str) -> str:
         """The name of a time zone that this machine knows."""

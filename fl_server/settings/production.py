@@ -1,10 +1,11 @@
 """A server that others reach."""
 
 from fl_server.settings.base import *  # noqa: F403 - a thin override of everything
-from fl_server.settings.base import env
+from fl_server.settings.base import REGISTRATION_MODES, env
 
 FL_PRODUCTION = True
 DEBUG = False
+FL_REGISTRATION = env.word("FL_REGISTRATION", "invite", REGISTRATION_MODES)
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -18,5 +19,20 @@ AUTH_PASSWORD_VALIDATORS = [
 FL_BEHIND_TLS_PROXY = env.boolean("FL_BEHIND_TLS_PROXY", False)
 SESSION_COOKIE_SECURE = FL_BEHIND_TLS_PROXY
 CSRF_COOKIE_SECURE = FL_BEHIND_TLS_PROXY
+# For how long a browser asks for this host by TLS alone. It cannot be taken back: only the operator turns it on.
+SECURE_HSTS_SECONDS = env.integer("FL_HSTS_SECONDS", 0)
+# What `check --deploy` asks for, and this server leaves to its operator.
+SILENCED_SYSTEM_CHECKS = [
+    # The proxy redirects to TLS. Health checks and workers in its network speak plain HTTP.
+    "security.W008",
+    # HSTS for all hosts of a domain, and in the lists of browsers: these are decisions about other servers, too.
+    "security.W005",
+    "security.W021",
+]
+if not SECURE_HSTS_SECONDS:
+    SILENCED_SYSTEM_CHECKS += ["security.W004"]  # see above: the operator's to turn on
 if FL_BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+else:
+    # Without TLS a cookie that travels by TLS alone would never travel.
+    SILENCED_SYSTEM_CHECKS += ["security.W012", "security.W016"]

@@ -44,7 +44,7 @@ class Aggregation(ABC):
     options: Any
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        """Raises CannotAggregate for an option that has a value it cannot have."""
+        """Raises CannotAggregate for an option with an invalid value."""
         try:
             self.options = self.Options.model_validate({} if options is None else options)
         except ValidationError:
@@ -54,7 +54,7 @@ class Aggregation(ABC):
     def check_count(self, count: int) -> None:
         """Raises CannotAggregate if so many updates are too few."""
         if count < 1:
-            raise CannotAggregate("There is no update to aggregate.")
+            raise CannotAggregate("At least one update is needed.")
 
     def check_model(self, model: Archive) -> None:
         """Raises CannotAggregate, naming the tensor, if the method cannot be used with the model."""

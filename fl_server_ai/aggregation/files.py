@@ -34,7 +34,7 @@ def aggregate_files(
         ValueError: the method is unknown, or the weights make no mean.
     """
     if not paths:
-        raise ValueError("There is no file to aggregate.")
+        raise ValueError("At least one file is needed.")
     with ExitStack() as stack:
         first = stack.enter_context(open_archive(paths[0] if template is None else template))
         sources = []

@@ -24,7 +24,7 @@ def aggregate_modules(
 ) -> torch.nn.Module:
     """See `Aggregation.aggregate`."""
     if not models or len(models) != len(sample_sizes):
-        raise ValueError("As many models as sample sizes are needed, at least one of each.")
+        raise ValueError("Give at least one model, and one sample size for each.")
     states = [model.state_dict() for model in models]
     _check_alike(states)
     _check_order(method, states[0])

@@ -37,11 +37,12 @@ class MultiKrum(MeanAggregation):
     options: MultiKrumOptions
 
     def check_count(self, count: int) -> None:
+        present = "there is 1" if count == 1 else f"there are {count}"
         needed = 2 * self._byzantine(count) + 3
         if count < needed:
-            raise CannotAggregate(f"{self.title} needs at least {needed} updates; there are {count}.")
+            raise CannotAggregate(f"{self.title} needs at least {needed} updates; {present}.")
         if self.options.keep is not None and count < self.options.keep:
-            raise CannotAggregate(f"{self.title} is to keep {self.options.keep} updates; there are {count}.")
+            raise CannotAggregate(f"{self.title} cannot keep {self.options.keep} updates: {present}.")
 
     def select(self, distances: Array, weights: Array) -> Array:
         count = len(weights)

@@ -29,5 +29,5 @@ def weighted_mean_vectors(vectors: Iterable[Array], weights: Sequence[float]) ->
         for part, sum_part in blocks([vector, total], _BLOCK):
             sum_part += np.multiply(part, share, dtype=np.float64)
     if total is None:
-        raise ValueError("There is nothing to take the mean of.")
+        raise ValueError("At least one vector is needed.")
     return total.astype(dtype)

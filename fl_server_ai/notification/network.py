@@ -22,7 +22,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class AddressRefused(Exception):
-    """The policy lets no address of this host be connected to."""
+    """The policy allows no address of this host."""
 
 
 class Deadline:
@@ -41,7 +41,7 @@ class Deadline:
 
 @dataclass(frozen=True)
 class AddressPolicy:
-    """Lets the addresses of the public internet be connected to, and those of the networks named."""
+    """Allows the addresses of the public internet and those of the networks named."""
 
     networks: tuple[Network, ...] = ()
 
@@ -123,7 +123,9 @@ class BoundedBackend(httpcore.NetworkBackend):
             return addresses
         permitted = [address for address in addresses if self._policy.permits(address)]
         if addresses and not permitted:
-            raise AddressRefused(f"{host} ({addresses[0]}) is in none of the networks that may be notified.")
+            raise AddressRefused(
+                f"{host} ({addresses[0]}) is neither a public address nor in FL_NOTIFICATION_ALLOWED_NETWORKS."
+            )
         return permitted
 
 

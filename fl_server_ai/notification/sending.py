@@ -55,7 +55,7 @@ def address_policy() -> AddressPolicy | None:
     """Where notifications may go: anywhere but in production, where users must not reach into the operator's network.
 
     Raises:
-        ValueError: an entry of FL_NOTIFICATION_ALLOWED_NETWORKS is no network.
+        ValueError: an entry of FL_NOTIFICATION_ALLOWED_NETWORKS is not a network.
     """
     if not settings.FL_PRODUCTION:
         return None

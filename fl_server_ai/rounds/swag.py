@@ -103,7 +103,7 @@ def _check_vector(archive: Archive, expected: int, lowest: float | None) -> None
     if vector.shape != (expected,):
         raise ArchiveError(f"it has shape {vector.shape}; the model's parameters make a vector of {expected}")
     if not str(vector.dtype).startswith(("float", "bfloat")):
-        raise ArchiveError(f"it has dtype {vector.dtype}; floating-point numbers are wanted")
+        raise ArchiveError(f"it has dtype {vector.dtype}, which is not a floating-point type")
     check_finite(archive)
     if lowest is not None and vector.size and float(vector.min()) < lowest:
         raise ArchiveError("it has negative entries; squares cannot be negative")

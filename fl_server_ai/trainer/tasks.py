@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
 
 from celery import shared_task
 from django.conf import settings
@@ -9,9 +10,11 @@ from django.core.cache import cache
 from fl_server_ai.notification.tasks import enqueue_due_deliveries
 from fl_server_ai.trainer.model_trainer import ModelTrainer
 from fl_server_core.rounds.due import due_rounds, trainings_without_round
+from fl_server_core.services.deliveries import purge_deliveries
 from fl_server_core.services.orphans import remove_orphans
 
 ORPHANS_EVERY_SECONDS = 3600
+PURGE_EVERY_SECONDS = 3600
 # Where the pool is of processes, which can be killed. In a thread, a claim without progress lets its round go.
 CLOSING_LIMIT_SECONDS = 6 * 3600
 SWEEP_LIMIT_SECONDS = 600
@@ -40,9 +43,18 @@ def sweep() -> None:
     enqueue_due_deliveries()
     if cache.add("fl_server.orphans_looked_for", True, timeout=ORPHANS_EVERY_SECONDS):
         sweep_orphans.apply_async(expires=ORPHANS_EVERY_SECONDS)
+    if cache.add("fl_server.purged", True, timeout=PURGE_EVERY_SECONDS):
+        purge.apply_async(expires=PURGE_EVERY_SECONDS)
 
 
 @shared_task(name="fl_server_ai.trainer.tasks.sweep_orphans", time_limit=ORPHANS_EVERY_SECONDS)
 def sweep_orphans() -> None:
     """Remove the files that a killed process left without a row."""
     remove_orphans(older_than=timedelta(seconds=settings.FL_ORPHAN_SECONDS))
+
+
+@shared_task(name="fl_server_ai.trainer.tasks.purge", time_limit=PURGE_EVERY_SECONDS)
+def purge() -> None:
+    """Remove the rows that nobody needs any more: sessions that have run out, and deliveries settled long ago."""
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+    purge_deliveries(older_than=timedelta(days=settings.FL_KEEP_DELIVERIES_DAYS))

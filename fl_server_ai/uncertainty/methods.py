@@ -34,7 +34,7 @@ def get_uncertainty_class(value: str | HasMethod | HasTraining) -> type[Uncertai
     name = value if isinstance(value, str) else _method_of(value)
     found = uncertainty_methods.get(name)
     if found is None:
-        raise ValueError(f"There is no uncertainty method {name}.")
+        raise ValueError(f"Unknown uncertainty method {name}. Known are {', '.join(uncertainty_methods)}.")
     return cast("type[UncertaintyBase]", found)
 
 

@@ -8,22 +8,18 @@ from typing import Any, TypeAlias, TypedDict
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminPasswordChangeForm
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django_stubs_ext import WithAnnotations
-from rest_framework.authtoken import admin as _token_pages  # noqa: F401  registers the page that is removed below
-from rest_framework.authtoken.models import Token, TokenProxy
 
 from fl_server_api.admin.base import NOTHING, SafeAdmin, number_of, operator_of
 from fl_server_api.admin.columns import time_of
 from fl_server_api.admin.html import list_link
 from fl_server_core import policies
-from fl_server_core.models import Event, Metric, Model, Training, User
+from fl_server_core.models import AccessToken, Event, Metric, Model, Training, User
 from fl_server_core.policies import PRIVILEGES
-from fl_server_core.services import accounts, users
-
-# Its list shows every user's token. Here only superusers see a token, on the user's page.
-admin.site.unregister(TokenProxy)
+from fl_server_core.services import accounts, tokens, users
 
 
 class UserColumns(TypedDict):
@@ -65,13 +61,13 @@ class UserAdmin(SafeAdmin[User], DjangoUserAdmin[User]):
     search_fields = ("username", "first_name", "last_name", "email", "message_endpoint")
     search_help_text = "Name, email, endpoint or the beginning of an id"
     date_hierarchy = "date_joined"
-    readonly_fields = ("id", "seen", "joined", "token", "events_link")
+    readonly_fields = ("id", "seen", "joined", "tokens_link", "events_link")
     actions = ("renew_tokens",)
     fieldsets = (
         (None, {"fields": ("id", "username", "password", "first_name", "last_name", "email")}),
         ("Federated learning", {"fields": ("actor", "client", "message_endpoint")}),
         ("Permissions", {"fields": ("is_active", *PRIVILEGES)}),
-        ("History", {"fields": ("seen", "joined", "events_link")}),
+        ("History", {"fields": ("seen", "joined", "tokens_link", "events_link")}),
     )
     add_fieldsets = (
         (None, {"classes": ("wide",), "fields": ("username", "usable_password", "password1", "password2")}),
@@ -114,19 +110,13 @@ class UserAdmin(SafeAdmin[User], DjangoUserAdmin[User]):
     def takes_part_in(self, row: UserRow) -> int:
         return row.takes_part_in
 
-    @admin.display(description="API token")
-    def token(self, row: UserRow) -> str:
-        return Token.objects.filter(user_id=row.pk).values_list("key", flat=True).first() or NOTHING
+    @admin.display(description="tokens")
+    def tokens_link(self, row: UserRow) -> str:
+        return list_link(AccessToken, str(row.tokens.count()), user__id__exact=row.pk)
 
     @admin.display(description="events")
     def events_link(self, row: UserRow) -> str:
         return list_link(Event, str(row.events.count()), user__id__exact=row.pk)
-
-    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        sets = super().get_fieldsets(request, obj)
-        if obj is None or not policies.may_hold_tokens(operator_of(request)):
-            return sets
-        return (*sets, ("Access", {"fields": ("token",)}))
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         fields = tuple(super().get_readonly_fields(request, obj))
@@ -165,6 +155,9 @@ class UserAdmin(SafeAdmin[User], DjangoUserAdmin[User]):
         id: str,  # noqa: A002  the name is Django's
         form_url: str = "",
     ) -> HttpResponse:
+        account = self.get_object(request, id)
+        if account is not None and not policies.may_set_password(operator_of(request), account):
+            raise PermissionDenied
         # Django gives the form only the user: a copy of this page, for this request, adds who changes the password.
         page = copy.copy(self)
         page.change_password_form = partial(PasswordForm, operator_of(request))
@@ -174,8 +167,8 @@ class UserAdmin(SafeAdmin[User], DjangoUserAdmin[User]):
     def renew_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         selected = list(queryset)
         for user in selected:
-            accounts.renew_token(user=user, author=operator_of(request))
-        text = f"{len(selected)} tokens renewed. The users' pages show them."
+            tokens.renew_api_token(user=user, author=operator_of(request))
+        text = f"{len(selected)} tokens renewed. Their users find them at /api/users/<id>/, signed in by password."
         self.message_user(request, text, messages.SUCCESS)
 
     def dependents(self, rows: list[User]) -> Iterable[QuerySet[Any]]:

@@ -37,7 +37,7 @@ class EmptyRequest(StrictSerializer):
 
 @extend_schema_field({"type": "string", "format": "binary"})
 class UploadedFileField(serializers.FileField):
-    """An uploaded file; what is no file counts as not sent, and `require_file` says so in the contract's words."""
+    """An uploaded file. Any other value counts as missing; `require_file` reports it in the contract's words."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"required": False, "allow_empty_file": True, **options})

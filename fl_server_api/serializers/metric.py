@@ -22,10 +22,10 @@ class MetricValueField(serializers.Field[Any, Any, Any, Any]):
     def to_internal_value(self, data: Any) -> str | bytes:
         if isinstance(data, UploadedFile):
             if (data.size or 0) > VALUE_BYTES:
-                raise serializers.ValidationError(f"A value has no more than {VALUE_BYTES} bytes.")
+                raise serializers.ValidationError(f"Send a value of at most {VALUE_BYTES} bytes.")
             return bytes(data.read())
         if isinstance(data, bool) or not isinstance(data, (str, int, float)):
-            raise serializers.ValidationError("Not a number, a text or a file.")
+            raise serializers.ValidationError("Send a number, text or a file.")
         try:
             str(data).encode()
         except UnicodeEncodeError:

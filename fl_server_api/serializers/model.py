@@ -186,7 +186,7 @@ class CreateModelRequest(serializers.Serializer[Any]):
 
     name = serializers.CharField(max_length=256, allow_blank=True)
     description = serializers.CharField(allow_blank=True)
-    model_file = UploadedFileField(help_text="Needed but for a mean model.")
+    model_file = UploadedFileField(help_text="Required unless the type is MEAN.")
     model_preprocessing_file = UploadedFileField()
     round = serializers.IntegerField(min_value=0, max_value=MAX_ROUND, default=0)
     type = ModelKindField(default="GLOBAL")
@@ -219,7 +219,7 @@ class ModelCreatedSerializer(serializers.Serializer[Any]):
 
 
 class UpdateRequest(MetricPairs):
-    """An update of a round. Of metrics, both lists or none; two that differ in length are ignored."""
+    """An update of a round. Send both lists of metrics or neither; lists of different lengths are ignored."""
 
     round = serializers.IntegerField(min_value=0, max_value=MAX_INTEGER)
     sample_size = serializers.IntegerField(max_value=MAX_BIG_INTEGER)

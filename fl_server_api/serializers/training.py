@@ -62,12 +62,14 @@ class UncertaintyMethodField(serializers.ChoiceField):
 class CreateTrainingRequest(StrictSerializer):
     """A training to be."""
 
-    model_id = GivenIdField(help_text="A global model of yours.")
-    target_num_updates = serializers.IntegerField(min_value=1, max_value=MAX_ROUND, help_text="Rounds to go.")
+    model_id = GivenIdField(help_text="One of your global models.")
+    target_num_updates = serializers.IntegerField(
+        min_value=1, max_value=MAX_ROUND, help_text="How many times the global model is updated."
+    )
     metric_names = serializers.ListField(child=serializers.CharField(allow_blank=True))
     aggregation_method = AggregationMethodField()
     uncertainty_method = UncertaintyMethodField(default=UncertaintyMethod.NONE)
-    options = serializers.DictField(default=dict, help_text="Of the trainer, and any keys of your own.")
+    options = serializers.DictField(default=dict, help_text="Options of the trainer. You may add keys of your own.")
     clients = identifiers(source="participant_ids", default=list, help_text="The participants' user ids.")
 
     def validate_options(self, value: dict[str, Any]) -> dict[str, Any]:

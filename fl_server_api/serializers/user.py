@@ -7,10 +7,14 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
+from fl_server_api.serializers.generic import StrictSerializer
 from fl_server_core.models import User
 
 USER_FIELDS = ["username", "first_name", "last_name", "email", "id", "actor", "client", "message_endpoint"]
 USERNAME_LENGTH = 150
+NOTHING_TO_CHANGE = "Name at least one field to change."
+PRESENT_ONE_NEEDED = "Give your present password, too."
+INVITATION_LENGTH = 200
 PASSWORD_LENGTH = 1024  # hashing takes its time even for a password that nobody types
 
 
@@ -28,11 +32,14 @@ class UserSerializer(serializers.ModelSerializer[User]):
 class OwnUserSerializer(UserSerializer):
     """What only the user itself may know: the API token too."""
 
-    token = serializers.CharField(source="auth_token.key", read_only=True, default=None)
+    token = serializers.SerializerMethodField()
 
     class Meta(UserSerializer.Meta):
         fields = [*USER_FIELDS, "token"]
         read_only_fields = fields
+
+    def get_token(self, _user: User) -> str:
+        return str(self.context["token"])
 
 
 class RegisterRequest(serializers.ModelSerializer[User]):
@@ -41,10 +48,20 @@ class RegisterRequest(serializers.ModelSerializer[User]):
     password = serializers.CharField(
         max_length=PASSWORD_LENGTH, trim_whitespace=False, write_only=True, style={"input_type": "password"}
     )
+    invitation = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=INVITATION_LENGTH,
+        write_only=True,
+        help_text="The code of an invitation, where the server asks for one.",
+    )
 
     class Meta:
         model = User
-        fields = ["username", "password", "message_endpoint", "first_name", "last_name", "email", "actor", "client"]
+        fields = [
+            "username", "password", "message_endpoint", "first_name", "last_name", "email", "actor", "client",
+            "invitation",
+        ]  # fmt: skip
 
     def validate_username(self, value: str) -> str:
         name = User.normalize_username(value)
@@ -53,12 +70,57 @@ class RegisterRequest(serializers.ModelSerializer[User]):
         return name
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        others = {name: value for name, value in attrs.items() if name != "password"}
-        try:
-            password_validation.validate_password(attrs["password"], User(**others))
-        except ValidationError as error:
-            raise serializers.ValidationError({"password": error.messages}) from None
+        others = {name: value for name, value in attrs.items() if name not in ("password", "invitation")}
+        _validate_password(attrs["password"], User(**others))
         return attrs
+
+
+class EditMyselfRequest(StrictSerializer, serializers.ModelSerializer[User]):
+    """What an account changes of itself. A new password needs the present one.
+
+    A field that is not named `password` or `current_password` is one of the account's columns or relations, and reaches
+    `edit_oneself` as it is.
+    """
+
+    password = serializers.CharField(
+        required=False,
+        max_length=PASSWORD_LENGTH,
+        trim_whitespace=False,
+        write_only=True,
+        style={"input_type": "password"},
+        help_text="A new password. It ends all tokens.",
+    )
+    current_password = serializers.CharField(
+        required=False,
+        max_length=PASSWORD_LENGTH,
+        trim_whitespace=False,
+        write_only=True,
+        style={"input_type": "password"},
+        help_text="The present password. Required with a new one.",
+    )
+
+    class Meta:
+        model = User
+        fields = ["first_name", "last_name", "email", "message_endpoint", "password", "current_password"]
+
+    def validate_email(self, value: str) -> str:
+        return User.objects.normalize_email(value)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs:
+            raise serializers.ValidationError(NOTHING_TO_CHANGE)
+        if "password" in attrs:
+            if "current_password" not in attrs:
+                raise serializers.ValidationError({"current_password": [PRESENT_ONE_NEEDED]})
+            _validate_password(attrs["password"], self.instance)
+        return attrs
+
+
+def _validate_password(password: str, user: User | None) -> None:
+    try:
+        password_validation.validate_password(password, user)
+    except ValidationError as error:
+        raise serializers.ValidationError({"password": error.messages}) from None
 
 
 class GroupSerializer(serializers.ModelSerializer[Group]):

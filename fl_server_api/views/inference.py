@@ -16,6 +16,7 @@ from fl_server_api.ranges import OCTETS
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.inference import InferenceRequest, InferenceSerializer
 from fl_server_api.views.base import ApiView, caller
+from fl_server_core.models import Scope
 from fl_server_core.selectors.models import get_readable_model
 
 QUESTION = OpenApiExample(
@@ -30,6 +31,7 @@ class InferenceView(ApiView):
     body_kind = BodyKind.INPUT
     parser_classes = [JSONParser, MultiPartParser]
     content_negotiation_class = DownloadNegotiation
+    scopes = {"POST": Scope.READ}
 
     @extend_schema(
         request={"application/json": InferenceRequest, "multipart/form-data": InferenceRequest},

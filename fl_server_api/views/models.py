@@ -150,8 +150,8 @@ class ModelMetricsView(ApiView):
     def post(self, request: Request, model_id: UUID) -> Response:
         """Report metrics of a model.
 
-        `metric_names` and `metric_values` are repeated fields; a value that is no number is kept as bytes. In a test
-        round, this is the participant's answer.
+        `metric_names` and `metric_values` are repeated fields; a value that is not a number is stored as bytes.
+        In a test round, this is the participant's submission.
         """
         values = checked(ReportMetricsRequest, request.data)
         report_metrics(model_id=model_id, reporter=caller(request), **values)

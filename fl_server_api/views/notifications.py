@@ -21,8 +21,8 @@ class NotificationsView(ApiView):
     def get(self, request: Request) -> Response:
         """Fetch the caller's notifications.
 
-        Those not yet acknowledged, oldest first. With `wait`, the request is held for up to so many seconds (at most
-        30) until there is one. A user without a message_endpoint is told in no other way.
+        Those not yet acknowledged, oldest first. With `wait`, the server holds the request for up to that many seconds
+        (at most 30) until there is one. This is the only way to receive notifications without a message_endpoint.
         """
         seconds = checked(WaitRequest, request.query_params)["wait"]
         found = wait_for_notifications(user=caller(request), seconds=seconds)

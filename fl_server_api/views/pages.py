@@ -5,29 +5,25 @@ from __future__ import annotations
 from threading import Lock
 from typing import Any
 
+from csp.constants import SELF
+from csp.decorators import csp_update
+from django.conf import settings
 from django.http import HttpResponse
+from django.utils.decorators import method_decorator
 from drf_spectacular.settings import spectacular_settings
 from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
-from rest_framework.renderers import BaseRenderer
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
+from rest_framework.renderers import BaseRenderer, TemplateHTMLRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-# The scripts know addresses of their makers (a logo, a validator): the browser is told to ask nobody but us.
-POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
-
 
 class OpenPage(APIView):
-    """A page for everybody, which loads nothing from another host."""
+    """A page for everybody."""
 
     authentication_classes = []
     permission_classes = []
-
-    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        final = super().finalize_response(request, response, *args, **kwargs)
-        final.headers["Content-Security-Policy"] = POLICY
-        return final
 
 
 class SchemaView(OpenPage, SpectacularAPIView):
@@ -54,11 +50,27 @@ _generating = Lock()
 _documents: dict[str, bytes] = {}
 
 
-class SwaggerView(OpenPage, SpectacularSwaggerView):
-    """The schema in Swagger UI."""
+class SwaggerView(OpenPage, SpectacularSwaggerSplitView):
+    """The schema in Swagger UI, whose own script is a file of its own."""
 
 
+# ReDoc searches the schema in a worker that it makes from text.
+@method_decorator(csp_update({"worker-src": [SELF, "blob:"]}), name="dispatch")
 class RedocView(OpenPage, SpectacularRedocView):
     """The schema in ReDoc."""
 
     template_name = "fl_server_api/redoc.html"
+
+
+class InvitationView(OpenPage):
+    """How to register, for whoever opens the link of an invitation.
+
+    The code is the part of the address after #, which browsers keep to themselves: it is in no log.
+    """
+
+    schema = None
+    renderer_classes = [TemplateHTMLRenderer]
+
+    def get(self, request: Request) -> Response:
+        context = {"mode": settings.FL_REGISTRATION, "address": request.build_absolute_uri("/api/users/")}
+        return Response(context, template_name="fl_server_api/invitation.html")

@@ -136,7 +136,7 @@ class TrainingModelsView(JSONView):
     def get(self, request: Request, training_id: UUID) -> Response:
         """List the models of a training.
 
-        The global model and the updates that the caller may read; nothing for one who takes no part in it.
+        The global model and the updates that the caller may read. Outsiders get an empty list.
         """
         return Response(represent_models(models_of_training(training_id, caller(request))))
 

@@ -4,22 +4,37 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import update_session_auth_hash
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fl_server_api.openapi import READ, answers
+from fl_server_api.client_address import client_address
+from fl_server_api.openapi import READ, WRITE, answers, sentence
+from fl_server_api.permissions import has_scope
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.training import TrainingSerializer
-from fl_server_api.serializers.user import GroupSerializer, OwnUserSerializer, RegisterRequest, UserSerializer
+from fl_server_api.serializers.user import (
+    EditMyselfRequest,
+    GroupSerializer,
+    OwnUserSerializer,
+    RegisterRequest,
+    UserSerializer,
+)
 from fl_server_api.views.base import ApiView, caller
+from fl_server_core.models import Scope, User
 from fl_server_core.selectors.groups import groups_of_user
 from fl_server_core.selectors.trainings import trainings_of_user
 from fl_server_core.selectors.users import all_users, get_user
-from fl_server_core.services.users import register_user
+from fl_server_core.services.accounts import delete_user
+from fl_server_core.services.registration import register_oneself
+from fl_server_core.services.sign_in import sign_in
+from fl_server_core.services.tokens import api_token_of
+from fl_server_core.services.users import edit_oneself
 
 NEW_USER = OpenApiExample(
     "A participant",
@@ -31,6 +46,18 @@ NEW_USER = OpenApiExample(
         "client": True,
     },
 )
+
+
+NEW_ENDPOINT = OpenApiExample(
+    "Another endpoint", request_only=True, value={"message_endpoint": "http://client-08:8101/"}
+)
+NEW_PASSWORD = OpenApiExample(
+    "Another password",
+    request_only=True,
+    value={"password": "battery staple horse correct", "current_password": "correct horse battery staple"},
+)
+NONE_SET = "This account has no password. Ask the operator to set one."
+NOT_THE_PRESENT_ONE = "This is not your present password."
 
 
 class UsersView(ApiView):
@@ -54,24 +81,71 @@ class UsersView(ApiView):
     @extend_schema(
         auth=[],
         request=RegisterRequest,
-        responses=answers({201: OwnUserSerializer}, 400, 406, 413, 415),
+        responses=answers({201: OwnUserSerializer}, 400, 403, 406, 413, 415),
         examples=[NEW_USER],
     )
     def post(self, request: Request) -> Response:
         """Register a user.
 
         The answer holds its API token. The flags `actor` and `client` are information only. Notifications are sent to
-        `message_endpoint`, an http(s) URL; without one, the user fetches them.
+        `message_endpoint`, an http(s) URL; without one, the user fetches them. The operator decides who may register:
+        everyone, those whose `invitation` holds the code of an unused invitation, or nobody.
         """
-        user = register_user(**checked(RegisterRequest, request.data))
-        return Response(OwnUserSerializer(user).data, status=status.HTTP_201_CREATED)
+        user = register_oneself(**checked(RegisterRequest, request.data))
+        return Response(_own(user), status=status.HTTP_201_CREATED)
+
+
+def _own(user: User) -> Any:
+    """What only the user may know of itself."""
+    return OwnUserSerializer(user, context={"token": api_token_of(user)}).data
 
 
 class MyselfView(ApiView):
+    scopes = {"PATCH": Scope.ACCOUNT, "DELETE": Scope.ACCOUNT}
+
     @extend_schema(responses=answers({200: UserSerializer}, *READ))
     def get(self, request: Request) -> Response:
         """Show the caller."""
         return Response(UserSerializer(caller(request)).data)
+
+    @extend_schema(
+        request=EditMyselfRequest,
+        responses=answers({200: OwnUserSerializer}, 403, *WRITE),
+        examples=[NEW_ENDPOINT, NEW_PASSWORD],
+    )
+    def patch(self, request: Request) -> Response:
+        """Change the caller's account.
+
+        Fields that are left out stay as they are. A new `password` needs the present one in `current_password`, and
+        ends all tokens; the answer holds the new API token.
+        """
+        values = checked(EditMyselfRequest, request.data, instance=caller(request), partial=True)
+        password, current = values.pop("password", None), values.pop("current_password", None)
+        if current is not None:
+            _check_current_password(request, current)
+        user = edit_oneself(user=caller(request), values=values, password=password)
+        if password is not None and request.auth is None:
+            update_session_auth_hash(request._request, user)
+        return Response(_own(user))
+
+    @extend_schema(responses=answers({200: sentence("Account removed!")}, 403, 409, *READ))
+    def delete(self, request: Request) -> Response:
+        """Delete the caller's account.
+
+        Its models go with it, and the trainings that it runs or whose model is its own. From all other trainings it is
+        removed. This can't be undone.
+        """
+        delete_user(user=caller(request), author=caller(request))
+        return Response({"detail": "Account removed!"})
+
+
+def _check_current_password(request: Request, password: str) -> None:
+    """Raises ValidationError for a wrong password, and TooManyFailures after too many."""
+    if not caller(request).has_usable_password():
+        raise ValidationError({"current_password": [NONE_SET]})
+    username, address = caller(request).username, client_address(request.META)
+    if sign_in(username=username, password=password, address=address) is None:
+        raise ValidationError({"current_password": [NOT_THE_PRESENT_ONE]})
 
 
 class UserView(ApiView):
@@ -79,11 +153,12 @@ class UserView(ApiView):
     def get(self, request: Request, user_id: UUID) -> Response:
         """Show a user.
 
-        Its API token is part of the answer only if the user is the caller.
+        Its API token is part of the answer only if the user is the caller. A token sees it only if it has the scope
+        `account`.
         """
         user = get_user(user_id)
-        serializer = OwnUserSerializer if user == caller(request) else UserSerializer
-        return Response(serializer(user).data)
+        is_own = user == caller(request) and has_scope(request, Scope.ACCOUNT)
+        return Response(_own(user) if is_own else UserSerializer(user).data)
 
 
 class MyGroupsView(ApiView):

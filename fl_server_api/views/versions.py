@@ -22,7 +22,7 @@ class ModelVersionsView(ApiView):
     def get(self, request: Request, model_id: UUID) -> Response:
         """List the versions of a model.
 
-        Newest last. Every round that averages makes one; a mean model and an update have none.
+        Oldest first. Every round that averages makes one. Mean models and updates have no versions.
         """
         model = get_readable_model(model_id, caller(request))
         return Response(VersionSerializer(versions_of(model), many=True).data)

@@ -112,7 +112,7 @@ class _Code:
             try:
                 self._classes[name.module] = read_classes(code.decode())
             except UnicodeDecodeError:
-                raise ArchiveError("The file's TorchScript code is no text.") from None
+                raise ArchiveError("The file's TorchScript code is not valid UTF-8 text.") from None
         found = self._classes[name.module].get(name.name)
         if found is None:
             raise ArchiveError(f"The file lacks the code of its class {quoted(str(name))}.")
@@ -123,7 +123,7 @@ def _check_storages(records: Mapping[str, Record], machine: Machine) -> None:
     for key, storage in machine.storages.items():
         record = records.get(f"data/{key}")
         if record is None or record.size != storage.length * DTYPES[storage.dtype].itemsize:
-            raise ArchiveError(f"The record {quoted(f'data/{key}')} is missing or of another size than described.")
+            raise ArchiveError(f"The record {quoted(f'data/{key}')} is missing or does not have the described size.")
 
 
 def _find_kind(root: object, records: Mapping[str, Record]) -> ArchiveKind:

@@ -28,12 +28,12 @@ class NamedTensors:
         if len(prefix) > self._limits.tensor_name:
             raise ArchiveError(f"The module name {quoted(prefix)} is too long.")
         if depth > self._limits.module_depth or self._visits > self._limits.modules:
-            raise ArchiveError("The model's modules are nested too deeply, or are too many.")
+            raise ArchiveError("The model has too many modules, or nests them too deeply.")
 
     def add(self, name: str, value: object, *, is_parameter: bool = False) -> None:
         if not isinstance(value, Tensor):
             raise ArchiveError(
-                f"{quoted(name)} is no plain tensor with values (lazy, quantised and sparse ones are not supported)."
+                f"{quoted(name)} is not a plain tensor with values. Lazy, quantised and sparse ones are not supported."
             )
         if len(name) > self._limits.tensor_name or not name.isprintable():
             raise ArchiveError(f"The tensor name {quoted(name)} is too long or not printable.")
@@ -51,7 +51,7 @@ def name_mapping(entries: Table, named: NamedTensors) -> None:
     """A state_dict: tensors by name, and nothing else."""
     for name, value in _texts(entries, "state_dict"):
         if not isinstance(value, Tensor):
-            raise ArchiveError(f"The entry {quoted(name)} is no tensor; a state_dict holds tensors by name only.")
+            raise ArchiveError(f"The entry {quoted(name)} is not a tensor. A state_dict may contain only tensors.")
         named.add(name, value)
 
 
@@ -81,14 +81,14 @@ def name_module(module: object, named: NamedTensors, prefix: str = "", depth: in
 def name_script(
     module: object, named: NamedTensors, class_of: Callable[[Global], ScriptClass], prefix: str = "", depth: int = 0
 ) -> None:
-    """A TorchScript module. Which attributes are parameters or buffers stands in the code of its class."""
+    """A TorchScript module. The code of its class says which attributes are parameters or buffers."""
     named.visit(prefix, depth)
     if not isinstance(module, Instance) or not isinstance(module.maker, Global):
-        raise ArchiveError("The file holds no TorchScript module.")
+        raise ArchiveError("The file does not contain a TorchScript module.")
     if not isinstance(module.state, Table):
         raise ArchiveError(
             f"The TorchScript module {quoted(prefix.rstrip('.'))} packs its own state (quantised, for instance), "
-            "so that its tensors have no names."
+            "so its tensors have no names."
         )
     script_class = class_of(module.maker)
     attributes = module.state.entries
@@ -127,7 +127,7 @@ def _module_state(module: object, prefix: str) -> tuple[Table, Table, Table, set
     parameters, buffers, children = (state.get(group) for group in _GROUPS)
     if not isinstance(parameters, Table) or not isinstance(buffers, Table) or not isinstance(children, Table):
         what = f"Its part {quoted(prefix.rstrip('.'))}" if prefix else "The file"
-        raise ArchiveError(f"{what} is no torch.nn.Module.")
+        raise ArchiveError(f"{what} is not a torch.nn.Module.")
     transient = state.get("_non_persistent_buffers_set")
     names = transient.items if isinstance(transient, List) else []
     return parameters, buffers, children, {name for name in names if type(name) is str}
@@ -136,12 +136,12 @@ def _module_state(module: object, prefix: str) -> tuple[Table, Table, Table, set
 def _attributes(table: Table, prefix: str) -> Iterable[tuple[str, object]]:
     for name, value in _texts(table, prefix.rstrip(".") or "model"):
         if "." in name or not name:
-            raise ArchiveError(f"The model has an attribute of the impossible name {quoted(prefix + name)}.")
+            raise ArchiveError(f"The model has an attribute with the invalid name {quoted(prefix + name)}.")
         if value is not None:
             yield name, value
 
 
 def _texts(table: Table, what: str) -> Iterable[tuple[str, object]]:
     if table.others:
-        raise ArchiveError(f"The {quoted(what)} has entries whose names are no text.")
+        raise ArchiveError(f"Every name in {quoted(what)} must be text.")
     return table.entries.items()

@@ -46,7 +46,7 @@ def describe_storage(persistent_id: Tuple, known: dict[str, Storage]) -> Storage
     """The storage that ("storage", class, key, device, length) names. The device is of no interest."""
     items = persistent_id.items
     if len(items) != 5 or items[0] != "storage" or not isinstance(items[1], Global):
-        raise ArchiveError("The file's data.pkl refers to something that is no tensor storage.")
+        raise ArchiveError("The file's data.pkl contains a reference that is not to a tensor storage.")
     kind, key = items[1], items[2]
     dtype = STORAGE_DTYPES.get(kind.name) if kind.module in ("torch", "torch.storage") else None
     if dtype is None:
@@ -88,23 +88,23 @@ def _extents(value: object, limits: Limits) -> tuple[int, ...]:
     if isinstance(value, Instance) and value.maker == _TORCH_SIZE and isinstance(value.arguments, Tuple):
         value = value.arguments.items[0] if len(value.arguments.items) == 1 else None
     if not isinstance(value, Tuple) or len(value.items) > limits.dimensions:
-        raise ArchiveError("The file's data.pkl describes a tensor of an impossible shape.")
+        raise ArchiveError("The file's data.pkl describes a tensor with an invalid shape.")
     return tuple(_integer(item) for item in value.items)
 
 
 def _integer(value: object) -> int:
     if type(value) is not int or not 0 <= value <= _LARGEST:
-        raise ArchiveError("The file's data.pkl describes a tensor with an impossible number.")
+        raise ArchiveError("The file's data.pkl describes a tensor with an invalid number.")
     return value
 
 
 def _check_extent(tensor: Tensor) -> None:
     """The view lies within its storage."""
     if len(tensor.shape) != len(tensor.strides) or math.prod(max(size, 1) for size in tensor.shape) > _LARGEST:
-        raise ArchiveError("The file's data.pkl describes a tensor of an impossible shape.")
+        raise ArchiveError("The file's data.pkl describes a tensor with an invalid shape.")
     if 0 in tensor.shape:
         return
     last = tensor.offset + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.strides, strict=True))
     available = tensor.storage.length * DTYPES[tensor.storage.dtype].itemsize
     if (last + 1) * DTYPES[tensor.dtype].itemsize > available:
-        raise ArchiveError("The file's data.pkl describes a tensor that reaches beyond its storage.")
+        raise ArchiveError("The file's data.pkl describes a tensor that extends beyond its storage.")

@@ -21,7 +21,7 @@ def write_vector(path: str | os.PathLike[str], vector: NDArray[np.floating]) -> 
         ValueError: the array has another dtype or number of dimensions.
     """
     if vector.ndim != 1 or str(vector.dtype) not in _STORAGES:
-        raise ValueError(f"A float32 or float64 vector is wanted, not {vector.dtype} of shape {vector.shape}.")
+        raise ValueError(f"Give a float32 or float64 vector, not {vector.dtype} of shape {vector.shape}.")
     little = np.ascontiguousarray(vector, vector.dtype.newbyteorder("<"))
     records: dict[str, bytes | memoryview] = {
         "data.pkl": _pickle(_STORAGES[str(vector.dtype)], vector.size),

@@ -64,7 +64,7 @@ def read_records(buffer: memoryview, limits: Limits) -> dict[str, Record]:
         raise ArchiveError("The file is too large.")
     if bytes(buffer[:4]) != b"PK\x03\x04":
         raise ArchiveError(
-            "The file is no PyTorch zip archive (files of torch before 1.6 or of other tools are not accepted)."
+            "The file is not a PyTorch zip archive. Save it with torch.save or torch.jit.save of PyTorch 1.6 or later."
         )
     directory = _find_directory(buffer)
     if directory.count > limits.records:
@@ -98,7 +98,7 @@ def read_bytes(buffer: memoryview, record: Record, limit: int) -> bytes:
         except zlib.error:
             raise ArchiveError(f"The record {quoted(record.name)} cannot be decompressed.") from None
         if len(content) != record.size or not inflater.eof or inflater.unused_data:
-            raise ArchiveError(f"The record {quoted(record.name)} has another size than the directory says.")
+            raise ArchiveError(f"The record {quoted(record.name)} does not have the size that the directory gives.")
     return content
 
 
@@ -108,7 +108,7 @@ def _find_directory(buffer: memoryview) -> _Directory:
         raise ArchiveError("The file ends too early.")
     signature, disk, start_disk, count_here, count, size, start, comment = _END.unpack_from(buffer, end)
     if signature != b"PK\x05\x06" or comment or disk or start_disk or count != count_here:
-        raise ArchiveError("The file does not end as a zip archive does: it is cut off or has something appended.")
+        raise ArchiveError("The file does not end like a zip archive: it was cut off, or something was appended.")
     stop = end
     locator = end - _LOCATOR64.size
     if locator >= 0 and bytes(buffer[locator : locator + 4]) == b"PK\x06\x07":
@@ -202,13 +202,13 @@ def _check_header(buffer: memoryview, at: int, limit: int, expected: tuple[int, 
     """Where the record's bytes start, once its own header has been found to agree with the directory."""
     name_at = at + _LOCAL.size
     if name_at > limit:
-        raise ArchiveError("The file has a record outside of its bytes.")
+        raise ArchiveError("The file's directory lists a record outside the file.")
     fields = _LOCAL.unpack_from(buffer, at)
     signature, _, flags, method, _, _, checksum, stored_size, size = fields[:9]
     name_length, extra_length = int(fields[9]), int(fields[10])
     start = name_at + name_length + extra_length
     if start > limit:
-        raise ArchiveError("The file has a record outside of its bytes.")
+        raise ArchiveError("The file's directory lists a record outside the file.")
     extra = bytes(buffer[name_at + name_length : start])
     if _FULL32 in (size, stored_size):
         size, stored_size = _widen(extra, size, stored_size)
@@ -230,7 +230,7 @@ def _check_layout(buffer: memoryview, records: list[Record], directory: int) -> 
     for record, next_header in zip(records, following, strict=True):
         gap = next_header - record.stop
         if gap != 0 if not record.has_descriptor else not _is_descriptor(buffer, record, gap):
-            raise ArchiveError("The file's records overlap, or there is something between them.")
+            raise ArchiveError("The file's records overlap, or have other bytes between them.")
 
 
 def _is_descriptor(buffer: memoryview, record: Record, length: int) -> bool:

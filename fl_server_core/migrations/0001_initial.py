@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
                 (
                     "deadline",
                     models.DateTimeField(
-                        blank=True, help_text="When the round goes on without the missing.", null=True
+                        blank=True, help_text="When the round stops waiting for participants.", null=True
                     ),
                 ),
                 ("closed_at", models.DateTimeField(blank=True, null=True)),
@@ -116,12 +116,12 @@ class Migration(migrations.Migration):
                 (
                     "actor",
                     models.BooleanField(
-                        default=False, help_text="Means to register models and trainings (information only)."
+                        default=False, help_text="Wants to register models and trainings (information only)."
                     ),
                 ),
                 (
                     "client",
-                    models.BooleanField(default=False, help_text="Means to take part in trainings (information only)."),
+                    models.BooleanField(default=False, help_text="Wants to take part in trainings (information only)."),
                 ),
                 (
                     "message_endpoint",
@@ -302,7 +302,10 @@ class Migration(migrations.Migration):
                 ),
                 ("value_binary", models.BinaryField(blank=True, null=True)),
                 ("step", models.IntegerField(blank=True, null=True)),
-                ("is_test", models.BooleanField(default=False, editable=False, help_text="Asked for by a test round.")),
+                (
+                    "is_test",
+                    models.BooleanField(default=False, editable=False, help_text="Whether a test round asked for it."),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (
                     "model",
@@ -472,7 +475,10 @@ class Migration(migrations.Migration):
                 ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
-                ("next_attempt_at", models.DateTimeField(blank=True, help_text="Not to be tried before.", null=True)),
+                (
+                    "next_attempt_at",
+                    models.DateTimeField(blank=True, help_text="The earliest time of the next attempt.", null=True),
+                ),
                 ("enqueued_at", models.DateTimeField(blank=True, null=True)),
                 ("last_attempt_at", models.DateTimeField(blank=True, null=True)),
                 ("settled_at", models.DateTimeField(blank=True, null=True)),

@@ -1,21 +1,29 @@
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
+from fl_server_core.models.failed_sign_in import FailedSignIns
+from fl_server_core.models.identity import Identity
 from fl_server_core.models.installation import Installation
+from fl_server_core.models.invitation import Invitation
 from fl_server_core.models.metric import Metric
 from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
 from fl_server_core.models.model_version import ModelVersion, VersionFile
 from fl_server_core.models.round import Round, RoundOutcome
 from fl_server_core.models.submission import Submission, SubmissionFile
+from fl_server_core.models.token import AccessToken, Scope
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 
 __all__ = [
+    "AccessToken",
     "Delivery",
     "DeliveryStatus",
     "Event",
     "EventKind",
+    "FailedSignIns",
     "GlobalModel",
+    "Identity",
     "Installation",
+    "Invitation",
     "LocalModel",
     "MeanModel",
     "Metric",
@@ -25,6 +33,7 @@ __all__ = [
     "Round",
     "RoundOutcome",
     "SWAGModel",
+    "Scope",
     "Submission",
     "SubmissionFile",
     "Training",

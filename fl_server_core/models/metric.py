@@ -37,7 +37,7 @@ class Metric(models.Model):
     reporter = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True)
     version = models.ForeignKey(ModelVersion, on_delete=models.SET_NULL, null=True, blank=True, related_name="metrics")
     test_round = models.ForeignKey(Round, on_delete=models.SET_NULL, null=True, blank=True, related_name="metrics")
-    is_test = models.BooleanField(default=False, editable=False, help_text="Asked for by a test round.")
+    is_test = models.BooleanField(default=False, editable=False, help_text="Whether a test round asked for it.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -29,7 +29,7 @@ class Round(models.Model):
     kind = models.CharField(max_length=32)
     phase = models.CharField(max_length=32)
     opened_at = models.DateTimeField(null=True, blank=True)
-    deadline = models.DateTimeField(null=True, blank=True, help_text="When the round goes on without the missing.")
+    deadline = models.DateTimeField(null=True, blank=True, help_text="When the round stops waiting for participants.")
     closed_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=16, choices=RoundOutcome.choices, blank=True)
     claim = models.UUIDField(null=True, blank=True)

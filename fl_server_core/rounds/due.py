@@ -56,10 +56,11 @@ def decide(training: Training, row: Round) -> Decision:
     expected = set(training.participants.values_list("id", flat=True))
     arrived = len(expected.intersection(row.submissions.values_list("participant_id", flat=True)))
     if not expected:
-        return Decision(0, "No participant is left.")
+        return Decision(0, "All participants have left.")
     if arrived < len(expected):  # so it is the deadline that has passed
         needed = TrainerOptions.tolerant(training.options).submissions_needed(len(expected))
         if arrived < needed:
-            reason = f"At the deadline {arrived} of {len(expected)} participants had submitted; {needed} are needed."
-            return Decision(len(expected), reason)
+            people = "participant" if len(expected) == 1 else "participants"
+            reason = f"At the deadline {arrived} of {len(expected)} {people} had submitted; "
+            return Decision(len(expected), reason + ("1 is needed." if needed == 1 else f"{needed} are needed."))
     return Decision(len(expected))

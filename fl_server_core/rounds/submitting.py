@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from fl_server_core.exceptions import (
     EntityNotFound,
+    HasOwnPath,
     InvalidValue,
     MissingPart,
     NotAllowed,
@@ -69,13 +70,17 @@ def submit_to_kind(*, training_id: UUID, kind: str, participant: User, **offered
     offered: the other fields of an `Offer`.
 
     Raises:
-        EntityNotFound, NotAllowed, MissingPart: no such training, another's, or no such kind; the rest as `submit`.
+        EntityNotFound, NotAllowed, MissingPart: no such training, another's, or no such kind.
+        HasOwnPath: submissions to this kind arrive elsewhere.
+        As `submit`: the rest.
     """
     training = get_training(training_id)
     if not is_participant(participant, training):
         raise NotAllowed(f"You are not a participant of training {training.pk}!")
-    if kind not in round_kinds or kind_of(kind).has_own_path:
+    if kind not in round_kinds:
         raise MissingPart(f"No round of kind '{kind}' takes submissions here.")
+    if kind_of(kind).has_own_path:
+        raise HasOwnPath(kind)
     submit(Offer(participant, kind_of(kind).phase, target_id=training.model_id, **offered))
 
 

@@ -11,7 +11,7 @@ from fl_server_core.models.user import User
 
 def get_user(user_id: UUID) -> User:
     """Raises EntityNotFound for an unknown id."""
-    found = User.objects.select_related("auth_token").filter(pk=user_id).first()
+    found = User.objects.filter(pk=user_id).first()
     if found is None:
         raise EntityNotFound("User", user_id)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from statistics import fmean
+from statistics import mean
 from typing import Any
 from uuid import UUID
 
@@ -89,8 +89,8 @@ def _mean_metrics(model_id: UUID) -> dict[int, dict[str, float]]:
 
 
 def _mean(values: Sequence[float]) -> float:
-    """NaN where one is NaN, and where there is no finite mean: of infinities of both signs, of a sum too large."""
-    try:
-        return fmean(values)
-    except (ValueError, OverflowError):
-        return math.nan
+    """The exact mean, rounded once: equal values have themselves as their mean, and no sum is too large.
+
+    NaN where one is NaN, and of infinities of both signs.
+    """
+    return mean(values)

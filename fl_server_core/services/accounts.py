@@ -5,7 +5,6 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from rest_framework.authtoken.models import Token
 
 from fl_server_core import policies
 from fl_server_core.exceptions import Conflict, NotAllowed
@@ -27,10 +26,10 @@ def delete_user(*, user: User, author: User) -> None:
     removing it, so that no round waits for it.
 
     Raises:
-        NotAllowed: the author may not manage this account.
+        NotAllowed: the author may not delete this account.
         Conflict: somebody has just added the user to a training.
     """
-    if not policies.may_manage_account(author, user):
+    if not policies.may_delete_account(author, user):
         raise NotAllowed
     with transaction.atomic():
         known = set(_concerned(user).values_list("id", flat=True))
@@ -85,17 +84,3 @@ def _concerned(user: User) -> QuerySet[Training]:
     passed_on = LocalModel.objects.filter(owner=user, passed_to__isnull=False).values("base_model")
     is_left_behind = Q(pk__in=counted) | Q(model__in=passed_on)
     return Training.objects.filter(Q(actor=user) | Q(model__owner=user) | Q(pk__in=taking_part) | is_left_behind)
-
-
-def renew_token(*, user: User, author: User) -> str:
-    """Give a user another API token and return it. The old one stops working.
-
-    Raises:
-        NotAllowed: the author may not hold the tokens of others.
-    """
-    if not policies.may_hold_tokens(author):
-        raise NotAllowed
-    with transaction.atomic():
-        Token.objects.filter(user=user).delete()
-        record(training=None, kind=EventKind.TOKEN_RENEWED, user_id=user.pk, author_id=author.pk)
-        return str(Token.objects.create(user=user).key)

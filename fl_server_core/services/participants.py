@@ -86,7 +86,7 @@ def drop_participants(
     record_each(training=training, kind=kind, number=number, user_ids=leavers, author_id=author_id, message=message)
     training.participants.remove(*User.objects.filter(pk__in=leavers))
     if training.is_running and len(leavers) == len(present) and not training.locked:
-        fail_training(training=training, reason="No participant is left.")
+        fail_training(training=training, reason="All participants have left.")
     training.save(update_fields=["last_update"])
 
 

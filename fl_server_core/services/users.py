@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from fl_server_core.exceptions import EntityNotFound, InvalidValue, NotAllowed
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.user import User
 from fl_server_core.services.history import record
+from fl_server_core.services.tokens import end_all_tokens
 
 TAKEN = "A user with that username already exists."
 TOO_LONG = "The username or the email address is too long."
@@ -29,10 +30,12 @@ def register_user(
     actor: bool = False,
     client: bool = False,
     author: User | None = None,
+    on_creation: Callable[[User], None] = lambda _user: None,
 ) -> User:
     """Make an account; its token comes with it.
 
-    password: None: the user can't sign in with one. author: who makes it for somebody else.
+    password: None: the user can't sign in with one. author: who makes it for somebody else. on_creation: called in the
+    transaction that makes the account; if it raises, there is none.
 
     Raises:
         NotAllowed: the author may not make accounts.
@@ -53,6 +56,7 @@ def register_user(
     try:
         with transaction.atomic():
             user.save()
+            on_creation(user)
             if author is not None:
                 record(training=None, kind=EventKind.CREATED, user_id=user.pk, author_id=author.pk)
     except IntegrityError:
@@ -94,24 +98,52 @@ def _set_values(user: User, values: Mapping[str, Any]) -> None:
 
 
 def set_password(*, user_id: UUID, author: User, password: str | None) -> User:
-    """Set the password of an account; None: the user can't sign in with one.
+    """Set the password of an account, which ends its tokens; None: the user can't sign in with one.
 
     Raises:
-        EntityNotFound, NotAllowed: no such account, or the author may not manage it.
+        EntityNotFound, NotAllowed: no such account, or the author may not set its password.
     """
     hashed = make_password(password)  # takes long on purpose: before the transaction
     with transaction.atomic():
-        user = _lock_managed(user_id, author)
-        user.password = hashed
-        user.save(update_fields=["password"])
-        record(training=None, kind=EventKind.EDITED, user_id=user.pk, author_id=author.pk, edited=["password"])
+        user = _lock(user_id)
+        if not policies.may_set_password(author, user):
+            raise NotAllowed("Only superusers set the passwords of staff.")
+        _set_hash(user, hashed, author)
     return user
 
 
+def edit_oneself(*, user: User, values: Mapping[str, Any], password: str | None = None) -> User:
+    """Change columns of one's own account, and the password, which ends all tokens. Returns the account as it is then.
+
+    values: column or relation to value. The caller has checked the present password, if a new one is given.
+    """
+    hashed = None if password is None else make_password(password)
+    with transaction.atomic():
+        changed = _lock(user.pk)
+        _set_values(changed, values)
+        if values:
+            record(training=None, kind=EventKind.EDITED, user_id=user.pk, author_id=user.pk, edited=sorted(values))
+        if hashed is not None:
+            _set_hash(changed, hashed, user)
+    return changed
+
+
+def _set_hash(user: User, hashed: str, author: User) -> None:
+    user.password = hashed
+    user.save(update_fields=["password"])
+    end_all_tokens(user)
+    record(training=None, kind=EventKind.PASSWORD_CHANGED, user_id=user.pk, author_id=author.pk)
+
+
 def _lock_managed(user_id: UUID, author: User) -> User:
+    user = _lock(user_id)
+    if not policies.may_manage_account(author, user):
+        raise NotAllowed
+    return user
+
+
+def _lock(user_id: UUID) -> User:
     user = User.objects.select_for_update().filter(pk=user_id).first()
     if user is None:
         raise EntityNotFound("User", user_id)
-    if not policies.may_manage_account(author, user):
-        raise NotAllowed
     return user

@@ -76,9 +76,12 @@ def describe_version(
 
     Raises:
         EntityNotFound, NotAllowed, InvalidRequest: no such model or version, or the user may not manage it.
+        InvalidRequest: neither a name nor a pin is given.
         Gone: its file is no longer kept, so neither a name nor a pin could keep it.
     """
     model = _managed_model(model_id, user)
+    if name is None and pinned is None:
+        raise InvalidRequest("Nothing to change: give a name, or say whether the version is pinned.")
     with transaction.atomic():
         model, training = lock_with_training(model)
         version = get_version(model, number)

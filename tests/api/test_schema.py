@@ -66,7 +66,6 @@ def test_the_pages_load_nothing_from_another_host(page: str) -> None:
     sources = re.findall(r'(?:src|href)="([^"]+)"', text)
     assert [source for source in sources if source.startswith("/static/")]
     assert [source for source in sources if "//" in source] == []
-    assert answer["Content-Security-Policy"].startswith("default-src 'self' ")
     for source in sources:
         if source.startswith("/static/"):
             assert len(body_of(Client().get(source))) > 100, source

@@ -55,6 +55,7 @@ def identifiers(people: People, running: Training) -> dict[str, str]:
         "training_id": str(running.pk),
         "notification_id": str(delivery.uuid),
         "number": "0",
+        "token_id": str(people.actor.user.tokens.get().pk),
         "kind": "update",
     }
 

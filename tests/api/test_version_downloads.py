@@ -87,7 +87,9 @@ def test_a_date_serves_where_no_tag_is_sent(download: Any, model: GlobalModel) -
 
 def test_a_condition_that_the_file_does_not_meet_is_a_412(download: Any, model: GlobalModel) -> None:
     made = model.versions.get().created_at
-    assert download(If_Match='"another"').status_code == 412
+    refused = download(If_Match='"another"')
+    sentence = "The file is not the one that If-Match or If-Unmodified-Since is about. Leave the condition out."
+    assert (refused.status_code, refused.json()) == (412, {"detail": sentence})
     assert download(If_Match=f"W/{tag(OLD)}").status_code == 412  # a weak tag names no bytes
     assert download(If_Unmodified_Since=http_date((made - timedelta(seconds=2)).timestamp())).status_code == 412
     assert body_of(download(If_Match=tag(OLD))) == OLD
@@ -204,6 +206,6 @@ def test_a_version_whose_file_goes_before_it_is_opened_is_told_to_be_gone(
 
     monkeypatch.setattr(default_storage, "open", open_late)
     answer = download()
-    sentence = f"The file model-{model.pk}.pt is not in the storage any more. Ask for it again."
+    sentence = f"The file model-{model.pk}.pt is no longer in the storage. Ask for it again."
     assert (answer.status_code, answer.json()) == (404, {"detail": sentence})
     assert body_of(download()) == NEW

@@ -48,6 +48,10 @@ def test_what_cannot_be_named_is_refused(people: People, ten: GlobalModel) -> No
     for body in wrong:
         answer = client.patch(path_of(ten, 3), body, format="json")
         assert (answer.status_code, list(answer.json())) == (400, list(body)), body
+    nothing = client.patch(path_of(ten, 3), {}, format="json")
+    sentence = "Nothing to change: give a name, or say whether the version is pinned."
+    assert (nothing.status_code, nothing.json()) == (400, {"detail": sentence})
+    assert people.outsider.client.patch(path_of(ten, 3), {}, format="json").status_code == 403
     assert client.patch(path_of(ten, 10), {"name": "x"}, format="json").status_code == 400
     ten.versions.filter(number=4).update(weights_file="")
     assert client.patch(path_of(ten, 4), {"pinned": True}, format="json").status_code == 410

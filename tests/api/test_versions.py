@@ -62,7 +62,19 @@ def test_a_version_has_the_means_over_the_participants_of_its_test_round(people:
     ]
 
 
-@pytest.mark.parametrize("values", ["nan 1", "inf 1", "inf -inf", "1.7e308 1.7e308"])
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [("0.1 0.1 0.1", 0.1), ("1e16 1 -1e16", 1 / 3), ("1.7e308 1.7e308", 1.7e308), ("-1.7e308 1.7e308 3", 1.0)],
+)
+def test_a_mean_is_exact(people: People, values: str, mean: float) -> None:
+    world = world_of(people, 3, options={})
+    close_a_round(world, 1.0)
+    for who, value in enumerate(values.split()):
+        world.metrics(who, float(value))
+    assert versions(people.actor, world.model)[1]["metrics"] == {"accuracy": mean}
+
+
+@pytest.mark.parametrize("values", ["nan 1", "inf 1", "inf -inf", "nan inf"])
 def test_a_mean_that_is_not_a_finite_number_is_null(people: People, values: str) -> None:
     world = world_of(people, 3, options={})
     close_a_round(world, 1.0)

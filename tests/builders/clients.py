@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from fl_server_core.models import User
+from fl_server_core.services.tokens import api_token_of
 from tests.builders.rows import make_user
 
 
 def token_of(user: User) -> str:
-    return str(user.auth_token.key)
+    """The user's API token."""
+    return api_token_of(user)
 
 
 def client_of(user: User | None = None) -> APIClient:
     """A client that sends the user's token, or nothing, and that gets a 500 where a browser would."""
     client = APIClient(raise_request_exception=False)
     if user is not None:
+        # Its first use would be written down, by a statement that most requests don't need.
+        user.tokens.update(last_used_at=timezone.now())
         client.credentials(HTTP_AUTHORIZATION=f"Token {token_of(user)}")
     return client
 

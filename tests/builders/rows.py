@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from django.utils import timezone
 
 from fl_server_core.models import (
+    AccessToken,
     Delivery,
     Event,
     EventKind,
     GlobalModel,
+    Identity,
+    Invitation,
     LocalModel,
     MeanModel,
     Metric,
@@ -163,6 +168,22 @@ def _delivery_fields(training: Training, receiver: User, kind: str, round: int) 
     values = {"receiver": receiver, "training": training, "training_uuid": training.pk, "notification_type": kind}
     announced = next((name for name, known in round_kinds.items() if known.notification == kind), None)
     return values if announced is None else {**values, "round": make_round(training, announced, round)}
+
+
+def make_token(user: User, name: str = "laptop", **fields: Any) -> AccessToken:
+    """A token with a digest that no key has."""
+    wanted = {"digest": uuid4().hex, "scopes": ["read", "write"], **fields}
+    return AccessToken.objects.create(user=user, name=name, **wanted)
+
+
+def make_identity(user: User, subject: str = "subject", issuer: str = "https://login.example.org") -> Identity:
+    return Identity.objects.create(user=user, issuer=issuer, subject=subject)
+
+
+def make_invitation(note: str = "", **fields: Any) -> Invitation:
+    """An open invitation with a digest that no code has."""
+    wanted = {"digest": uuid4().hex, "expires_at": timezone.now() + timedelta(days=7), **fields}
+    return Invitation.objects.create(note=note, **wanted)
 
 
 def make_event(training: Training, kind: str = EventKind.STARTED, *, round: int = 0, **fields: Any) -> Event:

@@ -21,6 +21,7 @@ from fl_server_core.models.files import new_file_name
 from fl_server_core.rounds.kinds import Offer
 from fl_server_core.rounds.submitting import submit
 from fl_server_core.selectors.rounds import open_round_of
+from fl_server_core.services.tokens import api_token_of, find_token
 from tests.builders.files import linear, saved, uploaded
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -108,3 +109,18 @@ def test_a_training_that_was_running_in_a_release_reaches_its_next_round_after_t
     assert [version.number for version in model.versions.all()] == [0, 1]
     for parameter in model.get_torch_model().parameters():  # (1 · 1.0 + 2 · 4.0) / 3
         torch.testing.assert_close(parameter, torch.full_like(parameter, 3.0))
+
+
+@pytest.mark.usefixtures("_empty_database")
+def test_a_token_that_was_stored_in_clear_stays_valid_and_is_stored_no_more() -> None:
+    user = migrate("0001_initial").get_model(APP, "User").objects.create(username="anna")
+    key = f"{7:040x}"
+    with connection.cursor() as cursor:
+        cursor.execute('CREATE TABLE authtoken_token ("key" char(40) PRIMARY KEY, user_id char(36), created char(9))')
+        cursor.execute("INSERT INTO authtoken_token VALUES (%s, %s, 'some time')", [key, str(user.pk)])
+    migrate_to_newest()
+    token = find_token(key)
+    assert token is not None
+    assert (token.user.username, token.is_api_token) == ("anna", False)
+    assert "authtoken_token" not in connection.introspection.table_names()
+    assert find_token(api_token_of(token.user)) is not None

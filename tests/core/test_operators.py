@@ -9,9 +9,10 @@ import pytest
 
 from fl_server_core.exceptions import EntityNotFound, InvalidValue, NotAllowed
 from fl_server_core.models import Delivery, Event, Metric, User
-from fl_server_core.services.accounts import delete_user, renew_token
+from fl_server_core.services.accounts import delete_user
 from fl_server_core.services.delivery_retries import retry_deliveries
 from fl_server_core.services.metrics import delete_metrics
+from fl_server_core.services.tokens import make_token, renew_api_token
 from fl_server_core.services.users import edit_user, register_user, set_password
 from tests.builders.clients import make_operator
 from tests.builders.rows import make_metric, make_model, make_user
@@ -30,7 +31,8 @@ OTHERS: dict[str, Step] = {
     "metrics": lambda author, user: delete_metrics(metric_ids=[make_metric(make_model(user)).pk], user=author),
 }
 SUPERUSERS_ONLY: dict[str, Step] = {
-    "token": lambda author, user: renew_token(user=user, author=author),
+    "token": lambda author, user: renew_api_token(user=user, author=author),
+    "named token": lambda author, user: make_token(user=user, author=author, name="x", scopes=["read"]),
     "privilege": lambda author, user: edit_user(user_id=user.pk, author=author, values={"is_staff": True}),
     "groups": lambda author, user: edit_user(user_id=user.pk, author=author, values={"groups": []}),
 }

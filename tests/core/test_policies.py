@@ -103,6 +103,25 @@ TABLE: dict[str, tuple[Question, set[str]]] = {
         lambda user, scene: policies.may_manage_account(user, scene.people["superuser"]),
         {"superuser"},
     ),
+    "delete account": (
+        lambda user, scene: policies.may_delete_account(user, scene.people["outsider"]),
+        {"outsider", "staff", "superuser"},
+    ),
+    "set password": (
+        lambda user, scene: policies.may_set_password(user, scene.people["outsider"]),
+        {"staff", "superuser"},
+    ),
+    "set password of staff": (
+        lambda user, scene: policies.may_set_password(user, scene.people["staff"]),
+        {"superuser"},
+    ),
+    "set password of superuser": (
+        lambda user, scene: policies.may_set_password(user, scene.people["superuser"]),
+        {"superuser"},
+    ),
+    "link identities": (lambda user, scene: policies.may_link_identities(user), {"superuser"}),
+    "invite": (lambda user, scene: policies.may_invite(user), {"superuser"}),
+    "withdraw invitations": (lambda user, scene: policies.may_withdraw_invitations(user), {"superuser"}),
     "give privileges": (lambda user, scene: policies.may_give_privileges(user), {"superuser"}),
     "hold tokens": (lambda user, scene: policies.may_hold_tokens(user), {"superuser"}),
     "retry deliveries": (lambda user, scene: policies.may_retry_deliveries(user), {"staff"}),

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -10,7 +14,15 @@ from django.db.models import CharField
 from fl_server_core import registry
 from fl_server_core.models import Training
 from fl_server_core.models.training import AggregationMethod, UncertaintyMethod
-from fl_server_core.registry import Registered, Registry, aggregation_methods, round_kinds, uncertainty_methods
+from fl_server_core.registry import (
+    NameTaken,
+    Registered,
+    Registry,
+    aggregation_methods,
+    round_kinds,
+    uncertainty_methods,
+)
+from tests.server_process import REPOSITORY
 
 
 class First:
@@ -39,9 +51,46 @@ def test_the_same_class_twice_is_the_same_and_another_of_its_name_is_refused(kno
     known.register(First)
     known.register(First)
     other = type("Other", (), {"name": "first", "title": "Another"})
-    with pytest.raises(ValueError, match=r"Two implementations are named 'first': .*First.*Other"):
+    with pytest.raises(NameTaken, match=r"test_registry\.First \(package tests\) and .*Other .* have the name 'first'"):
         known.register(other)
     assert known["first"] is First
+
+
+@pytest.mark.parametrize("decorated", [False, True])
+def test_a_package_whose_method_has_the_name_of_another_stops_the_server_with_a_sentence(
+    tmp_path: Path, decorated: bool
+) -> None:
+    """In a process of its own, with a real package on its path."""
+    decorator = "@aggregation_methods.register" if decorated else ""
+    (tmp_path / "second_median.py").write_text(
+        "from fl_server_ai.aggregation import Aggregation\n"
+        "from fl_server_core.registry import aggregation_methods\n"
+        f"{decorator}\n"
+        "class Again(Aggregation):\n"
+        "    name, title, paper = 'Median', 'Again', ''\n"
+        "    def reduce(self, block, weights):\n"
+        "        return block[0]\n"
+    )
+    about = tmp_path / "second_median-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: second-median\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[fl_server.aggregation]\nagain = second_median:Again\n")
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "FL_DATA_DIR": str(tmp_path / "var")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    sentences = (
+        "ImproperlyConfigured: fl_server_ai.aggregation.median.Median (package fl_server_ai) and second_median.Again "
+        "(package second_median) both have the name 'Median' in fl_server.aggregation. "
+        "Rename one of them, or uninstall its package."
+    )
+    assert done.returncode == 1
+    assert done.stderr.rstrip().endswith(sentences)
 
 
 def test_what_installed_packages_offer_is_registered(

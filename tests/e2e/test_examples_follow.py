@@ -83,6 +83,26 @@ def test_under_a_daisy_chain_only_averages_are_tested() -> None:
     assert [row.held_out for row in rounds] == [None, 2.0, None, 4.0]
 
 
+def test_a_swag_round_is_told_as_one_that_follows_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("examples.follow.SECONDS_PER_LINE", -1.0)
+    _, shown = follow([(0, "O", 0), (0, "O", 2), (1, "S", 0), (1, "S", 0), (2, "S", 0), (2, "S", 0), (2, "C", 0)])
+    assert [line.strip() for line in shown.splitlines() if "the training:" in line] == [
+        "the training: round 1/2, updates 2/2",
+        "the training: SWAG round after round 1/2",
+        "the training: SWAG round after round 2/2",
+    ]
+    assert "SWAG round" not in shown.splitlines()[-1]
+
+
+def test_who_begins_to_follow_late_counts_from_the_trainings_first_round_and_downloads_nothing() -> None:
+    played = PlayedTraining([(7, "O", 0), (7, "O", 2), (8, "O", 0), (8, "C", 0)])
+    actor = ActorClient("http://server", transport=httpx.MockTransport(played))
+    out = io.StringIO()
+    rounds = Follower(actor, "t", first=5, poll=0.0).follow(Console(file=out, width=120), "late", timeout=60)
+    assert [(row.number, row.held_out) for row in rounds] == [(8, None)]
+    assert "3/8" in out.getvalue()
+
+
 def test_a_training_in_state_e_is_a_failure_that_says_what_the_server_says() -> None:
     with pytest.raises(TrainingFailed, match="waiting_for"):
         follow([(0, "O", 0), (0, "E", 1)])

@@ -175,7 +175,7 @@ def test_one_who_gives_up_does_not_pause() -> None:
     [
         ({"detail": "Model x not found."}, "Model x not found.", False),
         (["Training with ID x is not currently in round 1"], "Training with ID x is not currently in round 1", True),
-        ({"round": ["A valid integer is required."]}, "{'round': ['A valid integer is required.']}", False),
+        ({"round": ["A valid integer is required."]}, "round: A valid integer is required.", False),
     ],
 )
 def test_a_refusal_is_not_repeated_and_says_why(body: Any, sentence: str, superseded: bool) -> None:

@@ -247,3 +247,14 @@ def test_json_beside_files_is_no_larger_than_elsewhere(running: Running) -> None
         timeout=30,
     )
     assert (answer.status_code, answer.json()) == (413, {"detail": "The request is larger than 2 MB."})
+
+
+def test_who_guesses_hears_when_to_try_again(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "var", environment={"FL_SIGN_IN_FAILURES": "2"}) as server:
+        running = Running(server)
+        guess = {"authorization": basic(ACCOUNT["username"], "wrong")}
+        replies = [at_header(running, "/api/models/", MEGABYTE, **guess) for _ in range(3)]
+        assert [reply.status for reply in replies] == [413, 413, 429]
+        assert int(replies[2].headers["retry-after"]) > 0
+        assert replies[2].json["detail"].startswith("Too many failed attempts to sign in.")
+        assert at_header(running, "/api/models/", MEGABYTE, authorization=f"Token {running.token}").status == 100

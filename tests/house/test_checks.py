@@ -60,6 +60,40 @@ def test_a_data_folder_that_cannot_be_written_is_refused(settings: Settings) -> 
     assert ids() == ["fl_server.E002"]
 
 
+def test_networks_of_proxies_are_networks(settings: Settings) -> None:
+    settings.FL_TRUSTED_PROXIES = ["10.1.0.5", "10.1.0.0/16", "fd00::/8"]
+    assert ids() == []
+    settings.FL_TRUSTED_PROXIES = ["10.1.0.5/16", "proxy"]
+    assert ids() == ["fl_server.E006", "fl_server.E006"]
+
+
+def test_sign_in_at_a_provider_needs_a_client_there_and_tls(settings: Settings) -> None:
+    settings.FL_OIDC_ISSUER = "http://login.example.org"
+    assert ids() == ["fl_server.E008"]
+    settings.FL_OIDC_CLIENT_ID = settings.FL_OIDC_CLIENT_SECRET = "x"
+    assert ids() == []
+    settings.FL_PRODUCTION = True
+    assert ids() == ["fl_server.W006"]
+    settings.FL_OIDC_ISSUER = "https://login.example.org"
+    assert ids() == []
+
+
+def test_sign_in_at_a_provider_needs_its_library(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.FL_OIDC_ISSUER = "http://login.example.org"
+    settings.FL_OIDC_CLIENT_ID = settings.FL_OIDC_CLIENT_SECRET = "x"
+    monkeypatch.setattr(checks, "find_spec", lambda _name: None)
+    assert ids() == ["fl_server.E007"]
+
+
+def test_a_proxy_that_is_not_trusted_is_a_warning_in_production(settings: Settings) -> None:
+    settings.FL_BEHIND_TLS_PROXY = True
+    assert ids() == []
+    settings.FL_PRODUCTION = True
+    assert ids() == ["fl_server.W005"]
+    settings.FL_TRUSTED_PROXIES = ["10.1.0.5"]
+    assert ids() == []
+
+
 @pytest.mark.parametrize("names", [["nowhere.Model"], ["nowhere:Model.Inner"], ["nowhere.*"], ["Model"]])
 def test_trust_in_what_is_not_installed_is_refused(settings: Settings, names: list[str]) -> None:
     settings.FL_TRUSTED_GLOBALS = ["numpy.ndarray", "getattr(numpy, 'ndarray')"]
@@ -100,6 +134,35 @@ def test_origins_without_bounds_are_a_warning_in_production(settings: Settings) 
     assert ids() == []
     settings.FL_PRODUCTION = True
     assert ids() == ["fl_server.W003"]
+
+
+def test_hsts_without_tls_is_a_warning_in_production(settings: Settings) -> None:
+    settings.FL_PRODUCTION, settings.FL_BEHIND_TLS_PROXY, settings.SECURE_HSTS_SECONDS = True, False, 3600
+    settings.FL_TRUSTED_PROXIES = ["10.1.0.5"]
+    assert ids() == ["fl_server.W007"]
+    settings.FL_BEHIND_TLS_PROXY = True
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"FL_BEHIND_TLS_PROXY": "true", "FL_TRUSTED_PROXIES": "10.1.0.5"},
+        {"FL_BEHIND_TLS_PROXY": "true", "FL_TRUSTED_PROXIES": "10.1.0.5", "FL_HSTS_SECONDS": "3600"},
+    ],
+)
+def test_djangos_own_checks_for_deployment_find_nothing(tmp_path: Path, variables: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=REPOSITORY,
+        env=server_environment(tmp_path) | {"DJANGO_SETTINGS_MODULE": "fl_server.settings.production"} | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "no issues" in done.stdout) == (0, True), done.stderr
 
 
 def test_every_message_has_a_hint(machines: None, settings: Settings) -> None:

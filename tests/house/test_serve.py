@@ -3,8 +3,6 @@
 import http.client
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,27 +13,16 @@ import psutil
 import pytest
 import requests
 
+from fl_server.management.commands.serve import is_loopback
 from fl_server.web import Server
 from tests.builders.waiting import wait_until
 from tests.memory import anonymous_memory
-from tests.server_process import REPOSITORY, ServerProcess, server_environment
+from tests.server_process import ServerProcess, run_manage, server_environment
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "var"
-
-
-def run_manage(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def test_a_new_folder_is_all_it_takes_to_serve_api_admin_and_static_files(data_dir: Path) -> None:
@@ -95,6 +82,37 @@ def test_a_worker_that_was_killed_is_replaced(data_dir: Path) -> None:
         # The connection waits in the queue of the listening socket, which the first process holds.
         assert requests.get(f"{server.base_url}/admin/", timeout=60).status_code == 200
         assert [child.pid for child in psutil.Process(server.pid).children()] != [worker.pid]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_it_listens_beyond_loopback_with_development_settings_only_if_it_is_told_to(data_dir: Path, host: str) -> None:
+    done = run_manage("serve", "--host", host, "--port", "0", environment=server_environment(data_dir))
+    assert done.returncode == 1
+    for part in (host, "fl_server.settings.production", "--allow-development"):
+        assert part in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["--host", "127.0.0.2", "--allow-development"], {}),
+        (["--host", "127.0.0.2"], {}),
+        (["--host", "localhost"], {}),
+        (["--host", "127.0.0.2"], {"DJANGO_SETTINGS_MODULE": "fl_server.settings.production"}),
+    ],
+)
+def test_it_listens_on_loopback_with_any_settings(
+    data_dir: Path, arguments: list[str], environment: dict[str, str]
+) -> None:
+    names = {"FL_DJANGO_ALLOWED_HOSTS": "127.0.0.2"}
+    with ServerProcess(data_dir, *arguments, environment=names | environment) as server:
+        assert requests.get(f"{server.base_url}/api/users/", timeout=30).status_code == 401
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_loopback_is_what_only_this_machine_reaches(host: str) -> None:
+    assert is_loopback(host)
 
 
 def test_more_processes_than_one_are_refused_without_a_broker(data_dir: Path) -> None:

@@ -183,3 +183,27 @@ def test_without_a_settings_module_manage_py_takes_the_laptops_and_everything_el
         check=False,
     )
     assert done.stdout.splitlines()[-1:] == [expected], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "variables", "mode"),
+    [
+        ("development", {}, "open"),
+        ("production", {}, "invite"),
+        ("development", {"FL_REGISTRATION": "closed"}, "closed"),
+        ("production", {"FL_REGISTRATION": "Open"}, "open"),
+    ],
+)
+def test_a_laptop_registers_everyone_and_a_server_those_who_are_invited(
+    tmp_path: Path, module: str, variables: dict[str, str], mode: str
+) -> None:
+    settings = read_settings(tmp_path, "FL_REGISTRATION", module=f"fl_server.settings.{module}", **variables)
+    assert settings == {"FL_REGISTRATION": mode}
+
+
+def test_an_unknown_way_to_register_is_told_once(tmp_path: Path) -> None:
+    settings = read_settings(tmp_path, "FL_REGISTRATION", "FL_ENVIRONMENT_PROBLEMS", FL_REGISTRATION="perhaps")
+    assert settings["FL_REGISTRATION"] == "invite"
+    assert settings["FL_ENVIRONMENT_PROBLEMS"] == [
+        "FL_REGISTRATION must be one of open, invite, closed, not 'perhaps'."
+    ]

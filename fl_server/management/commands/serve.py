@@ -1,5 +1,6 @@
 """`manage.py serve`: the whole server from one command."""
 
+import ipaddress
 import os
 from typing import Any
 
@@ -17,6 +18,11 @@ from fl_server.web import Server
 PATIENCE_SECONDS = 15.0
 # Several servers may start on one PostgreSQL: one migrates, the others wait. The number only has to be ours.
 MIGRATION_LOCK = 7_305_451_112
+BEYOND_LOOPBACK = (
+    "The server won't listen on {} with the development settings: everyone who reaches it could register, with any "
+    "password, and have it send notifications anywhere. Set DJANGO_SETTINGS_MODULE=fl_server.settings.production. To "
+    "do it all the same, add --allow-development."
+)
 
 
 class Command(BaseCommand):
@@ -29,9 +35,16 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
         parser.add_argument("--port", type=int, default=8000, help="port to listen on (8000); 0 takes a free one")
         parser.add_argument("--threads", type=int, default=settings.FL_WEB_THREADS, help="threads of each process")
+        parser.add_argument(
+            "--allow-development",
+            action="store_true",
+            help="listen beyond loopback with the development settings, with which everyone can register",
+        )
         parser.add_argument("--workers", type=int, default=None, help="web processes; more than one needs Redis")
 
-    def handle(self, *, host: str, port: int, threads: int, workers: int | None, **_: Any) -> None:
+    def handle(
+        self, *, host: str, port: int, threads: int, workers: int | None, allow_development: bool, **_: Any
+    ) -> None:
         """Serve until Ctrl-C or SIGTERM."""
         # Others reckon with it: how many requests may wait, for notifications or for the sandbox.
         settings.FL_WEB_THREADS = threads
@@ -39,6 +52,8 @@ class Command(BaseCommand):
         os.umask(0o077)
         if threads < 1 or not 0 <= port <= 65535 or (workers is not None and workers < 1):
             raise CommandError("--threads and --workers must be at least 1, --port at most 65535.")
+        if not (settings.FL_PRODUCTION or allow_development or is_loopback(host)):
+            raise CommandError(BEYOND_LOOPBACK.format(host))
         if settings.FL_EMBEDDED and (workers or 1) > 1:
             raise CommandError("More than one process needs a broker between them: set FL_REDIS_HOST.")
         if settings.FL_EMBEDDED:
@@ -91,3 +106,13 @@ class Command(BaseCommand):
         url = f"http://{shown}:{port}"
         self.stdout.write(f"Serving on {url}/  (admin: {url}/admin/, data: {settings.FL_DATA_DIR})")
         self.stdout.flush()
+
+
+def is_loopback(host: str) -> bool:
+    """Do only programs on this machine reach a server that listens there?"""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name may mean any address

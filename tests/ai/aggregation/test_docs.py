@@ -1,13 +1,19 @@
-"""The table of methods in the docs, against the registry."""
+"""The table of methods in the docs, against the registry; and the docs' example of a method."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
-from fl_server_ai.aggregation import Aggregation, get_aggregation_class
+import numpy as np
+import pytest
+
+from fl_server_ai.aggregation import Aggregation, CannotAggregate, get_aggregation_class
+from fl_server_ai.aggregation.engine import reduce_arrays
 from fl_server_core.registry import aggregation_methods
 from fl_server_core.schema import wanted
+from tests.documents import execute, python_blocks
 
 DOCS = Path(__file__).parents[3] / "docs" / "methods.md"
 
@@ -25,3 +31,26 @@ def test_each_method_has_its_line_in_the_docs_and_no_other_has() -> None:
     lines = [line for line in DOCS.read_text().splitlines() if line.startswith("| ")][1:]
     own = [name for name in list(aggregation_methods) if get_aggregation_class(name).__module__.startswith("fl_server")]
     assert sorted(lines) == sorted(line_of(get_aggregation_class(name)) for name in own)
+
+
+@pytest.fixture
+def example() -> Iterator[type[Aggregation]]:
+    before = set(aggregation_methods)
+    execute(python_blocks("adding-a-method.md")[0])
+    (added,) = set(aggregation_methods) - before
+    yield get_aggregation_class(added)
+    del aggregation_methods[added]
+
+
+def test_the_example_of_a_method_works(example: type[Aggregation]) -> None:
+    values = [9.0, 1.0, 2.0, 3.0, -50.0]
+    arrays = [np.full(3, value, np.float32) for value in values]
+    assert reduce_arrays(example({}), arrays, [1] * 5).tolist() == [2.0] * 3  # 1, 1, 2, 3, 3
+    assert reduce_arrays(example({"outliers": 2}), arrays, [1] * 5).tolist() == [2.0] * 3
+    assert reduce_arrays(example({"outliers": 0}), arrays, [1] * 5).tolist() == [-7.0] * 3
+    with pytest.raises(CannotAggregate, match=r"needs at least 5 updates; there are 4\.$"):
+        example({"outliers": 2}).check_count(4)
+    with pytest.raises(CannotAggregate, match="outliers must be a whole number from 0 to 1000"):
+        example({"outliers": -1})
+    for part in ("name", "title", "paper", "needs"):
+        assert isinstance(getattr(example, part), str)

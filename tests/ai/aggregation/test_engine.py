@@ -91,6 +91,23 @@ def test_what_is_equal_in_all_updates_keeps_its_bits(tmp_path: Path, name: str, 
     assert found["n"].tolist() == large.tolist()
 
 
+def test_beside_an_element_that_takes_no_step_one_that_is_equal_in_all_updates_still_takes_its_own(
+    tmp_path: Path,
+) -> None:
+    updates = [bag([math.inf, 2.0]), bag([math.inf, 2.0])]
+    (current,) = written(tmp_path, [bag([0.0, 1.0])], "model")
+    options = {"lr": 0.1, "beta1": 0, "beta2": 0, "tau": 1}
+    found = aggregated(tmp_path, updates, "FedAdam", template=current, options=options)["w"]
+    assert found.tolist() == [math.inf, pytest.approx(1 + 0.1 * 1 / 2)]
+
+
+def test_a_parameter_that_takes_no_step_keeps_its_bits(tmp_path: Path) -> None:
+    bits = np.array([0x7FA5, 0x3F80], np.uint16)  # a NaN that a conversion to another type and back would change
+    update = torch.from_numpy(bits.view(np.int16)).view(torch.bfloat16)
+    found = aggregated(tmp_path, [Bag({"w": update}, {})] * 2, "FedAdam")["w"]
+    assert found.view(np.uint16).tolist() == bits.tolist()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_input_gives_the_same_bits_and_blocks_do_not_show(tmp_path: Path, name: str) -> None:
     torch.manual_seed(3)

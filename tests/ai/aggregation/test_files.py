@@ -101,7 +101,7 @@ def test_files_that_do_not_fit_are_refused_and_the_old_result_stays(tmp_path: Pa
     (tmp_path / "new.pt").write_text("old")
     with pytest.raises(ArchiveError, match="'w' has the shape"):
         aggregate_files(paths, [1, 1], tmp_path / "new.pt")
-    with pytest.raises(ValueError, match="no file"):
+    with pytest.raises(ValueError, match="At least one file"):
         aggregate_files([], [], tmp_path / "new.pt")
     with pytest.raises(ValueError, match="as many weights"):
         aggregate_files(paths[:1], [1, 1], tmp_path / "new.pt")

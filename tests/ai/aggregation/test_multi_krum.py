@@ -89,6 +89,16 @@ def test_equal_updates_are_taken_in_their_order(tmp_path: Path) -> None:
     assert aggregated(tmp_path, models, "MultiKrum")["steps"].tolist() == 1
 
 
+def test_many_equal_scores_are_taken_in_their_order() -> None:
+    # More than numpy sorts by insertion, which keeps the order whatever is asked for.
+    values = np.where(np.arange(40) % 3 == 0, 2.0, 0.0)
+    distances = (values[:, None] - values) ** 2
+    near = [at for at in range(40) if values[at] == 0]
+    for keep in range(1, len(near) + 1):
+        method = get_aggregation_class("MultiKrum")({"keep": keep})
+        assert np.flatnonzero(method.select(distances, np.ones(40))).tolist() == near[:keep]
+
+
 def test_complex_parameters_have_distances_too(tmp_path: Path) -> None:
     models = [bag([value], torch.complex64) for value in (0, 1j, 1 + 5j, 9j)]
     assert aggregated(tmp_path, models, "MultiKrum", options={"keep": 2})["w"].tolist() == [0.5j]
@@ -103,10 +113,10 @@ def test_modules_are_chosen_by_the_same_rule() -> None:
 @pytest.mark.parametrize(
     ("count", "options", "sentence"),
     [
-        (1, {}, "Multi-Krum needs at least 3 updates; there are 1."),
+        (1, {}, "Multi-Krum needs at least 3 updates; there is 1."),
         (2, {}, "Multi-Krum needs at least 3 updates; there are 2."),
         (6, {"byzantine": 2}, "Multi-Krum needs at least 7 updates; there are 6."),
-        (4, {"keep": 5}, "Multi-Krum is to keep 5 updates; there are 4."),
+        (4, {"keep": 5}, "Multi-Krum cannot keep 5 updates: there are 4."),
     ],
 )
 def test_too_few_updates_are_refused(tmp_path: Path, count: int, options: dict[str, Any], sentence: str) -> None:

@@ -224,7 +224,7 @@ def test_an_address_that_may_not_be_notified_is_given_up_at_once(
         world = World([listener.url]).start()
     queue.run()
     assert world.statuses() == [(START, "failed"), (ROUND, "failed")]
-    assert "networks" in world.delivery(ROUND).last_error
+    assert "neither a public address nor in" in world.delivery(ROUND).last_error
     assert world.now.state == "E"
     assert listener.heard == []
 

@@ -191,10 +191,22 @@ def test_what_the_kind_does_not_take_is_refused_in_its_own_words(world: World) -
     assert submissions(world.training, kind="label_mean") == []
 
 
-@pytest.mark.parametrize("kind", ["update", "passing_on", "swag", "test", "unheard-of", "*"])
-def test_kinds_that_are_unknown_or_have_a_path_of_their_own_are_a_404_here(world: World, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["unheard-of", "*"])
+def test_an_unknown_kind_is_a_404(world: World, kind: str) -> None:
     answer = send(world, 0, 1.0, kind=kind)
     sentence = f"No round of kind '{kind}' takes submissions here."
+    assert (answer.status_code, answer.json()) == (404, {"detail": sentence})
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("update", ""), ("passing_on", ""), ("swag", "swag/"), ("test", "metrics/")]
+)
+def test_a_kind_with_a_path_of_its_own_is_a_404_that_names_the_path(world: World, kind: str, path: str) -> None:
+    answer = send(world, 0, 1.0, kind=kind)
+    sentence = (
+        f"No round of kind '{kind}' takes submissions here. "
+        f"Send them to /api/models/<id>/{path}, with the model's id from the notification."
+    )
     assert (answer.status_code, answer.json()) == (404, {"detail": sentence})
 
 

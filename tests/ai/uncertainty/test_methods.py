@@ -72,7 +72,7 @@ def test_a_mean_model_is_always_asked_by_ensemble(method: UncertaintyMethod) -> 
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(ValueError, match="no uncertainty method GUESS"):
+    with pytest.raises(ValueError, match=r"^Unknown uncertainty method GUESS\. Known are NONE, "):
         get_uncertainty_class("GUESS")
 
 

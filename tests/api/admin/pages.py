@@ -11,9 +11,12 @@ from django.test import Client
 from django.urls import reverse
 
 from fl_server_core.models import (
+    AccessToken,
     Delivery,
     Event,
     GlobalModel,
+    Identity,
+    Invitation,
     LocalModel,
     MeanModel,
     Metric,
@@ -27,19 +30,22 @@ from fl_server_core.models import (
 from tests.builders.rows import (
     make_delivery,
     make_event,
+    make_identity,
+    make_invitation,
     make_mean_model,
     make_metric,
     make_model,
     make_running,
     make_submission,
     make_swag_model,
+    make_token,
     make_update,
     make_user,
 )
 
 KINDS: tuple[type[Model], ...] = (
     User, GlobalModel, SWAGModel, MeanModel, LocalModel, ModelVersion, Metric, Training, Round, Submission, Delivery,
-    Event,
+    Event, AccessToken, Invitation, Identity,
 )  # fmt: skip
 
 
@@ -86,6 +92,9 @@ def fill(number: int, start: int = 0) -> dict[type[Model], list[Any]]:
             Submission: [submission],
             Delivery: [make_delivery(training, participant, last_error="Connection refused")],
             Event: [make_event(training, user=actor, figures={"updates": 3})],
+            AccessToken: [make_token(actor, f"laptop-{index}")],
+            Identity: [make_identity(actor, f"subject-{index}")],
+            Invitation: [make_invitation(f"guest-{index}")],
         }
         for kind, ones in made.items():
             rows[kind] += ones

@@ -186,7 +186,7 @@ def test_a_user_who_got_another_password(operator: Client, anna: User) -> None:
     fields = {"usable_password": "true", "password1": "another password", "password2": "another password"}
     assert operator.post(f"/admin/fl_server_core/user/{anna.pk}/password/", fields).status_code == 302
     event = only_event()
-    assert (event.kind, event.user, event.figures) == (EventKind.EDITED, anna, {"edited": ["password"]})
+    assert (event.kind, event.user, event.figures) == (EventKind.PASSWORD_CHANGED, anna, {})
     anna.refresh_from_db()
     assert anna.password not in event.message
 

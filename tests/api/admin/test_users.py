@@ -7,18 +7,20 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
-from rest_framework.authtoken.models import Token
 
 from fl_server_core.models import (
+    AccessToken,
     Delivery,
     Event,
     EventKind,
     GlobalModel,
+    Invitation,
     Training,
     User,
 )
+from fl_server_core.services.tokens import find_token
 from tests.api.admin.pages import KINDS, act, fill, kinds_left, list_url, page_url
-from tests.builders.clients import browser_of, staff_with
+from tests.builders.clients import browser_of, staff_with, token_of
 from tests.builders.rounds import events_of, submissions
 from tests.builders.rows import make_running, make_submission, make_training, make_user
 
@@ -49,7 +51,7 @@ def test_a_user_is_created_with_flags_endpoint_and_token(operator: Client) -> No
     anna = User.objects.get(username="anna")
     assert (anna.actor, anna.client, anna.message_endpoint) == (False, True, "http://client-01:8101/")
     assert anna.check_password("a long password")
-    assert Token.objects.filter(user=anna).count() == 1
+    assert anna.tokens.get().is_api_token
 
 
 @pytest.mark.parametrize("endpoint", ["ftp://x/", "nowhere", "http://", "http://a b/", "http://u:p@host/"])
@@ -61,30 +63,26 @@ def test_an_endpoint_that_is_not_a_url_is_refused(operator: Client, endpoint: st
     assert anna.message_endpoint == "http://a/"
 
 
-def test_a_superuser_sees_the_token_on_the_page_and_other_staff_do_not(operator: Client) -> None:
+def test_nobody_sees_the_api_token_of_another_on_its_page(operator: Client) -> None:
     anna = make_user("anna")
-    clerk = browser_of(staff_with("view_user", "change_user"))
-    assert anna.auth_token.key in operator.get(page_url(anna)).content.decode()
-    page = clerk.get(page_url(anna))
-    assert page.status_code == 200
-    assert anna.auth_token.key not in page.content.decode()
+    assert token_of(anna) not in operator.get(page_url(anna)).content.decode()
 
 
-def test_renewed_tokens_end_the_old_ones(operator: Client) -> None:
+def test_renewed_api_tokens_end_the_old_ones(operator: Client) -> None:
     anna, ben = make_user("anna"), make_user("ben")
-    old = {user.pk: Token.objects.get(user=user).key for user in (anna, ben)}
+    old = {user: token_of(user) for user in (anna, ben)}
     (message,) = act(operator, User, "renew_tokens", anna)
-    new = dict(Token.objects.filter(user__in=(anna, ben)).values_list("user", "key"))
-    assert new[anna.pk] != old[anna.pk]
-    assert new[ben.pk] == old[ben.pk]
-    assert new[anna.pk] not in message
+    assert (find_token(old[anna]), find_token(old[ben]) is not None) == (None, True)
+    anna.refresh_from_db()
+    assert token_of(anna) != old[anna]
+    assert token_of(anna) not in message
 
 
 def test_staff_who_are_not_superusers_do_not_renew_tokens(db: None) -> None:
     anna = make_user("anna")
-    key = anna.auth_token.key
+    key = token_of(anna)
     act(browser_of(staff_with("view_user", "change_user")), User, "renew_tokens", anna)
-    assert Token.objects.get(user=anna).key == key
+    assert find_token(key) is not None
 
 
 def test_staff_who_are_not_superusers_do_not_give_privileges(db: None) -> None:
@@ -139,6 +137,37 @@ def test_a_password_is_set_on_its_own_page(operator: Client) -> None:
     assert anna.check_password("another password")
 
 
+@pytest.mark.parametrize("flag", ["is_staff", "is_superuser"])
+def test_only_superusers_set_the_passwords_of_staff(operator: Client, flag: str) -> None:
+    colleague = make_user("colleague", password="the colleague's own", **{flag: True})
+    url = f"/admin/fl_server_core/user/{colleague.pk}/password/"
+    fields = {"usable_password": "true", "password1": "another password", "password2": "another password"}
+    clerk = browser_of(staff_with("view_user", "change_user"))
+    assert (clerk.get(url).status_code, clerk.post(url, fields).status_code) == (403, 403)
+    colleague.refresh_from_db()
+    assert colleague.check_password("the colleague's own")
+    assert operator.post(url, fields).status_code == 302
+    colleague.refresh_from_db()
+    assert colleague.check_password("another password")
+
+
+def test_staff_set_the_passwords_of_others_and_change_their_own_with_the_present_one(db: None) -> None:
+    clerk, anna = staff_with("view_user", "change_user"), make_user("anna")
+    clerk.set_password("the clerk's own")
+    clerk.save()
+    client, fields = browser_of(clerk), {"password1": "another password", "password2": "another password"}
+    url = f"/admin/fl_server_core/user/{anna.pk}/password/"
+    assert client.post(url, {"usable_password": "true", **fields}).status_code == 302
+    anna.refresh_from_db()
+    assert anna.check_password("another password")
+    key = token_of(clerk)
+    own = {"old_password": "the clerk's own", "new_password1": "another password", "new_password2": "another password"}
+    assert client.post("/admin/password_change/", own).status_code == 302
+    clerk.refresh_from_db()
+    assert clerk.check_password("another password")
+    assert find_token(key) is None
+
+
 def test_with_an_actor_its_running_trainings_go_and_their_participants_are_told(operator: Client) -> None:
     actor, anna = make_user("actor"), make_user("anna")
     make_running(actor, [anna])
@@ -173,7 +202,8 @@ def test_the_last_participant_whose_account_goes_leaves_a_failed_training(operat
 def test_all_users_with_rows_of_every_kind_can_be_deleted_at_once(operator: Client) -> None:
     users = fill(2)[User]
     assert act(operator, User, "delete_selected", *users, post="yes") == ["Successfully deleted 4 users."]
-    assert kinds_left(*KINDS) == [User, Event]
+    assert kinds_left(*KINDS) == [User, Event, AccessToken, Invitation]
+    assert [token.user.username for token in AccessToken.objects.all()] == ["operator"]
     assert set(Event.objects.values_list("kind", flat=True)) == {EventKind.DELETED}
     assert list(User.objects.values_list("username", flat=True)) == ["operator"]
 

@@ -108,7 +108,7 @@ def test_a_record_of_another_size_is_missed() -> None:
     records = records_of(saved({"x": torch.zeros(3)}))
     with open_archive(packed(records)) as first:
         records["archive/data/0"] += b"\0" * 4
-        with pytest.raises(ArchiveError, match=r"'data/0' is missing or of another size"):
+        with pytest.raises(ArchiveError, match=r"'data/0' is missing or does not have"):
             open_archive(packed(records), like=first)
 
 

@@ -172,11 +172,11 @@ class TestPickle:
     def test_a_storage_of_another_size_than_its_record_is_refused(self) -> None:
         pickle = read_record(tensor_pickle(), "data.pkl")
         for size in (0, 12, 20):
-            assert "another size than described" in refusal(with_pickle(pickle, _0=b"\0" * size))
+            assert "does not have the described size" in refusal(with_pickle(pickle, _0=b"\0" * size))
 
     def test_an_attribute_name_with_a_dot_is_refused(self) -> None:
         content = with_record(saved(nn.Linear(1, 1)), "data.pkl", lambda pickle: pickle.replace(b"weight", b"w.ight"))
-        assert "impossible name 'w.ight'" in refusal(content)
+        assert "invalid name 'w.ight'" in refusal(content)
 
     def test_a_script_whose_code_does_not_fit_its_tensors_is_refused(self) -> None:
         content = scripted(nn.Linear(2, 3))
@@ -189,4 +189,4 @@ class TestPickle:
         assert "lacks the code of its class" in refusal(
             with_record(content, name, lambda code: code.replace(b"class Linear", b"class Lenear"))
         )
-        assert "no text" in refusal(with_record(content, name, lambda code: b"\xff" + code))
+        assert "not valid UTF-8 text" in refusal(with_record(content, name, lambda code: b"\xff" + code))

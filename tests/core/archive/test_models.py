@@ -113,7 +113,7 @@ def test_paths_that_explode_are_refused() -> None:
     module = nn.Sequential(nn.Linear(1, 1))
     for _ in range(40):
         module = nn.Sequential(module, module)
-    with pytest.raises(ArchiveError, match="nested too deeply, or are too many"):
+    with pytest.raises(ArchiveError, match="has too many modules, or nests them too deeply"):
         open_archive(saved(module))
 
 

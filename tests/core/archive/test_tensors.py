@@ -132,12 +132,12 @@ def test_a_parameter_is_a_tensor() -> None:
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        ({"epoch": 3, "model": {"w": torch.ones(1)}}, "'epoch' is no tensor"),
-        ({1: torch.ones(1)}, "names are no text"),
+        ({"epoch": 3, "model": {"w": torch.ones(1)}}, "'epoch' is not a tensor"),
+        ({1: torch.ones(1)}, "Every name in 'state_dict' must be text"),
         ("text", "holds no torch.nn.Module"),
         (torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1), "holds no torch.nn.Module"),
-        ({"x": torch.eye(2).to_sparse()}, "'x' is no tensor"),
-        ({"x": torch.ones(2, device="meta")}, "'x' is no tensor"),
+        ({"x": torch.eye(2).to_sparse()}, "'x' is not a tensor"),
+        ({"x": torch.ones(2, device="meta")}, "'x' is not a tensor"),
         ({"x": quantised()}, "is not supported"),
         ({"x": torch.ones(2, dtype=torch.complex64).conj()}, "lazy conjugate"),
         ({"a\nb": torch.ones(1)}, "not printable"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from pytest_django import Settings
 
 from fl_server_core.models import EventKind, Round, Training
 from fl_server_core.rounds import claims
@@ -15,6 +17,8 @@ from fl_server_core.storage import StorageUnavailable
 from tests.builders.rounds import (
     claim_attempts_of,
     claim_round,
+    lease_of,
+    let_the_lease_run_out,
     mark_claimed,
     phase_of,
     set_claim_attempts,
@@ -67,6 +71,35 @@ def test_of_two_claims_on_the_same_row_the_second_finds_it_taken(
     monkeypatch.setattr(claims, "decide", claim_meanwhile)
     assert claim_due_round(training.pk) is None
     assert claim_attempts_of(training) == 1
+
+
+def test_a_lease_ends_in_its_last_moment(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark_claimed(training, lease_in=60)
+    end = lease_of(training)
+    monkeypatch.setattr(timezone, "now", lambda: end)
+    assert isinstance(claim_due_round(training.pk), Claim)
+
+
+class TwoLooks(threading.Event):
+    """Not set when it is looked at first, set from then on."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        was_set = self.is_set()
+        self.set()
+        return was_set
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("leases", "is_renewed"), [(9.5, True), (10.5, False)])
+def test_a_worker_holds_its_lease_for_ten_leases_without_progress(
+    training: Training, settings: Settings, leases: float, is_renewed: bool
+) -> None:
+    settings.FL_LEASE_SECONDS = 1000
+    claim = claim_round(training)
+    let_the_lease_run_out(training)
+    claim._progress -= leases * settings.FL_LEASE_SECONDS
+    claim._keep(TwoLooks())
+    assert (lease_of(training) > timezone.now()) == is_renewed
 
 
 def test_a_claim_counts_what_is_there_in_the_order_of_the_participants(training: Training) -> None:
@@ -139,6 +172,12 @@ def test_a_problem_is_written_down_and_one_that_may_pass_costs_no_attempt(
     row = Round.objects.get()
     assert (row.attempts, row.problem) == (attempts, problem)
     assert row.problem_since is not None
+
+
+def test_a_problem_fits_its_column(training: Training) -> None:
+    claim_round(training).report(OSError(28, "x" * 300))
+    problem = Round.objects.get().problem
+    assert (len(problem), problem[:27]) == (256, "The file storage fails: xxx")
 
 
 def test_a_storage_that_is_away_since_its_folder_is_gone_costs_attempts(training: Training) -> None:

@@ -39,7 +39,7 @@ def test_two_updates_are_too_few_for_multi_krum_and_the_training_fails_at_once()
 def test_a_training_that_failed_for_too_few_updates_goes_on_with_another_participant() -> None:
     world = full_world(3, aggregation_method="MultiKrum", options={"aggregation": {"keep": 4}})
     world.advance()
-    assert world.event(EventKind.FAILED).message == "Multi-Krum is to keep 4 updates; there are 3."
+    assert world.event(EventKind.FAILED).message == "Multi-Krum cannot keep 4 updates: there are 3."
     Training.objects.update(options={})
     resume_training(training_id=world.training.pk, user=world.actor)
     world.advance()

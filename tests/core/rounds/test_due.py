@@ -11,6 +11,7 @@ from fl_server_core.models import Training, User
 from fl_server_core.rounds.due import MAX_ATTEMPTS, Decision, decide, due_rounds, trainings_without_round
 from fl_server_core.selectors.rounds import open_round_of
 from tests.builders.rounds import (
+    lease_of,
     mark_claimed,
     mark_completed,
     mark_failed,
@@ -83,6 +84,14 @@ def test_a_round_is_due_at_its_deadline(training: Training) -> None:
     assert due_rounds(timezone.now() + timedelta(seconds=61)).exists()
 
 
+def test_a_round_is_due_in_the_very_moment_of_its_deadline_or_of_its_lease_s_end(training: Training) -> None:
+    deadline = timezone.now() + timedelta(seconds=60)
+    set_deadline(training, deadline)
+    assert due_rounds(deadline).exists()
+    mark_claimed(training, lease_in=60)
+    assert due_rounds(lease_of(training)).exists()
+
+
 def test_a_claimed_round_is_due_when_its_lease_has_run_out(full: Training) -> None:
     mark_claimed(full, lease_in=60)
     late(full)  # a deadline does not take a round from its worker
@@ -106,7 +115,7 @@ def test_only_open_rounds_of_running_trainings_are_due(full: Training, people: l
 def test_a_round_without_participants_is_due_and_fails() -> None:
     training = make_running(make_user())
     assert is_due(training)
-    assert decision_on(training).failure == "No participant is left."
+    assert decision_on(training).failure == "All participants have left."
 
 
 @pytest.mark.parametrize(
@@ -132,7 +141,7 @@ def test_who_has_left_does_not_count_at_the_deadline(training: Training, people:
     make_submission(training, people[0])
     training.participants.remove(people[0])
     late(training)
-    assert decision_on(training).failure == "At the deadline 0 of 1 participants had submitted; 1 are needed."
+    assert decision_on(training).failure == "At the deadline 0 of 1 participant had submitted; 1 is needed."
 
 
 def test_a_round_that_was_claimed_too_often_fails(full: Training) -> None:
@@ -144,6 +153,7 @@ def test_a_round_that_was_claimed_too_often_fails(full: Training) -> None:
 
 def test_a_claimed_round_closes_with_what_was_counted_and_fails_with_nothing(full: Training) -> None:
     mark_claimed(full)
+    assert decision_on(full) == Decision(2)
     full.participants.clear()
     assert decision_on(full) == Decision(0)
     row = open_round_of(full)

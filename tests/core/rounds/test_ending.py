@@ -12,9 +12,9 @@ from fl_server_core.rounds.ending import fail_training, finish_training, mark_cl
 from fl_server_core.selectors.rounds import open_round_of
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.trainings import stop_training
-from tests.builders.deliveries import deliveries_of_round, sent_to
+from tests.builders.deliveries import sent_to
 from tests.builders.rounds import claim_round, mark_claimed, mark_completed, passed_on, submissions
-from tests.builders.rows import make_round, make_running, make_submission, make_update, make_user
+from tests.builders.rows import make_delivery, make_round, make_running, make_submission, make_update, make_user
 from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +27,19 @@ def test_a_process_that_is_alone_takes_over_at_once_what_an_earlier_one_had_clai
     release_all_claims()
     assert world.advance().round == 1
     assert lock_training(world.training.pk) is not None
-    assert not deliveries_of_round(world.training, 0).filter(status="pending", enqueued_at__isnull=False).exists()
+
+
+def test_a_process_that_is_alone_sends_at_once_what_an_earlier_one_had_queued() -> None:
+    training = make_running(make_user("actor"))
+    waiting, sent = (
+        make_delivery(training, make_user(), status=status, enqueued_at=timezone.now())
+        for status in ("pending", "accepted")
+    )
+    release_all_claims()
+    waiting.refresh_from_db()
+    sent.refresh_from_db()
+    assert waiting.enqueued_at is None
+    assert sent.enqueued_at is not None
 
 
 def test_a_failed_training_waits_without_a_clock_or_a_claim() -> None:

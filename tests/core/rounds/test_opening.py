@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.utils import timezone
 
-from fl_server_core.models import EventKind, Round, Training, User
+from fl_server_core.models import EventKind, NotificationType, Round, Training, User
+from fl_server_core.models.round import RoundOutcome
+from fl_server_core.registry import round_kinds
+from fl_server_core.rounds.claims import Claim
 from fl_server_core.rounds.ending import mark_closed
-from fl_server_core.rounds.kinds import kind_of
+from fl_server_core.rounds.kinds import RoundKind, kind_of
 from fl_server_core.rounds.opening import ensure_open, open_first, open_next, open_round, prepare_next
 from fl_server_core.selectors.rounds import current_round, open_round_of
+from fl_server_core.services.files import NewFiles
 from fl_server_core.services.trainings import edit_training
 from tests.builders.deliveries import rounds_told_to
 from tests.builders.rounds import events_of, mark_claimed, set_claim_attempts
@@ -102,6 +106,52 @@ def test_the_rounds_of_a_training_follow_each_other_to_its_target(case: str, peo
     assert [event.kind for event in events_of(training)] == [EventKind.FINISHED]
 
 
+class Asked(RoundKind[None]):
+    """A kind that follows the update round, in every cycle."""
+
+    name: ClassVar[str] = "asked"
+    title: ClassVar[str] = "asked"
+    notification: ClassVar[str] = NotificationType.MODEL_TEST_ROUND
+    after: ClassVar[str] = "update"
+
+    def wants(self, training: Training, number: int) -> bool:
+        return True
+
+    def compute(self, claim: Claim, files: NewFiles) -> None: ...
+
+    def apply(self, claim: Claim, training: Training, result: None) -> None: ...
+
+
+class Once(Asked):
+    """In the first cycle only."""
+
+    name: ClassVar[str] = "once"
+
+    def wants(self, training: Training, number: int) -> bool:
+        return number == 1
+
+
+class AfterOnce(Asked):
+    name: ClassVar[str] = "after_once"
+    after: ClassVar[str] = "once"
+
+
+def test_what_follows_a_kind_follows_it_in_its_own_cycle_only(
+    people: list[User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in (Once, Asked, AfterOnce):
+        monkeypatch.setitem(round_kinds, kind.name, kind)
+    training = started(people, options={"skip_model_tests": True})
+    assert [(kind, number) for kind, number, _state in walk(training)] == [
+        ("update", 0),
+        ("once", 1),
+        ("asked", 1),
+        ("after_once", 1),
+        ("update", 1),
+        ("asked", 2),
+    ]
+
+
 def test_opening_starts_the_clock_and_tells_every_participant(people: list[User]) -> None:
     before = timezone.now()
     training = started(people, options={"round_deadline": 60})
@@ -129,6 +179,14 @@ def test_opening_again_clears_the_claim_and_tells_those_named_only(people: list[
     assert not Training.objects.get().locked
     assert [len(rounds_told_to(person)) for person in people] == [1, 2]
     assert Round.objects.filter(training=training, kind="update", number=0).count() == 1
+
+
+def test_a_round_that_is_opened_again_is_not_over(people: list[User]) -> None:
+    training = started(people)
+    mark_closed(make_round(training), RoundOutcome.ABANDONED)
+    row = open_round(training, kind_of("update"), 0)
+    row.refresh_from_db()
+    assert (row.closed_at, row.outcome, row.is_open) == (None, "", True)
 
 
 def unopened(training: Training) -> list[tuple[str, int]]:

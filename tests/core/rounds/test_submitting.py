@@ -17,7 +17,7 @@ from fl_server_core.exceptions import (
     WrongRound,
     WrongState,
 )
-from fl_server_core.models import LocalModel, NotificationType, Round, Training, User
+from fl_server_core.models import LocalModel, NotificationType, Round, Submission, Training, User
 from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.claims import Claim
 from fl_server_core.rounds.kinds import RoundKind
@@ -126,6 +126,33 @@ def test_the_first_update_of_a_training_put_into_a_running_state_by_hand_opens_i
     assert world.state == ("O", "update")
     assert len(world.sent("UPDATE_ROUND_START")) == 2
     assert [submission.participant for submission in submissions(world.training)] == [world.people[0]]
+
+
+def test_of_a_passed_on_model_that_is_gone_only_bytes_that_count_are_known() -> None:
+    world = World(2, aggregation_method="FedDC", options={"daisy_chain_period": 2}).start()
+    for who in range(2):
+        world.update(who, float(who))
+    world.advance()
+    given = world.given(world.people[0])
+    world.update(0, 5.0)
+    LocalModel.objects.filter(pk=given).delete()
+    again: dict[str, Any] = {"who": 0, "value": 5.0, "target_id": given, "number": 1}
+    with pytest.raises(EntityNotFound, match="GlobalModel"):  # the round is not over either: no word of another one
+        world.update(**again)
+    Submission.objects.update(counted=True)
+    world.update(**again)
+
+
+def test_who_was_given_a_model_in_a_round_that_is_over_hears_which_round_it_is() -> None:
+    world = World(2, aggregation_method="FedDC", options={"daisy_chain_period": 3}).start()
+    for _round in range(2):
+        given = world.given(world.people[0])
+        for who in range(2):
+            world.update(who, float(who))
+        world.advance()
+    LocalModel.objects.filter(pk=given).delete()
+    with pytest.raises(WrongRound, match="is not currently in round 1"):
+        world.update(0, 7.0, target_id=given, number=1)
 
 
 def test_a_submission_is_a_change_of_the_training() -> None:

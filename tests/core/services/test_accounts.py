@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from functools import partial
+from uuid import UUID
 
 import pytest
-from rest_framework.authtoken.models import Token
 
 from fl_server_ai.rounds.passing_on import shuffler
-from fl_server_core.models import Delivery, EventKind, GlobalModel, Training, User
-from fl_server_core.services.accounts import delete_user, renew_token
+from fl_server_core.exceptions import NotAllowed
+from fl_server_core.models import Delivery, EventKind, GlobalModel, Submission, Training, User
+from fl_server_core.selectors.trainings import lock_training
+from fl_server_core.services import accounts
+from fl_server_core.services.accounts import delete_user
 from tests.builders.clients import make_operator
 from tests.builders.deliveries import sent_to
 from tests.builders.rounds import passed_on
@@ -75,6 +78,24 @@ def test_the_last_participant_who_goes_leaves_the_training_in_error() -> None:
     assert world.state == ("E", "update")
 
 
+def test_a_round_that_still_counts_what_a_leaver_sent_is_locked_before_the_account_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(2).start()
+    world.claim_full_round()
+    world.remove(0)
+    locked = []
+
+    def lock(training_id: UUID) -> Training | None:
+        locked.append((training_id, Submission.objects.filter(participant=world.people[0]).count()))
+        return lock_training(training_id)
+
+    monkeypatch.setattr(accounts, "lock_training", lock)
+    delete_user(user=world.people[0], author=an_operator())
+    assert locked == [(world.training.pk, 1)]
+    assert not Submission.objects.filter(participant=world.people[0].pk).exists()
+
+
 def test_what_an_account_had_passed_on_belongs_to_who_trains_it_now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shuffler, "shuffle", list.reverse)
     world = World(2, aggregation_method="FedDC", options={"daisy_chain_period": 2}).start()
@@ -99,9 +120,9 @@ def test_the_files_of_an_account_go_with_it() -> None:
     assert stored_files() == before
 
 
-def test_a_new_token_replaces_the_old_one() -> None:
-    user = make_user()
-    old = Token.objects.get(user=user).key
-    new = renew_token(user=user, author=an_operator())
-    assert new != old
-    assert [token.key for token in Token.objects.filter(user=user)] == [new]
+def test_people_delete_their_own_account_and_nobody_else_s() -> None:
+    anna, ben = make_user("anna"), make_user("ben")
+    with pytest.raises(NotAllowed):
+        delete_user(user=ben, author=anna)
+    delete_user(user=anna, author=anna)
+    assert list(User.objects.all()) == [ben]

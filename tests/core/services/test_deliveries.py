@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from fl_server_core.models import Delivery, DeliveryStatus, NotificationType, Training, User
-from fl_server_core.services.deliveries import announce_round, notify, supersede
+from fl_server_core.services.deliveries import announce_round, notify, purge_deliveries, supersede
 from fl_server_core.signals import deliveries_due
 from tests.builders.deliveries import rounds_told_to
 from tests.builders.rows import make_round, make_running, make_user
@@ -107,3 +108,22 @@ def test_nothing_is_told_of_what_was_rolled_back_or_has_no_receiver(
         transaction.set_rollback(True)
     announce(training, [])
     assert (told, Delivery.objects.count()) == ([], 0)
+
+
+def test_what_was_settled_long_ago_is_purged_unless_its_round_is_open(training: Training, people: list[User]) -> None:
+    announce(training, people)
+    notify(training=training, receiver_ids=[people[0].pk], kind=NotificationType.CLIENT_REMOVED)
+    notify(training=training, receiver_ids=[people[1].pk], kind=NotificationType.CLIENT_REMOVED)
+    long_ago = timezone.now() - timedelta(days=11)
+    settled = Delivery.objects.exclude(receiver=people[1], notification_type=NotificationType.CLIENT_REMOVED)
+    settled.update(status=DeliveryStatus.ACCEPTED, settled_at=long_ago)
+
+    assert purge_deliveries(older_than=timedelta(days=12)) == 0
+    assert purge_deliveries(older_than=timedelta(days=10)) == 1
+    assert statuses() == [
+        (people[0].username, NotificationType.UPDATE_ROUND_START, DeliveryStatus.ACCEPTED),
+        (people[1].username, NotificationType.UPDATE_ROUND_START, DeliveryStatus.ACCEPTED),
+        (people[1].username, NotificationType.CLIENT_REMOVED, DeliveryStatus.PENDING),
+    ]
+    training.rounds.update(closed_at=timezone.now())
+    assert purge_deliveries(older_than=timedelta(days=10)) == 2

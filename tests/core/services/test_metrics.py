@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 
 from fl_server_core.exceptions import EntityNotFound, NotAllowed
-from fl_server_core.models import GlobalModel, Metric, Training, User
-from fl_server_core.services.metrics import report_metrics, write_metrics
+from fl_server_core.models import Event, EventKind, GlobalModel, Metric, Training, User
+from fl_server_core.services.metrics import delete_metrics, report_metrics, write_metrics
 from tests.builders.rounds import is_claimed, mark_claimed, mark_failed, submissions
-from tests.builders.rows import make_running, make_update, make_user
+from tests.builders.rows import make_metric, make_model, make_running, make_update, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -95,3 +95,36 @@ def test_outsiders_and_unknown_models_are_refused(tested: Training) -> None:
     with pytest.raises(EntityNotFound):
         report_metrics(model_id=uuid4(), reporter=tested.actor, metrics=[])
     assert not Metric.objects.exists()
+
+
+def test_deleted_metrics_leave_the_submission_and_an_event_for_each_model(tested: Training, people: list[User]) -> None:
+    (answer,) = report(tested, people[0])
+    kept = make_metric(tested.model)
+    update = make_update(GlobalModel.objects.get(), people[1], round=4)
+    losses = [make_metric(update, "loss"), make_metric(update, "f1")]
+    alone = make_metric(make_model(make_user(), round=2), "mse")
+    operator = make_user(is_staff=True)
+    delete_metrics(metric_ids=[metric.pk for metric in (answer, *losses, alone)], user=operator)
+    assert list(Metric.objects.all()) == [kept]
+    assert [submission.participant for submission in submissions(tested)] == [people[0]]
+    events = Event.objects.filter(kind=EventKind.METRICS_DELETED)
+    found = {(event.training, event.model_id, event.round, tuple(event.figures["keys"])) for event in events}
+    assert found == {
+        (tested, tested.model_id, 0, ("accuracy",)),
+        (tested, tested.model_id, 0, ("loss", "f1")),
+        (None, alone.model_id, 2, ("mse",)),
+    }
+    assert {event.author for event in events} == {operator}
+
+
+def test_of_metrics_that_are_gone_nothing_is_written() -> None:
+    delete_metrics(metric_ids=[1], user=make_user(is_staff=True))
+    assert not Event.objects.exists()
+
+
+def test_owners_participants_and_outsiders_delete_no_metrics(tested: Training, people: list[User]) -> None:
+    (metric,) = report(tested, people[0])
+    for user in (people[0], tested.actor, make_user("outsider")):
+        with pytest.raises(NotAllowed):
+            delete_metrics(metric_ids=[metric.pk], user=user)
+    assert Metric.objects.get() == metric

@@ -125,6 +125,18 @@ def test_who_deletes_its_own_update_is_asked_again(running: Training, anna: User
     assert (event.user, event.author) == (anna, anna)
 
 
+@pytest.mark.parametrize("is_counted", [False, True])
+def test_an_update_is_needed_only_while_a_claimed_round_counts_it(
+    running: Training, anna: User, is_counted: bool
+) -> None:
+    early = make_update(running.model, anna)  # type: ignore[arg-type]
+    make_submission(running, anna, round=1, update=early, is_counted=is_counted)
+    if not is_counted:  # the claim is on another round
+        mark_claimed(running, lease_in=60)
+    delete_model(model_id=early.pk, user=anna)
+    assert submissions(running) == []
+
+
 def test_nobody_is_asked_again_in_a_failed_training(running: Training, anna: User) -> None:
     update = make_update(running.model, anna)  # type: ignore[arg-type]
     make_submission(running, anna, update=update)

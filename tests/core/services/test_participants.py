@@ -16,7 +16,15 @@ from fl_server_core.services.participants import (
 )
 from tests.builders.deliveries import rounds_told_to, sent_to
 from tests.builders.rounds import events_of, mark_claimed, mark_failed, passed_on, submissions
-from tests.builders.rows import make_event, make_running, make_submission, make_training, make_update, make_user
+from tests.builders.rows import (
+    make_delivery,
+    make_event,
+    make_running,
+    make_submission,
+    make_training,
+    make_update,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -76,6 +84,30 @@ def test_who_leaves_a_claimed_round_still_counts_in_it(running: Training, people
     assert (len(submissions(running)), LocalModel.objects.count()) == (2, 2)
 
 
+def test_the_last_to_leave_a_claimed_round_does_not_fail_its_training(running: Training, people: list[User]) -> None:
+    for person in people:
+        make_submission(running, person)
+    mark_claimed(running, lease_in=60)
+    remove(running, *people)
+    assert Training.objects.get().state == "O"
+    assert events_of(running, EventKind.FAILED) == []
+
+
+def test_who_leaves_is_not_told_of_the_round_that_it_has_left(running: Training, people: list[User]) -> None:
+    announced = [make_delivery(running, person) for person in people]
+    remove(running, people[0])
+    for delivery in announced:
+        delivery.refresh_from_db()
+    assert [delivery.status for delivery in announced] == ["superseded", "pending"]
+
+
+def test_a_claimed_round_keeps_the_models_passed_on_to_who_leaves(running: Training, people: list[User]) -> None:
+    make_update(running.model, people[1], passed_to=people[0])  # type: ignore[arg-type]
+    mark_claimed(running, lease_in=60)
+    remove(running, people[0])
+    assert [model.passed_to for model in passed_on()] == [people[0]]
+
+
 def test_who_leaves_trains_no_passed_on_model_any_more(running: Training, people: list[User]) -> None:
     for receiver in people:
         make_update(running.model, make_user(), passed_to=receiver)  # type: ignore[arg-type]
@@ -87,7 +119,7 @@ def test_without_participants_a_running_training_fails_and_a_waiting_one_waits(
     running: Training, people: list[User]
 ) -> None:
     remove(running, *people)
-    assert events_of(running, EventKind.FAILED)[0].message == "No participant is left."
+    assert events_of(running, EventKind.FAILED)[0].message == "All participants have left."
     assert Training.objects.get(pk=running.pk).state == "E"
     waiting = make_training(make_user(), people)
     remove(waiting, *people)

@@ -21,7 +21,7 @@ from fl_server_core.services.trainings import (
 from fl_server_core.signals import training_resumed
 from tests.builders.deliveries import sent_to
 from tests.builders.files import linear, saved
-from tests.builders.rounds import events_of, mark_failed
+from tests.builders.rounds import events_of, mark_failed, set_round
 from tests.builders.rows import (
     make_mean_model,
     make_model,
@@ -115,6 +115,17 @@ def test_an_edit_is_in_the_history_and_touches_only_what_may_be_edited() -> None
     assert (event.author, event.figures) == (actor, {"values": values})
     with pytest.raises(ValueError, match="Only metric_names, options, target_num_updates"):
         edit_training(training_id=training.pk, user=actor, values={"state": "C"})
+
+
+def test_a_stopped_training_is_completed_only_if_it_has_closed_a_round() -> None:
+    for closed, state in ((0, "E"), (1, "C")):
+        training = make_running(make_user(), [make_user()])
+        set_round(training, closed)
+        stop_training(training_id=training.pk, user=training.actor)
+        training.refresh_from_db()
+        assert training.state == state
+        with pytest.raises(InvalidRequest, match="is not running"):
+            stop_training(training_id=training.pk, user=training.actor)
 
 
 def test_a_resume_is_told_within_its_transaction_and_is_in_the_history() -> None:

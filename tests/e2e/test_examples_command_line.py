@@ -1,0 +1,147 @@
+"""What the example programs say to a user who gives them something that can't be used: one sentence, exit code 2."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+import torch
+
+from examples import follow, participant
+from examples.actor import ActorClient
+from examples.client import password
+from examples.inbox import Agenda
+from tests.e2e.sites import Site
+from tests.server_process import REPOSITORY
+
+NOWHERE = "http://127.0.0.1:9"
+ARGUMENTS = ["--server", NOWHERE, "--username", "anna", "--data", "anna.npz"]
+
+
+def run(module: str, *arguments: str, secret: str = "secret") -> tuple[int, list[str]]:
+    """A program's exit code, and the lines of its standard error."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=REPOSITORY,
+        env=os.environ | {"FL_PASSWORD": secret},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stderr.splitlines()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    path = tmp_path / "data.npz"
+    np.savez(path, x=np.zeros((4, 2)), y=np.zeros(4), test_x=np.zeros((4, 2)), test_y=np.zeros(4))
+    return str(path)
+
+
+@pytest.fixture
+def name(site: Site) -> str:
+    """A user of the site whose password is "right"."""
+    client = ActorClient(site.url)
+    username = uuid4().hex[:8]
+    client.sign_in(username, "right")
+    client.close()
+    return username
+
+
+def test_a_participant_that_finds_no_server_says_so(data: str) -> None:
+    code, lines = run("examples.participant", "--server", NOWHERE, "--username", "anna", "--data", data)
+    assert code == 2
+    assert lines == [f"Can't reach {NOWHERE}: POST /users/ failed: ConnectError: [Errno 111] Connection refused"]
+
+
+def test_a_participant_whose_password_is_wrong_says_so(site: Site, name: str, data: str) -> None:
+    code, lines = run("examples.participant", "--server", site.url, "--username", name, "--data", data, secret="wrong")
+    sentences = "username: A user with that username already exists. If you have registered before, check FL_PASSWORD."
+    assert (code, lines) == (2, [f"{site.url} refuses {name}: {sentences}"])
+
+
+def test_who_follows_without_a_server_a_password_or_a_training_is_told_so(site: Site, name: str) -> None:
+    known = ["--server", site.url, "--username", name]
+    code, (line,) = run("examples.follow", "--server", NOWHERE, "--username", name, "--training", "x")
+    assert (code, line.startswith(f"Can't reach {NOWHERE}: ")) == (2, True)
+    wrong = run("examples.follow", *known, "--training", "x", secret="wrong")
+    assert wrong == (2, [f"{site.url} refuses this: Invalid username/password."])
+    unknown = str(uuid4())
+    missing = run("examples.follow", *known, "--training", unknown, secret="right")
+    assert missing == (2, [f"{site.url} refuses this: Training {unknown} not found."])
+
+
+def test_a_training_without_participants_is_followed_until_it_fails(site: Site) -> None:
+    actor = ActorClient(site.url)
+    actor.sign_in(username := uuid4().hex[:8], "right", actor=True)
+    training = actor.create_training(actor.upload_model(torch.nn.Linear(1, 1), "m"), rounds=1)
+    arguments = ["--server", site.url, "--username", username, "--training", training]
+    code, (line,) = run("examples.follow", *arguments, "--timeout", "0", secret="right")
+    assert (code, line.startswith("not completed after 0 s. Status: ")) == (1, True)
+    actor.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--server", "localhost:8000"], "argument --server: 'localhost:8000' is not an address such as http://127."),
+        (["--server", "http://x:999999"], "argument --server: 'http://x:999999' is not an address"),
+        (["--port", "70000"], "--port must be a number from 0 to 65535"),
+        (["--port", "many"], "argument --port: invalid int value: 'many'"),
+        (["--seed", "-1"], "--seed must be a number from 0 to 4294967295"),
+        (["--sped", "1"], "unrecognized arguments: --sped 1"),
+    ],
+)
+def test_a_wrong_argument_is_named(
+    arguments: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["participant", *ARGUMENTS, *arguments])
+    with pytest.raises(SystemExit) as ended:
+        participant.parse_arguments()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (ended.value.code, line.startswith(sentence)) == (2, True), line
+
+
+def test_a_missing_argument_or_password_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["follow"])
+    monkeypatch.delenv("FL_PASSWORD", raising=False)
+    for step in (follow.parse_arguments, password):
+        with pytest.raises(SystemExit) as ended:
+            step()
+        assert ended.value.code == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("the following arguments are required: --server, --username, --training")
+    assert second == "Set the environment variable FL_PASSWORD to the user's password."
+
+
+def test_data_that_a_participant_cannot_use_is_named(tmp_path: Path) -> None:
+    missing, text, few, short, words = (tmp_path / f"{name}.npz" for name in ("none", "text", "few", "short", "words"))
+    text.write_text("x")
+    zeros = np.zeros((4, 2))
+    np.savez(few, x=zeros)
+    np.savez(short, x=zeros, y=np.zeros(3), test_x=zeros, test_y=np.zeros(4))
+    np.savez(words, x=np.array(["a"]), y=np.zeros(1), test_x=zeros, test_y=np.zeros(4))
+    wrong = "must be a numpy archive of numbers with x, y, test_x and test_y."
+    for path, sentence in (
+        (missing, f"Can't read {missing}: No such file or directory."),
+        (text, f"{text} {wrong}"),
+        (few, f"{few} {wrong}"),
+        (words, f"{words} {wrong}"),
+        (short, f"{short}: y must have one class number for each sample in x."),
+    ):
+        with pytest.raises(ValueError, match=r"\.$") as error:
+            participant.load_learner(str(path), seed=0)
+        assert str(error.value) == sentence
+
+
+def test_an_address_at_which_nobody_can_listen_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^Can't listen at 192\.0\.2\.1, port 0: "):
+        participant.listen(Agenda(), "192.0.2.1", 0)

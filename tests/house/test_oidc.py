@@ -1,0 +1,297 @@
+"""Sign-in at an OpenID Connect provider: a real one, and a real server, both on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from examples.local_server import free_port
+from tests.builders.waiting import wait_until
+from tests.server_process import REPOSITORY, ServerProcess, server_environment
+
+CLIENT = "fl-server"
+ANNA = {"sub": "anna-at-clinic", "preferred_username": "anna", "given_name": "Anna", "email": "anna@example.org"}
+BEN = {"sub": "ben-at-clinic", "preferred_username": "ben"}
+TIMEOUT = 30
+
+
+@dataclass
+class Provider:
+    """One that runs in a process of its own, and lets everybody in as whom they like."""
+
+    port: int = field(default_factory=free_port)
+
+    @property
+    def issuer(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Provider:
+        claims = [f"--user-claims={json.dumps(person)}" for person in (ANNA, BEN)]
+        command = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(self.port), *claims]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_until("the provider", self.answers)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(TIMEOUT)
+
+    def answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def identity_token(self, subject: str, client: str = CLIENT) -> str:
+        """As a program of a user gets one, past the server."""
+        back = "http://127.0.0.1:1/"
+        asked = {"response_type": "code", "client_id": client, "redirect_uri": back, "scope": "openid", "nonce": "n"}
+        sent = requests.post(
+            f"{self.issuer}/oauth2/authorize",
+            params=asked,
+            data={"sub": subject},
+            allow_redirects=False,
+            timeout=TIMEOUT,
+        )
+        (code,) = parse_qs(urlsplit(sent.headers["Location"]).query)["code"]
+        given = {"grant_type": "authorization_code", "code": code, "redirect_uri": back}
+        answer = requests.post(f"{self.issuer}/oauth2/token", data=given, auth=(client, "secret"), timeout=TIMEOUT)
+        return str(answer.json()["id_token"])
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    with Provider() as running:
+        yield running
+
+
+def settings_for(provider: Provider, **more: str) -> dict[str, str]:
+    return {
+        "FL_OIDC_ISSUER": provider.issuer,
+        "FL_OIDC_CLIENT_ID": CLIENT,
+        "FL_OIDC_CLIENT_SECRET": "secret",
+        **more,
+    }
+
+
+@pytest.fixture(scope="module")
+def server(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One that makes accounts for everybody."""
+    folder = tmp_path_factory.mktemp("oidc") / "var"
+    with ServerProcess(folder, environment=settings_for(provider, FL_OIDC_CREATE_USERS="true")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def strict(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One whose superusers link accounts, with a superuser `chief`."""
+    folder = tmp_path_factory.mktemp("strict") / "var"
+    with ServerProcess(folder, environment=settings_for(provider)) as running:
+        login = {"DJANGO_SUPERUSER_PASSWORD": "a long enough Passw0rd"}
+        subprocess.run(
+            [sys.executable, "manage.py", "createsuperuser", "--noinput", "--username=chief", "--email=c@example.org"],
+            cwd=REPOSITORY,
+            env=server_environment(folder) | login,
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+        yield running
+
+
+class Browser:
+    """Follows the way of a person: to the provider, in as somebody, and back."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self.base = server.base_url
+        self.session = requests.Session()
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self.session.get(self.base + path, timeout=TIMEOUT, **options)
+
+    def start(self, following: str = "/api/users/myself/") -> str:
+        """The provider's address that the server sends the browser to."""
+        answer = self.get(f"/oidc/authenticate/?next={following}", allow_redirects=False)
+        assert answer.status_code == 302, answer.text
+        return answer.headers["Location"]
+
+    def agree(self, address: str, subject: str, **data: str) -> str:
+        """The server's address that the provider sends the browser back to."""
+        answer = self.session.post(address, data={"sub": subject, **data}, allow_redirects=False, timeout=TIMEOUT)
+        assert answer.status_code == 302, answer.text
+        return answer.headers["Location"]
+
+    def sign_in(self, subject: str, following: str = "/api/users/myself/") -> requests.Response:
+        back = self.agree(self.start(following), subject)
+        return self.session.get(back, timeout=TIMEOUT, headers={"Accept": "application/json"})
+
+
+def test_a_person_signs_in_and_gets_an_account_the_first_time(server: ServerProcess) -> None:
+    first = Browser(server).sign_in(ANNA["sub"])
+    assert first.status_code == 200, first.text
+    assert {key: first.json()[key] for key in ("username", "first_name", "email")} == {
+        "username": "anna",
+        "first_name": "Anna",
+        "email": "anna@example.org",
+    }
+    assert Browser(server).sign_in(ANNA["sub"]).json()["id"] == first.json()["id"]
+
+
+def test_a_session_of_the_provider_reads_the_api_token_and_makes_others(server: ServerProcess) -> None:
+    browser = Browser(server)
+    myself = browser.sign_in(ANNA["sub"]).json()
+    key = browser.get(f"/api/users/{myself['id']}/").json()["token"]
+    made = requests.post(
+        f"{server.base_url}/api/users/myself/tokens/",
+        json={"name": "robot"},
+        headers={"Authorization": f"Token {key}"},
+        timeout=TIMEOUT,
+    )
+    assert made.status_code == 201
+
+
+def test_the_schema_names_this_way_to_sign_in(server: ServerProcess) -> None:
+    schema = requests.get(f"{server.base_url}/api/schema/?format=json", timeout=TIMEOUT).json()
+    assert schema["components"]["securitySchemes"]["identityTokenAuth"]["scheme"] == "bearer"
+
+
+def test_a_name_that_is_taken_leads_to_no_account_of_somebody_else(server: ServerProcess) -> None:
+    new = {"username": "ben", "password": "a long enough Passw0rd", "email": "ben@example.org"}
+    other = requests.post(f"{server.base_url}/api/users/", json=new, timeout=TIMEOUT).json()
+    ben = Browser(server).sign_in(BEN["sub"]).json()
+    assert (ben["username"], ben["id"] != other["id"]) == ("ben-2", True)
+
+
+def test_an_identity_token_of_the_provider_signs_in_to_the_api(server: ServerProcess, provider: Provider) -> None:
+    myself = Browser(server).sign_in(ANNA["sub"]).json()
+    token = provider.identity_token(ANNA["sub"])
+    answer = bearer(server, token)
+    assert (answer.status_code, answer.json().get("id")) == (200, myself["id"])
+
+
+def bearer(server: ServerProcess, token: str) -> requests.Response:
+    header = {"Authorization": f"Bearer {token}"}
+    return requests.get(f"{server.base_url}/api/users/myself/", headers=header, timeout=TIMEOUT)
+
+
+def test_an_identity_token_for_another_client_or_that_was_changed_is_a_401(
+    server: ServerProcess, provider: Provider
+) -> None:
+    good = provider.identity_token(ANNA["sub"])
+    head, body, signature = good.split(".")
+    unsigned = "eyJhbGciOiJub25lIn0"
+    wrong = [
+        provider.identity_token(ANNA["sub"], client="another"),
+        f"{head}.{body}.{signature[:-6]}AAAAAA",
+        f"{head}.{body[:-6]}AAAAAA.{signature}",
+        f"{unsigned}.{body}.",
+        "x",
+        "",
+        "a.b.c",
+    ]
+    for token in wrong:
+        answer = bearer(server, token)
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Token"), token
+        assert answer.json() == {"detail": "Invalid identity token."}
+
+
+def test_an_identity_without_an_account_is_a_401(server: ServerProcess, provider: Provider) -> None:
+    answer = bearer(server, provider.identity_token("nobody-here"))
+    assert (answer.status_code, "No account belongs" in answer.json()["detail"]) == (401, True)
+
+
+def test_what_comes_back_without_a_request_of_this_browser_is_refused(server: ServerProcess) -> None:
+    victim, attacker = Browser(server), Browser(server)
+    back = attacker.agree(attacker.start(), BEN["sub"])
+    victim.start()
+    for address in (back, f"{server.base_url}/oidc/callback/", f"{server.base_url}/oidc/callback/?code=x&state=y"):
+        answer = victim.session.get(address, timeout=TIMEOUT)
+        assert (answer.status_code in (400, 403), len(answer.text) < 200) == (True, True), answer.text
+    assert victim.get("/api/users/myself/").status_code == 401
+
+
+def test_a_callback_works_once(server: ServerProcess) -> None:
+    browser = Browser(server)
+    back = browser.agree(browser.start(), ANNA["sub"])
+    assert browser.session.get(back, timeout=TIMEOUT).status_code == 200
+    assert browser.session.get(back, timeout=TIMEOUT).status_code == 400
+
+
+def test_a_person_who_declines_is_told_to_start_again(server: ServerProcess) -> None:
+    browser = Browser(server)
+    back = browser.agree(browser.start(), ANNA["sub"], action="deny")
+    answer = browser.session.get(back, timeout=TIMEOUT)
+    assert (answer.status_code, "Start again" in answer.text) == (400, True)
+
+
+def test_nobody_is_sent_to_another_site_afterwards(server: ServerProcess) -> None:
+    browser = Browser(server)
+    back = browser.agree(browser.start("https://evil.example.org/"), ANNA["sub"])
+    answer = browser.session.get(back, timeout=TIMEOUT, allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+
+
+def test_without_a_link_and_without_the_setting_nobody_gets_an_account(strict: ServerProcess) -> None:
+    browser = Browser(strict)
+    answer = browser.sign_in("stranger")
+    assert (answer.status_code, "no account here belongs to you" in answer.text) == (403, True)
+    assert browser.get("/api/users/myself/").status_code == 401
+
+
+def test_a_superuser_links_an_account_and_signs_in_to_the_admin_with_it(strict: ServerProcess) -> None:
+    browser = Browser(strict)
+    page = browser.get("/admin/login/?next=/admin/")
+    assert "/oidc/authenticate/?next=/admin/" in page.text
+    token = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[0]
+    login = {"username": "chief", "password": "a long enough Passw0rd", "csrfmiddlewaretoken": token, "next": "/admin/"}
+    assert browser.session.post(f"{strict.base_url}/admin/login/", data=login, timeout=TIMEOUT).status_code == 200
+    address = f"{strict.base_url}/admin/fl_server_core/identity/add/"
+    form = browser.session.get(address, timeout=TIMEOUT).text
+    issuer = re.findall(r'name="issuer" value="([^"]+)"', form)[0]
+    myself = browser.get("/api/users/myself/").json()["id"]
+    link = {
+        "user": myself,
+        "issuer": issuer,
+        "subject": "chief-at-clinic",
+        "csrfmiddlewaretoken": re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', form)[0],
+    }
+    assert browser.session.post(address, data=link, timeout=TIMEOUT, allow_redirects=False).status_code == 302
+    fresh = Browser(strict)
+    answer = fresh.sign_in("chief-at-clinic", "/admin/")
+    assert (answer.status_code, "Overview" in answer.text) == (200, True)
+    assert fresh.get("/api/users/myself/").json()["username"] == "chief"
+
+
+def test_without_the_provider_the_server_says_so_and_passwords_still_work(tmp_path: Path) -> None:
+    away = Provider()
+    with ServerProcess(tmp_path / "var", environment=settings_for(away)) as server:
+        browser = Browser(server)
+        answer = browser.get("/oidc/authenticate/", allow_redirects=False)
+        assert (answer.status_code, "unavailable" in answer.text) == (503, True)
+        assert bearer(server, "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.e30.eHg").status_code == 503
+        new = {"username": "new", "password": "a long enough Passw0rd"}
+        assert requests.post(f"{server.base_url}/api/users/", json=new, timeout=TIMEOUT).status_code == 201
+        login = requests.get(f"{server.base_url}/api/users/myself/", auth=tuple(new.values()), timeout=TIMEOUT)  # type: ignore[arg-type]
+        assert login.status_code == 200
+
+
+def test_it_is_off_by_default(tmp_path: Path) -> None:
+    assert not [name for name in os.environ if name.startswith("FL_OIDC")]
+    with ServerProcess(tmp_path / "var") as server:
+        assert requests.get(f"{server.base_url}/oidc/authenticate/", timeout=TIMEOUT).status_code == 404
+        assert "organization" not in requests.get(f"{server.base_url}/admin/login/", timeout=TIMEOUT).text
+        assert bearer(server, "x").json() == {"detail": "Authentication credentials were not provided."}
