@@ -1,6 +1,9 @@
-"""The web server: gunicorn with threads, and the worker inside it where there is no Redis."""
+"""The web server: gunicorn's processes, each with a front, and the worker inside it where there is no Redis."""
 
+import asyncio
+import contextlib
 import logging
+import os
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +13,12 @@ from django.core.wsgi import get_wsgi_application
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.base import Worker
 
 from fl_server.celery import app
 from fl_server.embedded import EmbeddedWorker
+from fl_server.front.front import SWEEP_SECONDS, Front
+from fl_server.front.limits import limits_of_settings
 from fl_server.limits import allow_many_files
 from fl_server_api.wsgi import prepared
 from fl_server_core.rounds.ending import release_all_claims
@@ -23,9 +28,7 @@ logger = logging.getLogger(__name__)
 # At a stop, requests and tasks that run are given this long to end.
 GRACEFUL_SECONDS = 10
 EMBEDDED_STOP_SECONDS = 5.0
-# Longer than the pools of common clients and proxies keep a connection: they should be the first to close.
-KEEPALIVE_SECONDS = 75
-# For the loop that hands connections to threads; requests may take as long as they like.
+# For the loop that moves bytes; requests may take as long as they like.
 LOOP_TIMEOUT_SECONDS = 120
 
 
@@ -40,39 +43,59 @@ class ServerLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
         self.error_log.propagate = True
 
 
-class ServerWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A process that serves with threads; without Redis it runs the tasks as well."""
+class ServerWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
+    """A process that serves; without Redis it runs the tasks as well."""
 
     embedded: EmbeddedWorker | None = None
 
     def run(self) -> None:
         """Serve until told to stop, or until the worker inside has died: gunicorn then starts a new process."""
-        if not settings.FL_EMBEDDED:
-            super().run()
-            return
         allow_many_files()
+        if not settings.FL_EMBEDDED:
+            asyncio.run(self._serve())
+            return
         if not settings.FL_POSTGRES_HOST:
             # A data folder has one server at a time: what an earlier process had claimed is nobody's now.
             release_all_claims()
         self.embedded = EmbeddedWorker(app)
         self.embedded.start()
         try:
-            super().run()
+            asyncio.run(self._serve())
         finally:
             if not self.embedded.stop(EMBEDDED_STOP_SECONDS):
                 logger.warning("A task was still running; it is taken up again after a restart.")
-
-    def notify(self) -> None:
-        """Called by the loop about once a second."""
-        super().notify()
-        if self.embedded is not None and not self.embedded.is_alive():
-            logger.critical("The worker inside the server has ended: starting over.")
-            self.alive = False
 
     def init_signals(self) -> None:
         """Ctrl-C reaches every process of the terminal: the first one tells the others when to end."""
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        told = asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, told.set)
+        front = Front(self.wsgi, threads=self.cfg.threads, limits=limits_of_settings())
+        listening = [
+            await loop.create_server(front.connect, sock=listener.sock, backlog=self.cfg.backlog)
+            for listener in self.sockets
+        ]
+        while not told.is_set() and self._may_go_on():
+            self.notify()
+            front.sweep()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(told.wait(), SWEEP_SECONDS)
+        for server in listening:
+            server.close()
+        await front.stop(GRACEFUL_SECONDS)
+
+    def _may_go_on(self) -> bool:
+        # Told before the loop was there, or the first process was killed: no orphans.
+        if not self.alive or self.ppid != os.getppid():
+            return False
+        if self.embedded is not None and not self.embedded.is_alive():
+            logger.critical("The worker inside the server has ended: starting over.")
+            return False
+        return True
 
 
 class ServerArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
@@ -96,7 +119,6 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "threads": threads,
             "timeout": LOOP_TIMEOUT_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
-            "keepalive": KEEPALIVE_SECONDS,
             "loglevel": "warning",
             "logger_class": ServerLogger,
             "control_socket_disable": True,

@@ -1,7 +1,8 @@
 """The WSGI application, for any WSGI server: ``fl_server.wsgi:application``.
 
 ``manage.py serve`` does not use it. Under another server no tasks run inside the process: that takes Redis and a Celery
-worker. The settings are those of DJANGO_SETTINGS_MODULE, or `fl_server.settings.production` (fl_server/celery.py).
+worker. Nor are slow clients and large bodies bounded: that takes a proxy (docs/decisions/front.md). The settings are
+those of DJANGO_SETTINGS_MODULE, or `fl_server.settings.production` (fl_server/celery.py).
 """
 
 import logging

@@ -14,10 +14,10 @@ from rest_framework import parsers
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.utils.json import strict_constant
 
+from fl_server_api.body_limits import MEGABYTE, PLAIN_BYTES, BodyKind, largest_of_view, size_in_words
 from fl_server_core.storage import StorageUnavailable, storage_errors
 from fl_server_core.validators import MAX_JSON_DEPTH
 
-MEGABYTE = 1024 * 1024
 TAIL_BYTES = 4096
 
 
@@ -33,8 +33,8 @@ class JSONParser(parsers.JSONParser):
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        del media_type, parser_context  # UTF-8, whatever they say
-        body = _read(stream)
+        del media_type  # UTF-8, whatever it says
+        body = _read(stream, parser_context)
         try:
             value = json.loads(body.decode(), parse_constant=strict_constant)
         except ValueError as error:
@@ -57,8 +57,8 @@ class FormParser(parsers.FormParser):
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        del media_type, parser_context  # UTF-8, whatever they say
-        return QueryDict(_read(stream), encoding="utf-8")
+        del media_type  # UTF-8, whatever it says
+        return QueryDict(_read(stream, parser_context), encoding="utf-8")
 
 
 class MultiPartParser(parsers.MultiPartParser):
@@ -111,11 +111,16 @@ class _TailStream:
         return f"--{boundary}--".encode() in self._tail
 
 
-def _read(stream: IO[bytes]) -> bytes:
-    """The whole body. Django bounds only bodies that it reads itself."""
-    body = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
-    if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-        raise RequestTooLarge
+def _read(stream: IO[bytes], context: Mapping[str, Any] | None) -> bytes:
+    """The whole body. Django bounds only bodies that it reads itself.
+
+    JSON can take twenty times its size in memory: where only files are large, it may be no larger than elsewhere.
+    """
+    view = (context or {}).get("view")
+    most = PLAIN_BYTES if getattr(view, "body_kind", None) is BodyKind.FILES else largest_of_view(view)
+    body = stream.read(most + 1)
+    if len(body) > most:
+        raise RequestTooLarge(f"The request is larger than {size_in_words(most)}.")
     return body
 
 

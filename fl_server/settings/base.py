@@ -234,6 +234,13 @@ FL_WEB_THREADS = env.integer("FL_WEB_THREADS", 16, least=1)
 FL_WEB_WORKERS = env.integer("FL_WEB_WORKERS", 1, least=1)
 FL_EMBEDDED_WORKER_THREADS = env.integer("FL_EMBEDDED_WORKER_THREADS", 8, least=1)
 
+# --- Slow clients ----------------------------------------------------------------------------------------------------
+FL_MAX_CONNECTIONS = env.integer("FL_MAX_CONNECTIONS", 2000, least=1)
+FL_MAX_CONNECTIONS_PER_ADDRESS = env.integer("FL_MAX_CONNECTIONS_PER_ADDRESS", 0)
+FL_HEADER_SECONDS = env.seconds("FL_HEADER_SECONDS", 20, least=0.1)
+FL_SILENCE_SECONDS = env.seconds("FL_SILENCE_SECONDS", 60, least=0.1)
+FL_MIN_BYTES_PER_SECOND = env.integer("FL_MIN_BYTES_PER_SECOND", 1000)
+
 # --- Celery ----------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = FL_REDIS_LOCATION or "memory://localhost/"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

@@ -6,6 +6,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from fl_server_api.body_limits import BodyKind
 from fl_server_api.openapi import DocstringSchema
 from fl_server_api.parsers import AnyTypeJSONParser, FormParser, JSONParser, MultiPartParser
 from fl_server_core.models import User
@@ -16,6 +17,7 @@ class ApiView(APIView):
 
     parser_classes = [JSONParser, FormParser, MultiPartParser]
     schema = DocstringSchema()
+    body_kind = BodyKind.PLAIN
 
 
 class JSONView(ApiView):

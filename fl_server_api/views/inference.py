@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from fl_server_ai.inference.decode import decode_input
 from fl_server_ai.inference.predict import predict
+from fl_server_api.body_limits import BodyKind
 from fl_server_api.negotiation import DownloadNegotiation
 from fl_server_api.openapi import WRITE, answers, download
 from fl_server_api.parsers import JSONParser, MultiPartParser
@@ -27,6 +28,7 @@ QUESTION = OpenApiExample(
 
 
 class InferenceView(ApiView):
+    body_kind = BodyKind.INPUT
     parser_classes = [JSONParser, MultiPartParser]
     content_negotiation_class = DownloadNegotiation
     scopes = {"POST": Scope.READ}

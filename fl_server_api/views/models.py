@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fl_server_ai.inference.statistics import layer_statistics
+from fl_server_api.body_limits import BodyKind
 from fl_server_api.downloads import preprocessing_answer, weights_answer
 from fl_server_api.negotiation import DownloadNegotiation
 from fl_server_api.openapi import READ, WRITE, answers, file_download, sentence
@@ -53,6 +54,8 @@ MEAN_MODEL = OpenApiExample(
 
 
 class ModelsView(ApiView):
+    body_kind = BodyKind.FILES
+
     @extend_schema(responses=answers({200: ANY_MODELS}, *READ))
     def get(self, request: Request) -> Response:
         """List models.
@@ -82,6 +85,7 @@ class ModelsView(ApiView):
 
 
 class ModelView(ApiView):
+    body_kind = BodyKind.FILES
     content_negotiation_class = DownloadNegotiation
 
     @extend_schema(parameters=[VersionQuery], responses=answers(file_download(), 400, 401, 403, 404, 410, 503))
@@ -158,6 +162,7 @@ class ModelMetricsView(ApiView):
 
 
 class ModelPreprocessingView(ApiView):
+    body_kind = BodyKind.FILES
     content_negotiation_class = DownloadNegotiation
 
     @extend_schema(responses=answers(file_download(), 400, 401, 403, 404))
@@ -183,6 +188,8 @@ class ModelPreprocessingView(ApiView):
 
 
 class ModelMomentsView(ApiView):
+    body_kind = BodyKind.FILES
+
     @extend_schema(
         request={FORM: MomentsRequest},
         responses=answers({201: sentence("SWAG Statistic Accepted")}, 403, 404, *WRITE),

@@ -7,6 +7,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fl_server_api.body_limits import BodyKind
 from fl_server_api.openapi import WRITE, answers, sentence
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.submission import SubmissionRequest
@@ -22,6 +23,8 @@ MEAN = OpenApiExample(
 
 
 class RoundSubmissionsView(ApiView):
+    body_kind = BodyKind.FILES
+
     @extend_schema(
         request={"application/json": SubmissionRequest, "multipart/form-data": SubmissionRequest},
         responses=answers({201: sentence("Submission Accepted")}, 403, 404, *WRITE),

@@ -8,8 +8,13 @@ import pytest
 import yaml
 from django.core.management import call_command
 from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.views import SpectacularAPIView
 
+from fl_server_api.views import pages
 from tests.builders.storage import body_of
+
+YAML, JSON = "application/yaml", "application/json"
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +69,20 @@ def test_the_pages_load_nothing_from_another_host(page: str) -> None:
     for source in sources:
         if source.startswith("/static/"):
             assert len(body_of(Client().get(source))) > 100, source
+
+
+def test_it_is_generated_once_for_all_who_ask_in_one_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+
+    class Generator(SchemaGenerator):
+        def get_schema(self, *args: Any, **kwargs: Any) -> Any:
+            made.append(self)
+            return super().get_schema(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(pages, "_documents", {})
+    monkeypatch.setattr(SpectacularAPIView, "generator_class", Generator)
+    answers = [Client().get("/api/schema/", {"version": "2"}, HTTP_ACCEPT=kind) for kind in (YAML, JSON, YAML, JSON)]
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert len(made) == 2
+    assert answers[0].content == answers[2].content != answers[1].content == answers[3].content
+    assert yaml.safe_load(answers[0].content) == answers[1].json()

@@ -73,8 +73,8 @@ def embedded(
 
 
 @contextmanager
-def distributed(folder: Path) -> Iterator[Site]:
-    """A web process, two Celery workers and beat, on a database of PostgreSQL and one of Redis of their own."""
+def distributed(folder: Path, *, web_processes: int = 1) -> Iterator[Site]:
+    """Web processes, two Celery workers and beat, on a database of PostgreSQL and one of Redis of their own."""
     data = folder / "var"
     with ExitStack() as stack:
         connection = stack.enter_context(_fresh_database())
@@ -87,6 +87,7 @@ def distributed(folder: Path) -> Iterator[Site]:
             "FL_POSTGRES_DBNAME": connection["dbname"],
             "FL_REDIS_LOCATION": stack.enter_context(_own_redis_database()),
             "FL_SHARED_FILES": "true",
+            "FL_WEB_WORKERS": str(web_processes),
             "CELERY_LOG_LEVEL": "INFO",
         }
         # The web process migrates: the others come after it.

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 
 def make_users(specification: str) -> list[str]:
@@ -17,7 +18,8 @@ def make_users(specification: str) -> list[str]:
     from tests.builders.clients import token_of
     from tests.builders.rows import make_user
 
-    return [token_of(make_user(**wanted)) for wanted in json.loads(specification)]
+    # A token is derived from the id, which has to be one for that.
+    return [token_of(make_user(**{**wanted, "id": UUID(wanted["id"])})) for wanted in json.loads(specification)]
 
 
 def remove_orphans(seconds: str) -> int:
