@@ -8,7 +8,7 @@ PYTEST ?= $(BIN)/python -m pytest
 MEASURED = PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/coverage run -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: audit browser fuzz vision help setup run demo test test-sqlite test-services check format bench faults clean
+.PHONY: audit browser fuzz fuzz-api vision help setup run demo test test-sqlite test-services check format bench faults clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ format: $(STAMP) ## apply ruff's formatting and automatic fixes
 
 fuzz: $(STAMP) ## read many mutated archives (ARGS="--mutants 100000 --seed 1")
 	$(BIN)/python -m tests.core.archive.fuzz $(ARGS)
+
+fuzz-api: $(STAMP) ## send more than 5,000 made-up requests to the API, as nobody, a participant and an actor
+	SCHEMATHESIS_EXAMPLES=40 FL_TEST_DATABASE=sqlite $(BIN)/python -m pytest tests/api/test_schemathesis.py --durations 3 $(ARGS)
 
 vision: pyproject.toml ## run the tests that need torchvision, in a separate environment
 	test -x .venv-vision/bin/python || $(PYTHON) -m venv .venv-vision
