@@ -55,7 +55,7 @@ class Front:
         """Close the connections of those who take too long; to be called about once a second."""
         now = monotonic()
         for connection in [one for one in self._connections if one.is_overdue(now)]:
-            connection.transport.abort()
+            connection.cut()
 
     async def stop(self, seconds: float) -> None:
         """Let requests that run, and answers and signed-in uploads under way, come to their end."""
@@ -84,7 +84,7 @@ class Front:
         if len(self._connections) > self.limits.connections:
             leaving = next(one for one in self._waiting) if len(self._waiting) > 1 else self._quietest(connection)
             self._waiting.pop(leaving, None)
-            leaving.transport.abort()
+            leaving.cut()
 
     def _quietest(self, newest: Connection) -> Connection:
         """Of the answers that nobody reads, the one for longest; else the newest connection."""
@@ -100,7 +100,7 @@ class Front:
             del self._addresses[connection.address[0]]
 
     def note_waiting(self, connection: Connection, *, is_waiting: bool) -> None:
-        if is_waiting:
+        if is_waiting and connection in self._connections:
             self._waiting[connection] = None
         else:
             self._waiting.pop(connection, None)
