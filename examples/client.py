@@ -134,6 +134,23 @@ class Client:
 class ParticipantClient(Client):
     """A participant's calls."""
 
+    def trust(self, actors: Sequence[str] | str) -> None:
+        """Take part in these actors' trainings without being asked: their user ids, or "everyone"."""
+        trusted = actors if isinstance(actors, str) else list(actors)
+        self.call("PATCH", "/users/myself/", json={"trusted_actors": trusted})
+
+    def invitations(self) -> list[dict[str, Any]]:
+        """The invitations that are not answered: training, actor, global_model_uuid."""
+        return list(self.call("GET", "/users/invitations/").json())
+
+    def accept(self, training_id: str) -> None:
+        """Accept the invitation to a training."""
+        self.call("POST", f"/trainings/{training_id}/accept/", json={})
+
+    def leave(self, training_id: str) -> None:
+        """Leave a training."""
+        self.call("POST", f"/trainings/{training_id}/leave/", json={})
+
     def send_update(self, model_id: str, number: int, sample_size: int, model_file: bytes) -> None:
         """Upload the update of round `number` to the model named in the round's notification."""
         self.call(

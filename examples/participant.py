@@ -40,11 +40,14 @@ logger = logging.getLogger(__name__)
 class Participant:
     """Handles notifications, one after the other."""
 
-    def __init__(self, client: ParticipantClient, learner: Learner, *, trust: bool = False) -> None:
-        """`trust`: load models of any class, which runs the actor's code (see `load_model`)."""
-        self._client, self._learner, self._trust = client, learner, trust
+    def __init__(
+        self, client: ParticipantClient, learner: Learner, *, trust: bool = False, accept: bool = False
+    ) -> None:
+        """`trust`: load models of any class, which runs the actor's code (see `load_model`). `accept`: invitations."""
+        self._client, self._learner, self._trust, self._accept = client, learner, trust, accept
         self._trainings: dict[str, dict[str, Any]] = {}
         self._handlers: dict[str, Callable[[Notification], None]] = {
+            "TRAINING_INVITATION": self._answer,
             "TRAINING_START": self._start,
             "UPDATE_ROUND_START": self._update,
             "SWAG_ROUND_START": self._collect_moments,
@@ -79,6 +82,24 @@ class Participant:
             logger.exception("%s: training failed", name)
         else:
             logger.info("%s: done", name)
+
+    def accept_waiting(self) -> None:
+        """Accept the invitations that came while nobody listened."""
+        try:
+            waiting = self._client.invitations()
+        except (Refused, Unreachable) as error:
+            logger.error("the invitations could not be listed: %s", error)
+            return
+        for invitation in waiting:
+            training = str(invitation["training"])
+            self.handle(Notification("TRAINING_INVITATION", training, {"actor": invitation["actor"]}))
+
+    def _answer(self, notification: Notification) -> None:
+        """Decide here, for example by notification.body["actor"]. An invitation without an answer stays open."""
+        if self._accept:
+            self._client.accept(notification.training)
+        else:
+            logger.warning("invited to training %s by %s", notification.training, notification.body.get("actor"))
 
     def _start(self, notification: Notification) -> None:
         self._trainings[notification.training] = self._client.training(notification.training)
@@ -157,12 +178,24 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0: any free port")
     parser.add_argument("--endpoint", default="", help="URL at which the server reaches this listener")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--accept", action="store_true", help="accept every invitation to a training")
+    parser.add_argument(
+        "--trust", action="append", metavar="ACTOR", help="take part in this actor's trainings unasked: id or everyone"
+    )
     parser.add_argument("--trust-coordinator", action="store_true", help="run the actor's own model classes")
     arguments = parser.parse_args()
     for name, top in (("port", 2**16), ("seed", 2**32)):
         if not 0 <= getattr(arguments, name) < top:
             parser.error(f"--{name} must be a number from 0 to {top - 1}")
     return arguments
+
+
+def trust(client: ParticipantClient, actors: list[str]) -> None:
+    """Tell the server whom this participant trusts; end the program with a sentence if it can't be told."""
+    try:
+        client.trust("everyone" if "everyone" in actors else actors)
+    except (Refused, Unreachable) as error:
+        give_up_with(f"--trust {' '.join(actors)}: {error}")
 
 
 def main() -> None:
@@ -197,12 +230,17 @@ def main() -> None:
         give_up_with(f"Can't reach {arguments.server}: {error}")
     except ValueError as error:
         give_up_with(error)
+    if arguments.trust:
+        trust(client, arguments.trust)
     client.pauses = PAUSES
     logging.getLogger("examples").setLevel(logging.INFO)
     logger.setLevel(logging.INFO)  # of this module, which has another name when it is the program
+    participant = Participant(client, learner, trust=arguments.trust_coordinator, accept=arguments.accept)
     poller = None if listener else Poller(client, agenda.put)
     print(json.dumps({"id": user["id"]}), flush=True)
-    Participant(client, learner, trust=arguments.trust_coordinator).work(agenda)
+    if arguments.accept:
+        participant.accept_waiting()
+    participant.work(agenda)
     for part in (poller, listener, client):
         if part is not None:
             part.close()

@@ -131,6 +131,22 @@ def check_production(**_: Any) -> Iterator[checks.CheckMessage]:
         )
 
 
+def check_people(**_: Any) -> Iterator[checks.CheckMessage]:
+    """On a server that others reach, people are asked before they take part, and not everybody asks."""
+    if settings.FL_PRODUCTION and settings.FL_ENROLMENT == "open":
+        yield checks.Warning(
+            "Whom an actor adds to a training takes part in it without being asked.",
+            hint="Set FL_ENROLMENT to consent, or remove it.",
+            id="fl_server.W020",
+        )
+    if settings.FL_PRODUCTION and settings.FL_ACTORS == "everyone":
+        yield checks.Warning(
+            "Every user may upload models and create trainings.",
+            hint="Set FL_ACTORS to flagged, or remove it, and set the flag `actor` of those who may.",
+            id="fl_server.W021",
+        )
+
+
 def check_sandbox(**_: Any) -> Iterator[checks.CheckMessage]:
     """Models of users run in a sandbox. The operator should know what it lacks here."""
     for missing in sandbox_support():
@@ -161,6 +177,7 @@ ALL = (
     check_oidc,
     check_trusted_globals,
     check_production,
+    check_people,
     check_sandbox,
 )
 

@@ -48,9 +48,9 @@ def answers(success: dict[Any, Any], *refusals: int) -> dict[Any, Any]:
     return {**success, **{code: REFUSALS[code] for code in sorted(refusals)}}
 
 
-def sentence(text: str) -> OpenApiResponse:
-    """A good answer that is always the same sentence."""
-    return OpenApiResponse(DetailSerializer, examples=[OpenApiExample(text, value={"detail": text})])
+def sentence(*texts: str) -> OpenApiResponse:
+    """A good answer that is one of these sentences."""
+    return OpenApiResponse(DetailSerializer, examples=[OpenApiExample(text, value={"detail": text}) for text in texts])
 
 
 def options_text() -> str:

@@ -1,26 +1,51 @@
 """Who may see or do what: pure functions of (user, row), and the querysets that go with them.
 
-Views and services ask here, and nowhere else.
+Views and services ask here, and nowhere else. Staff may do through the API what their Django permissions allow them to
+do in the admin: each rule names the permission. Superusers have all of them.
 """
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.auth.models import Group
+from django.db import models
 from django.db.models import Q, QuerySet
 
-from fl_server_core.models.model import LocalModel, MeanModel, Model
+from fl_server_core.models.delivery import Delivery
+from fl_server_core.models.invitation import Invitation
+from fl_server_core.models.metric import Metric
+from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model
+from fl_server_core.models.model_version import ModelVersion
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 
 PRIVILEGES = ("is_staff", "is_superuser", "groups", "user_permissions")
+EVERYONE = "everyone"
 
 
-def is_operator(user: User) -> bool:
-    """Staff may read and steer everything."""
-    return bool(user.is_staff)
+def permits(user: User, action: str, kind: type[models.Model]) -> bool:
+    """Has a member of the staff, or a superuser, the permission to view, add, change or delete rows of this kind?
+
+    Permissions of users who are not on the staff count as little here as in the admin. Who may change may view.
+    """
+    if not (user.is_staff or user.is_superuser):
+        return False
+    actions = ("view", "change") if action == "view" else (action,)
+    label = kind._meta.app_label
+    return any(user.has_perm(f"{label}.{name}_{kind._meta.model_name}") for name in actions)
 
 
 # --- Trainings -------------------------------------------------------------------------------------------------------
+
+
+def acts(user: User) -> bool:
+    """Is the user one of those who may register models and trainings, as FL_ACTORS says?"""
+    return settings.FL_ACTORS == EVERYONE or bool(user.actor)
+
+
+def may_create_training(user: User) -> bool:
+    """Actors create trainings, and staff who may add them."""
+    return acts(user) or permits(user, "add", Training)
 
 
 def is_participant(user: User, training: Training) -> bool:
@@ -28,18 +53,23 @@ def is_participant(user: User, training: Training) -> bool:
 
 
 def may_read_training(user: User, training: Training) -> bool:
-    """Its actor, its participants and operators see a training, its status and its history."""
-    return may_steer_training(user, training) or is_participant(user, training)
+    """Its actor, its participants and staff who may view trainings see a training, its status and its history."""
+    return training.actor_id == user.pk or permits(user, "view", Training) or is_participant(user, training)
 
 
 def may_steer_training(user: User, training: Training) -> bool:
-    """Its actor and operators start, stop, resume and delete a training, and choose its participants."""
-    return training.actor_id == user.pk or is_operator(user)
+    """Its actor, and staff who may change trainings, start, stop and resume a training and choose its participants."""
+    return training.actor_id == user.pk or permits(user, "change", Training)
+
+
+def may_delete_training(user: User, training: Training) -> bool:
+    """Its actor, and staff who may delete trainings."""
+    return training.actor_id == user.pk or permits(user, "delete", Training)
 
 
 def may_retry_deliveries(user: User) -> bool:
-    """Operators send notifications again."""
-    return is_operator(user)
+    """Staff who may change deliveries send notifications again."""
+    return permits(user, "change", Delivery)
 
 
 def trainings_of(user: User) -> QuerySet[Training]:
@@ -51,19 +81,28 @@ def trainings_of(user: User) -> QuerySet[Training]:
 # --- Models ----------------------------------------------------------------------------------------------------------
 
 
+def may_create_model(user: User) -> bool:
+    """Actors upload models, and staff who may add global models."""
+    return acts(user) or permits(user, "add", GlobalModel)
+
+
 def owns(user: User, model: Model) -> bool:
     """Only its owner trains a model, takes it into a mean model, or sets its preprocessing."""
     return model.owner_id == user.pk
 
 
-def may_read_model(user: User, model: Model) -> bool:
-    """Who may read a model, its versions, metadata and metrics, report metrics of it, and ask it for inferences.
+def _kind_of(model: Model) -> type[Model]:
+    """The class whose permissions count for a model: one for all global models, as in the admin, one for updates."""
+    return LocalModel if isinstance(model, LocalModel) else GlobalModel
 
-    Global models: the owner, actor and participants of the training, operators, and the owner of a mean model that it
-    is in. Local models: the owner, the training's actor, operators, and under FedDC the participant that it was passed
-    to.
+
+def concerns(user: User, model: Model) -> bool:
+    """Has the user to do with the model?
+
+    With a global model: the owner, actor and participants of the training, and the owner of a mean model that it is in.
+    With a local model: the owner, the training's actor, and under FedDC the participant that it was passed to.
     """
-    if is_operator(user) or owns(user, model):
+    if owns(user, model):
         return True
     if isinstance(model, LocalModel):
         is_actor = Training.objects.filter(model_id=model.base_model_id, actor=user).exists()
@@ -73,10 +112,39 @@ def may_read_model(user: User, model: Model) -> bool:
     return MeanModel.objects.filter(owner=user, models=model.pk).exists()
 
 
-def may_manage_model(user: User, model: Model, training: Training | None) -> bool:
-    """The owner, the actor of its training and operators delete a model and restore, name or pin its versions."""
-    is_actor = training is not None and training.actor_id == user.pk
-    return is_actor or owns(user, model) or is_operator(user)
+def may_read_model(user: User, model: Model) -> bool:
+    """Whom it concerns, and staff who may view it, read a model, its versions and metadata, and ask for inferences."""
+    return permits(user, "view", _kind_of(model)) or concerns(user, model)
+
+
+def may_read_metrics(user: User, model: Model) -> bool:
+    """Whom the model concerns, and staff who may view metrics."""
+    return permits(user, "view", Metric) or concerns(user, model)
+
+
+def may_report_metrics(user: User, model: Model) -> bool:
+    """Whom the model concerns, and staff who may add metrics."""
+    return permits(user, "add", Metric) or concerns(user, model)
+
+
+def _manages(user: User, model: Model, training: Training | None) -> bool:
+    return owns(user, model) or (training is not None and training.actor_id == user.pk)
+
+
+def may_edit_model(user: User, model: Model, training: Training | None) -> bool:
+    """The owner, the actor of its training, and staff who may change it."""
+    return _manages(user, model, training) or permits(user, "change", _kind_of(model))
+
+
+def may_delete_model(user: User, model: Model, training: Training | None) -> bool:
+    """The owner, the actor of its training, and staff who may delete it and the training that goes with it."""
+    is_alone = training is None or isinstance(model, LocalModel) or permits(user, "delete", Training)
+    return _manages(user, model, training) or (permits(user, "delete", _kind_of(model)) and is_alone)
+
+
+def may_change_versions(user: User, model: Model, training: Training | None) -> bool:
+    """The owner, the actor of its training, and staff who may change versions restore, name and pin versions."""
+    return _manages(user, model, training) or permits(user, "change", ModelVersion)
 
 
 def models_of(user: User) -> QuerySet[Model]:
@@ -87,39 +155,50 @@ def models_of(user: User) -> QuerySet[Model]:
 def updates_readable_by(user: User, training: Training) -> QuerySet[LocalModel]:
     """The updates of a training that the user may read."""
     updates = LocalModel.objects.filter(base_model_id=training.model_id)
-    return updates if may_steer_training(user, training) else updates.filter(Q(owner=user) | Q(passed_to=user))
+    reads_all = training.actor_id == user.pk or permits(user, "view", LocalModel)
+    return updates if reads_all else updates.filter(Q(owner=user) | Q(passed_to=user))
 
 
 def may_delete_metrics(user: User) -> bool:
-    """Operators delete metrics."""
-    return is_operator(user)
+    """Staff who may delete metrics."""
+    return permits(user, "delete", Metric)
 
 
 # --- Users -----------------------------------------------------------------------------------------------------------
 
 
-def may_manage_account(user: User, account: User) -> bool:
-    """Operators create, edit and delete accounts; only superusers those of superusers."""
-    return bool(user.is_superuser) or (is_operator(user) and not account.is_superuser)
+def may_create_accounts(user: User) -> bool:
+    """Staff who may add users make accounts for others."""
+    return permits(user, "add", User)
+
+
+def may_manage_account(user: User, account: User, action: str = "change") -> bool:
+    """Staff who may change users edit accounts, who may `delete` them delete; only superusers those of superusers."""
+    return permits(user, action, User) and (bool(user.is_superuser) or not account.is_superuser)
+
+
+def may_call_itself_actor() -> bool:
+    """The flag `actor` grants something where FL_ACTORS is `flagged`: there only staff set it."""
+    return bool(settings.FL_ACTORS == EVERYONE)
 
 
 def may_invite(user: User) -> bool:
-    """Operators with this permission make invitations to register."""
-    return user.has_perm("fl_server_core.add_invitation")
+    """Staff who may add invitations make them: to register."""
+    return permits(user, "add", Invitation)
 
 
 def may_withdraw_invitations(user: User) -> bool:
-    """Operators with this permission withdraw invitations."""
-    return user.has_perm("fl_server_core.delete_invitation")
+    """Staff who may delete invitations withdraw them."""
+    return permits(user, "delete", Invitation)
 
 
 def may_delete_account(user: User, account: User) -> bool:
-    """Everybody deletes their own account; operators, those that they manage."""
-    return user.pk == account.pk or may_manage_account(user, account)
+    """Everybody deletes their own account; staff who may delete users, those of others."""
+    return user.pk == account.pk or may_manage_account(user, account, "delete")
 
 
 def may_set_password(user: User, account: User) -> bool:
-    """Operators set the passwords of those that they manage; only superusers those of staff.
+    """Staff who may change users set their passwords; only superusers those of staff.
 
     Whoever sets a password can sign in as its owner. People change their own with the one that they have.
     """
@@ -147,9 +226,23 @@ def may_link_identities(user: User) -> bool:
 
 
 def may_list_groups(user: User) -> bool:
-    return bool(user.is_superuser)
+    """Staff who may view groups."""
+    return permits(user, "view", Group)
 
 
-def may_access_group(user: User, group: Group) -> bool:
-    """Members see, rename and delete a group."""
-    return user.groups.filter(pk=group.pk).exists()
+def is_privileged(group: Group) -> bool:
+    """Does the group carry permissions, or have members who are staff or superusers?"""
+    staff = group.user_set.filter(Q(is_staff=True) | Q(is_superuser=True))
+    return group.permissions.exists() or staff.exists()
+
+
+def may_read_group(user: User, group: Group) -> bool:
+    """Members, and staff who may view groups."""
+    return permits(user, "view", Group) or user.groups.filter(pk=group.pk).exists()
+
+
+def may_change_group(user: User, group: Group, action: str = "change") -> bool:
+    """Staff who may change groups rename them, who may `delete` them delete; members do both with a plain group."""
+    if permits(user, action, Group):
+        return True
+    return user.groups.filter(pk=group.pk).exists() and not is_privileged(group)

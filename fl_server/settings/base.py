@@ -203,6 +203,14 @@ if FL_OIDC_ISSUER:
     OIDC_USE_PKCE = True
     OIDC_TIMEOUT = 10
 
+# --- Who may do what --------------------------------------------------------------------------------------------------
+# open: whom an actor adds takes part at once; consent: once it has accepted, or where it trusts the actor.
+ENROLMENTS = ("open", "consent")
+FL_ENROLMENT = env.word("FL_ENROLMENT", "open", ENROLMENTS)
+# Who registers models and trainings. flagged: accounts whose flag `actor` was given by the staff.
+ACTORS = ("everyone", "flagged")
+FL_ACTORS = env.word("FL_ACTORS", "everyone", ACTORS)
+
 # --- What the domain reads -------------------------------------------------------------------------------------------
 FL_LEASE_SECONDS = env.seconds("FL_LEASE_SECONDS", 60, least=1)
 FL_SWEEP_SECONDS = env.seconds("FL_SWEEP_SECONDS", 10, least=0.1)

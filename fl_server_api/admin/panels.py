@@ -13,8 +13,20 @@ from django.utils.text import Truncator
 
 from fl_server_api.admin.base import NOTHING
 from fl_server_api.admin.html import figures_line, link, list_link, moment, table
-from fl_server_core.models import Delivery, Event, GlobalModel, Model, ModelVersion, Submission, Training, User
+from fl_server_core.models import (
+    Delivery,
+    Event,
+    GlobalModel,
+    Model,
+    ModelVersion,
+    NotificationType,
+    Submission,
+    Training,
+    TrainingInvitation,
+    User,
+)
 from fl_server_core.selectors import rounds
+from fl_server_core.selectors.training_invitations import open_invitations
 from fl_server_core.selectors.versions import versions_of
 
 MAX_PARTICIPANTS = 100
@@ -45,6 +57,31 @@ def participants(training: Training) -> SafeString | str:
             for person in shown
         ],
         more=more,
+    )
+
+
+def invitations(training: Training) -> SafeString | str:
+    """Who is invited and has not answered; whether the invitation arrived."""
+    rows = open_invitations(training).select_related("user", "invited_by")
+    shown = list(rows[:MAX_ROWS])
+    sent = Delivery.objects.filter(
+        training=training,
+        notification_type=NotificationType.TRAINING_INVITATION,
+        receiver__in=[row.user_id for row in shown],
+    )
+    told = {delivery.receiver_id: delivery for delivery in sent.order_by("id")}
+    return table(
+        ["invited", "by", "time", "notification", "attempts", "last error"],
+        [
+            (
+                link(User, row.user_id, row.user.username),
+                NOTHING if row.invited_by is None else link(User, row.invited_by_id, row.invited_by.username),
+                moment(row.created_at),
+                *_fate(told.get(row.user_id)),
+            )
+            for row in shown
+        ],
+        more=_all_of(rows, TrainingInvitation, training__id__exact=training.pk),
     )
 
 

@@ -1,4 +1,7 @@
-"""Metrics, deliveries and events. Metrics can be deleted and deliveries resent; everything else is view only."""
+"""Metrics, deliveries, invitations and events.
+
+Metrics can be deleted, deliveries resent and invitations withdrawn; everything else is view only.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,21 @@ from fl_server_api.admin.columns import (
     with_training,
 )
 from fl_server_api.admin.html import link, moment
-from fl_server_core.models import Delivery, Event, GlobalModel, LocalModel, Metric, ModelVersion, Round, User
+from fl_server_core.models import (
+    Delivery,
+    Event,
+    GlobalModel,
+    InvitationState,
+    LocalModel,
+    Metric,
+    ModelVersion,
+    Round,
+    TrainingInvitation,
+    User,
+)
 from fl_server_core.services.delivery_retries import retry_deliveries
 from fl_server_core.services.metrics import delete_metrics
+from fl_server_core.services.training_invitations import withdraw_invitation
 
 
 class MetricColumns(TypedDict):
@@ -156,6 +171,39 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
     @admin.display(description="last error", ordering="last_error")
     def error(self, row: DeliveryRow) -> str:
         return Truncator(row.last_error).chars(80) or NOTHING
+
+
+@admin.register(TrainingInvitation)
+class TrainingInvitationAdmin(TrainingColumn, ViewOnlyAdmin[TrainingInvitation]):
+    """Who was invited, by whom, and the answer. Invite on the training's page."""
+
+    created = time_of("created_at", "invited")
+    settled = time_of("settled_at", "settled")
+    list_display = ("created", "user", "training_link", "invited_by", "state", "settled")
+    list_select_related = ("user", "invited_by")
+    list_filter = ("state", "created_at")
+    search_fields = ("user__username", "invited_by__username", OF_TRAINING)
+    search_help_text = "User, who invited, training or the beginning of the id of a training"
+    uuid_search_fields = ("training__id",)
+    date_hierarchy = "created_at"
+    ordering = ("-id",)
+    actions = ("withdraw",)
+    fields = readonly_fields = ("user", "training_link", "invited_by", "state", "created", "settled")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TrainingInvitation]:
+        return with_training(super().get_queryset(request))
+
+    def has_withdraw_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("fl_server_core.change_training")
+
+    @admin.action(permissions=["withdraw"], description="Withdraw the selected invitations that are open")
+    def withdraw(self, request: HttpRequest, queryset: QuerySet[TrainingInvitation]) -> None:
+        chosen = list(queryset.filter(state=InvitationState.OPEN).order_by("training", "id"))
+        number = sum(
+            self.is_done(request, withdraw_invitation, invitation_id=invitation.pk, user=operator_of(request))
+            for invitation in chosen
+        )
+        self.message_user(request, f"Invitations withdrawn: {number}.", messages.SUCCESS)
 
 
 @admin.register(Event)

@@ -10,10 +10,12 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 
 from fl_server_api.admin.fields import SafeJSONField, json_box
 from fl_server_core.models import Training, User
 from fl_server_core.options import validate_options
+from fl_server_core.selectors.training_invitations import open_invitations
 
 EDITABLE = ("target_num_updates", "options", "metric_names")
 MEMBERSHIP = ("add_participants", "remove_participants")
@@ -48,19 +50,23 @@ class TrainingForm(forms.ModelForm[Training]):
         User.objects.all(),
         required=False,
         widget=UserPicker(cast(Any, Training._meta.get_field("participants")), admin.site),
-        help_text="They are notified of a running training and of its open round.",
+        help_text="They are notified of a running training and of its open round. Where the server asks for consent, "
+        "they are invited, unless they trust the actor.",
     )
     remove_participants = forms.ModelMultipleChoiceField(
         User.objects.none(),
         required=False,
-        help_text="They are notified, and their submissions to the open round are discarded.",
+        help_text="They are notified, and their submissions to the open round are discarded. Who is only invited: the "
+        "invitation is withdrawn.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         leaving = self.fields.get("remove_participants")
         if isinstance(leaving, forms.ModelMultipleChoiceField):
-            leaving.queryset = self.instance.participants.order_by("username")
+            invited = open_invitations(self.instance).values("user")
+            present = self.instance.participants.values("pk")
+            leaving.queryset = User.objects.filter(Q(pk__in=present) | Q(pk__in=invited)).order_by("username")
 
     def clean_options(self) -> dict[str, Any]:
         options = self.cleaned_data["options"]

@@ -16,7 +16,7 @@ from fl_server_api.admin.base import NOTHING, SafeAdmin, number_of, operator_of
 from fl_server_api.admin.columns import kind_title, named, time_of
 from fl_server_api.admin.html import link
 from fl_server_api.admin.training_form import EDITABLE, MEMBERSHIP, TrainingForm
-from fl_server_core.models import Delivery, Event, GlobalModel, Round, Submission, Training, User
+from fl_server_core.models import Delivery, Event, GlobalModel, Round, Submission, Training, TrainingInvitation, User
 from fl_server_core.models.training import UncertaintyMethod
 from fl_server_core.selectors.rounds import rounds_closed
 from fl_server_core.services import trainings as services
@@ -71,7 +71,8 @@ class TrainingAdmin(SafeAdmin[Training]):
     readonly_fields = (
         "id", "model_link", "actor_link", "aggregation_method", "uncertainty_method", "created", "state", "phase",
         "since", "round", "rounds_closed", "submissions", "due", "changed", "claimed", "claim", "lease",
-        "claim_attempts", "problem", "failing_since", "participants_panel", "history_panel", "deliveries_panel",
+        "claim_attempts", "problem", "failing_since", "participants_panel", "invitations_panel", "history_panel",
+        "deliveries_panel",
     )  # fmt: skip
     WHAT = ("id", "model_link", "actor_link", ("aggregation_method", "uncertainty_method"), "created")
     WHERE = (
@@ -107,7 +108,7 @@ class TrainingAdmin(SafeAdmin[Training]):
             (None, {"fields": self.WHAT}),
             ("Where it is", {"fields": self.WHERE}),
             ("What it does", {"fields": EDITABLE}),
-            ("Participants", {"fields": ("participants_panel", *membership)}),
+            ("Participants", {"fields": ("participants_panel", "invitations_panel", *membership)}),
             ("History", {"fields": ("history_panel",)}),
             ("Notifications", {"fields": ("deliveries_panel",)}),
         )
@@ -134,6 +135,7 @@ class TrainingAdmin(SafeAdmin[Training]):
         return (
             Round.objects.filter(training__in=rows),
             Submission.objects.filter(round__training__in=rows),
+            TrainingInvitation.objects.filter(training__in=rows),
             Event.objects.filter(training__in=rows),
         )
 
@@ -149,7 +151,10 @@ class TrainingAdmin(SafeAdmin[Training]):
     def stop(self, request: HttpRequest, queryset: QuerySet[Training]) -> None:
         self._steer(request, queryset, services.stop_training, "stopped")
 
-    @admin.action(permissions=["change"], description="Resend the undelivered notifications of the selected trainings")
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("fl_server_core.change_delivery")
+
+    @admin.action(permissions=["retry"], description="Resend the undelivered notifications of the selected trainings")
     def retry_deliveries(self, request: HttpRequest, queryset: QuerySet[Training]) -> None:
         ids = list(queryset.values_list("pk", flat=True))
         deliveries = Delivery.objects.filter(training__in=ids)
@@ -222,6 +227,10 @@ class TrainingAdmin(SafeAdmin[Training]):
     @admin.display(description="participants")
     def participants_panel(self, row: TrainingRow) -> SafeString | str:
         return panels.participants(row)
+
+    @admin.display(description="invited")
+    def invitations_panel(self, row: TrainingRow) -> SafeString | str:
+        return panels.invitations(row)
 
     @admin.display(description="latest events")
     def history_panel(self, row: TrainingRow) -> SafeString | str:

@@ -126,14 +126,14 @@ class UserAdmin(SafeAdmin[User], DjangoUserAdmin[User]):
         return super().has_change_permission(request, obj) and self._may_manage(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and self._may_manage(request, obj)
+        return super().has_delete_permission(request, obj) and self._may_manage(request, obj, "delete")
 
     def has_renew_permission(self, request: HttpRequest) -> bool:
         return policies.may_hold_tokens(operator_of(request))
 
     @staticmethod
-    def _may_manage(request: HttpRequest, obj: User | None) -> bool:
-        return obj is None or policies.may_manage_account(operator_of(request), obj)
+    def _may_manage(request: HttpRequest, obj: User | None, action: str = "change") -> bool:
+        return obj is None or policies.may_manage_account(operator_of(request), obj, action)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         operator = operator_of(request)

@@ -33,6 +33,15 @@ class ParticipantStatusSerializer(serializers.Serializer[Any]):
     waits_behind = NotifiedSerializer(allow_null=True)
 
 
+class InvitedSerializer(serializers.Serializer[Any]):
+    """A user who was invited and has not answered."""
+
+    id = serializers.UUIDField()
+    username = serializers.CharField()
+    invited_at = serializers.DateTimeField()
+    notification = NotifiedSerializer(allow_null=True)
+
+
 class StatusSerializer(serializers.Serializer[Any]):
     """What a training waits for, and for whom.
 
@@ -54,6 +63,7 @@ class StatusSerializer(serializers.Serializer[Any]):
     problem_since = serializers.DateTimeField(allow_null=True)
     failure = serializers.CharField(allow_null=True)
     participants = ParticipantStatusSerializer(many=True)
+    invited = InvitedSerializer(many=True)
 
 
 class EventSerializer(serializers.ModelSerializer[Event]):

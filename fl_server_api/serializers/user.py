@@ -5,12 +5,21 @@ from typing import Any
 from django.contrib.auth import password_validation
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from fl_server_api.serializers.generic import StrictSerializer
+from fl_server_api.serializers.training import identifiers
 from fl_server_core.models import User
+from fl_server_core.selectors.training_invitations import EVERYONE, trusted_actors_of
 
 USER_FIELDS = ["username", "first_name", "last_name", "email", "id", "actor", "client", "message_endpoint"]
+ACTORS_SCHEMA = {
+    "oneOf": [
+        {"type": "array", "items": {"type": "string", "format": "uuid"}},
+        {"type": "string", "enum": [EVERYONE]},
+    ]
+}
 USERNAME_LENGTH = 150
 NOTHING_TO_CHANGE = "Name at least one field to change."
 PRESENT_ONE_NEEDED = "Give your present password, too."
@@ -40,6 +49,40 @@ class OwnUserSerializer(UserSerializer):
 
     def get_token(self, _user: User) -> str:
         return str(self.context["token"])
+
+
+class MyselfSerializer(UserSerializer):
+    """What the user itself is shown of its settings: whose trainings it takes part in without being asked."""
+
+    trusted_actors = serializers.SerializerMethodField()
+
+    class Meta(UserSerializer.Meta):
+        fields = [*USER_FIELDS, "trusted_actors"]
+        read_only_fields = fields
+
+    @extend_schema_field(ACTORS_SCHEMA)
+    def get_trusted_actors(self, user: User) -> Any:
+        trusted = trusted_actors_of(user)
+        return trusted if isinstance(trusted, str) else [str(actor) for actor in trusted]
+
+
+class ChangedMyselfSerializer(MyselfSerializer, OwnUserSerializer):
+    """The account after a change, which may have made another API token."""
+
+    class Meta(UserSerializer.Meta):
+        fields = [*USER_FIELDS, "trusted_actors", "token"]
+        read_only_fields = fields
+
+
+@extend_schema_field(ACTORS_SCHEMA)
+class TrustedActorsField(serializers.Field[Any, Any, Any, Any]):
+    """A list of user ids, or `everyone`."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return EVERYONE if data == EVERYONE else identifiers().run_validation(data)
+
+    def to_representation(self, value: Any) -> Any:
+        return value
 
 
 class RegisterRequest(serializers.ModelSerializer[User]):
@@ -78,8 +121,7 @@ class RegisterRequest(serializers.ModelSerializer[User]):
 class EditMyselfRequest(StrictSerializer, serializers.ModelSerializer[User]):
     """What an account changes of itself. A new password needs the present one.
 
-    A field that is not named `password` or `current_password` is one of the account's columns or relations, and reaches
-    `edit_oneself` as it is.
+    A field without a declaration here is one of the account's columns, and reaches `edit_oneself` as it is.
     """
 
     password = serializers.CharField(
@@ -98,10 +140,15 @@ class EditMyselfRequest(StrictSerializer, serializers.ModelSerializer[User]):
         style={"input_type": "password"},
         help_text="The present password. Required with a new one.",
     )
+    trusted_actors = TrustedActorsField(
+        required=False, help_text="Actors whose trainings you take part in without being asked; `everyone`: all."
+    )
 
     class Meta:
         model = User
-        fields = ["first_name", "last_name", "email", "message_endpoint", "password", "current_password"]
+        fields = [
+            "first_name", "last_name", "email", "message_endpoint", "password", "current_password", "trusted_actors",
+        ]  # fmt: skip
 
     def validate_email(self, value: str) -> str:
         return User.objects.normalize_email(value)

@@ -9,7 +9,7 @@ from fl_server_api.openapi import READ, WRITE, answers
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.user import GroupSerializer
 from fl_server_api.views.base import ApiView, caller
-from fl_server_core.selectors.groups import all_groups, get_group_of
+from fl_server_core.selectors.groups import all_groups, get_changeable_group, get_group_of
 from fl_server_core.services.groups import create_group, delete_group, rename_group
 
 GROUP = OpenApiExample("A group", request_only=True, value={"name": "radiology"})
@@ -20,7 +20,7 @@ class GroupsView(ApiView):
     def get(self, request: Request) -> Response:
         """List all groups.
 
-        For superusers only.
+        For staff who may view groups.
         """
         return Response(GroupSerializer(all_groups(caller(request)), many=True).data)
 
@@ -39,7 +39,7 @@ class GroupView(ApiView):
     def get(self, request: Request, group_id: int) -> Response:
         """Show a group.
 
-        For its members only.
+        For its members, and staff who may view groups.
         """
         return Response(GroupSerializer(get_group_of(group_id, caller(request))).data)
 
@@ -49,7 +49,7 @@ class GroupView(ApiView):
     def put(self, request: Request, group_id: int) -> Response:
         """Rename a group.
 
-        For its members only.
+        For its members, unless it carries permissions or has members of the staff; then for staff who may change it.
         """
         return self._rename(request, group_id, partial=False)
 
@@ -59,7 +59,7 @@ class GroupView(ApiView):
     def patch(self, request: Request, group_id: int) -> Response:
         """Rename a group, or, without a name, leave it as it is.
 
-        For its members only.
+        For its members, unless it carries permissions or has members of the staff; then for staff who may change it.
         """
         return self._rename(request, group_id, partial=True)
 
@@ -67,13 +67,13 @@ class GroupView(ApiView):
     def delete(self, request: Request, group_id: int) -> Response:
         """Remove a group.
 
-        For its members only.
+        For its members, unless it carries permissions or has members of the staff; then for staff who may delete it.
         """
         delete_group(group_id=group_id, user=caller(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _rename(self, request: Request, group_id: int, partial: bool) -> Response:
         user = caller(request)
-        group = get_group_of(group_id, user)
+        group = get_changeable_group(group_id, user)
         values = checked(GroupSerializer, request.data, instance=group, partial=partial)
         return Response(GroupSerializer(rename_group(group_id=group_id, user=user, **values)).data)

@@ -67,11 +67,13 @@ class ModelsView(ApiView):
 
     @extend_schema(
         request={FORM: CreateModelRequest, "application/json": CreateModelRequest},
-        responses=answers({201: ModelCreatedSerializer}, *WRITE),
+        responses=answers({201: ModelCreatedSerializer}, 403, *WRITE),
         examples=[MEAN_MODEL],
     )
     def post(self, request: Request) -> Response:
         """Upload a model.
+
+        For actors: where the server wants them to be flagged, users whose flag `actor` is set.
 
         `model_file` is a TorchScript archive (`torch.jit.save`) or a pickled `torch.nn.Module` (`torch.save`); it is
         read as data and never run on upload. `input_shape` is a repeated field in which `None` leaves a dimension open.
@@ -140,8 +142,8 @@ class ModelMetricsView(ApiView):
     @extend_schema(responses=answers({200: MetricSerializer(many=True)}, 400, 403, *READ))
     def get(self, request: Request, model_id: UUID) -> Response:
         """List the metrics of a model."""
-        model = get_readable_model(model_id, caller(request))
-        return Response(MetricSerializer(metrics_of_model(model), many=True).data)
+        metrics = metrics_of_model(model_id, caller(request))
+        return Response(MetricSerializer(metrics, many=True).data)
 
     @extend_schema(
         request={URLENCODED: ReportMetricsRequest, FORM: ReportMetricsRequest},

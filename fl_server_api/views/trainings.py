@@ -43,9 +43,12 @@ NEW_TRAINING = OpenApiExample(
 )
 CREATE = f"""Create a training.
 
-Of a model that has a training already, a copy is trained.
+For actors: where the server wants them to be flagged, users whose flag `actor` is set. Of a model that has a training
+already, a copy is trained. Where the server asks for consent, the `clients` are invited.
 
 {options_text()}"""
+ADDED = "Users registered as participants!"
+INVITED = "Users invited to the training!"
 CLIENTS = OpenApiExample("One user", request_only=True, value={"clients": [ID]})
 
 
@@ -104,17 +107,18 @@ class TrainingStartView(JSONView):
 class TrainingParticipantsView(JSONView):
     @extend_schema(
         request={"application/json": ParticipantsRequest},
-        responses=answers({202: sentence("Users registered as participants!")}, 403, *WRITE),
+        responses=answers({202: sentence(ADDED, INVITED)}, 403, *WRITE),
         examples=[CLIENTS],
     )
     def put(self, request: Request, training_id: UUID) -> Response:
         """Add participants.
 
-        For the training's actor. Those who join a running training are told of the open round.
+        For the training's actor. Those who join a running training are told of the open round. Where the server asks
+        for consent, users are invited, and take part once they have accepted; those who trust the actor do at once.
         """
         values = checked(ParticipantsRequest, request.data)
-        add_participants(training_id=training_id, user=caller(request), **values)
-        return Response({"detail": "Users registered as participants!"}, status=status.HTTP_202_ACCEPTED)
+        invited = add_participants(training_id=training_id, user=caller(request), **values)
+        return Response({"detail": INVITED if invited else ADDED}, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
         request={"application/json": ParticipantsRequest},
@@ -124,7 +128,8 @@ class TrainingParticipantsView(JSONView):
     def delete(self, request: Request, training_id: UUID) -> Response:
         """Remove participants.
 
-        For the training's actor. Those who leave a running training are told.
+        For the training's actor. Those who leave a running training are told. Invitations that are not answered are
+        withdrawn.
         """
         values = checked(ParticipantsRequest, request.data)
         remove_participants(training_id=training_id, user=caller(request), **values)

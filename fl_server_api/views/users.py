@@ -18,9 +18,12 @@ from fl_server_api.openapi import READ, WRITE, answers, sentence
 from fl_server_api.permissions import has_scope
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.training import TrainingSerializer
+from fl_server_api.serializers.training_invitation import TrainingInvitationSerializer
 from fl_server_api.serializers.user import (
+    ChangedMyselfSerializer,
     EditMyselfRequest,
     GroupSerializer,
+    MyselfSerializer,
     OwnUserSerializer,
     RegisterRequest,
     UserSerializer,
@@ -28,6 +31,7 @@ from fl_server_api.serializers.user import (
 from fl_server_api.views.base import ApiView, caller
 from fl_server_core.models import Scope, User
 from fl_server_core.selectors.groups import groups_of_user
+from fl_server_core.selectors.training_invitations import invitations_of_user
 from fl_server_core.selectors.trainings import trainings_of_user
 from fl_server_core.selectors.users import all_users, get_user
 from fl_server_core.services.accounts import delete_user
@@ -36,6 +40,7 @@ from fl_server_core.services.sign_in import sign_in
 from fl_server_core.services.tokens import api_token_of
 from fl_server_core.services.users import edit_oneself
 
+ACTOR = "2f9b3a5e-8d0c-4f36-9a55-0b1f7d3d3c11"
 NEW_USER = OpenApiExample(
     "A participant",
     request_only=True,
@@ -58,6 +63,7 @@ NEW_PASSWORD = OpenApiExample(
 )
 NONE_SET = "This account has no password. Ask the operator to set one."
 NOT_THE_PRESENT_ONE = "This is not your present password."
+TRUST = OpenApiExample("Trust one actor", request_only=True, value={"trusted_actors": [ACTOR]})
 
 
 class UsersView(ApiView):
@@ -87,7 +93,8 @@ class UsersView(ApiView):
     def post(self, request: Request) -> Response:
         """Register a user.
 
-        The answer holds its API token. The flags `actor` and `client` are information only. Notifications are sent to
+        The answer holds its API token. The flag `client` is information only. So is `actor`, unless the server wants
+        actors to be flagged: then it is accepted here but not set, and the staff set it. Notifications are sent to
         `message_endpoint`, an http(s) URL; without one, the user fetches them. The operator decides who may register:
         everyone, those whose `invitation` holds the code of an unused invitation, or nobody.
         """
@@ -103,30 +110,32 @@ def _own(user: User) -> Any:
 class MyselfView(ApiView):
     scopes = {"PATCH": Scope.ACCOUNT, "DELETE": Scope.ACCOUNT}
 
-    @extend_schema(responses=answers({200: UserSerializer}, *READ))
+    @extend_schema(responses=answers({200: MyselfSerializer}, *READ))
     def get(self, request: Request) -> Response:
         """Show the caller."""
-        return Response(UserSerializer(caller(request)).data)
+        return Response(MyselfSerializer(caller(request)).data)
 
     @extend_schema(
         request=EditMyselfRequest,
-        responses=answers({200: OwnUserSerializer}, 403, *WRITE),
-        examples=[NEW_ENDPOINT, NEW_PASSWORD],
+        responses=answers({200: ChangedMyselfSerializer}, 403, *WRITE),
+        examples=[NEW_ENDPOINT, NEW_PASSWORD, TRUST],
     )
     def patch(self, request: Request) -> Response:
         """Change the caller's account.
 
         Fields that are left out stay as they are. A new `password` needs the present one in `current_password`, and
-        ends all tokens; the answer holds the new API token.
+        ends all tokens; the answer holds the new API token. `trusted_actors`: the actors whose trainings the caller
+        takes part in without being asked, or `everyone`. It counts for invitations from now on.
         """
         values = checked(EditMyselfRequest, request.data, instance=caller(request), partial=True)
         password, current = values.pop("password", None), values.pop("current_password", None)
         if current is not None:
             _check_current_password(request, current)
-        user = edit_oneself(user=caller(request), values=values, password=password)
+        trusted = values.pop("trusted_actors", None)
+        user = edit_oneself(user=caller(request), values=values, password=password, trusted_actors=trusted)
         if password is not None and request.auth is None:
             update_session_auth_hash(request._request, user)
-        return Response(_own(user))
+        return Response(ChangedMyselfSerializer(user, context={"token": api_token_of(user)}).data)
 
     @extend_schema(responses=answers({200: sentence("Account removed!")}, 403, 409, *READ))
     def delete(self, request: Request) -> Response:
@@ -159,6 +168,16 @@ class UserView(ApiView):
         user = get_user(user_id)
         is_own = user == caller(request) and has_scope(request, Scope.ACCOUNT)
         return Response(_own(user) if is_own else UserSerializer(user).data)
+
+
+class MyInvitationsView(ApiView):
+    @extend_schema(responses=answers({200: TrainingInvitationSerializer(many=True)}, *READ))
+    def get(self, request: Request) -> Response:
+        """List the invitations that the caller can accept.
+
+        Oldest first. Those to trainings that have ended are left out.
+        """
+        return Response(TrainingInvitationSerializer(invitations_of_user(caller(request)), many=True).data)
 
 
 class MyGroupsView(ApiView):

@@ -11,6 +11,7 @@ from fl_server_core.models.round import Round, RoundOutcome
 from fl_server_core.models.submission import Submission, SubmissionFile
 from fl_server_core.models.token import AccessToken, Scope
 from fl_server_core.models.training import Training
+from fl_server_core.models.training_invitation import InvitationState, TrainingInvitation
 from fl_server_core.models.user import User
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Identity",
     "Installation",
     "Invitation",
+    "InvitationState",
     "LocalModel",
     "MeanModel",
     "Metric",
@@ -37,6 +39,7 @@ __all__ = [
     "Submission",
     "SubmissionFile",
     "Training",
+    "TrainingInvitation",
     "User",
     "VersionFile",
 ]

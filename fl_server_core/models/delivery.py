@@ -25,6 +25,7 @@ class NotificationType(models.TextChoices):
     MODEL_TEST_ROUND = "MODEL_TEST_ROUND"
     SWAG_ROUND_START = "SWAG_ROUND_START"
     CLIENT_REMOVED = "CLIENT_REMOVED"
+    TRAINING_INVITATION = "TRAINING_INVITATION"
 
 
 def notification_choices() -> list[tuple[str, str]]:

@@ -9,10 +9,16 @@ from fl_server_core.validators import validate_endpoint
 
 
 class User(AbstractUser):
-    """An actor, a participant, an admin, or several of these. The flags are information; they enforce no role."""
+    """An actor, a participant, an admin, or several of these.
+
+    The flag `client` is information only, and so is `actor`, unless FL_ACTORS says that it is needed. trusted_actors,
+    trusts_everyone: whose trainings the user takes part in without being asked.
+    """
 
     id = models.UUIDField(primary_key=True, editable=False, default=uuid.uuid4)
-    actor = models.BooleanField(default=False, help_text="Wants to register models and trainings (information only).")
+    actor = models.BooleanField(
+        default=False, help_text="Registers models and trainings. Needed for it where FL_ACTORS is `flagged`."
+    )
     client = models.BooleanField(default=False, help_text="Wants to take part in trainings (information only).")
     message_endpoint = models.CharField(
         max_length=2048,
@@ -20,5 +26,7 @@ class User(AbstractUser):
         validators=[validate_endpoint],
         help_text="Where notifications are sent. Empty: the user fetches them.",
     )
+    trusted_actors = models.ManyToManyField("self", symmetrical=False, blank=True, related_name="trusted_by")
+    trusts_everyone = models.BooleanField(default=False)
     token_generation = models.IntegerField(default=0, editable=False)
     """Raised whenever the API token is to change: see `fl_server_core.services.tokens`."""

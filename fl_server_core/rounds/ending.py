@@ -15,7 +15,7 @@ from fl_server_core.models.submission import Submission, SubmissionFile
 from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.options import TrainerOptions
 from fl_server_core.selectors import rounds
-from fl_server_core.services.deliveries import notify, supersede
+from fl_server_core.services.deliveries import notify, supersede, supersede_invitations
 from fl_server_core.services.history import record
 from fl_server_core.transitions import move
 
@@ -72,6 +72,7 @@ def finish_training(
     _drop_unopened(training)
     end_chains(training)
     supersede(training_id=training.id)
+    supersede_invitations(training_id=training.id)
     notify(
         training=training,
         receiver_ids=sorted({*rounds.participant_ids(training), training.actor_id}),

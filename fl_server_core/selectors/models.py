@@ -50,7 +50,11 @@ def get_readable_model(model_id: UUID, user: User, entity: str = "Model") -> Mod
     return model
 
 
-def metrics_of_model(model: Model) -> QuerySet[Metric]:
+def metrics_of_model(model_id: UUID, user: User) -> QuerySet[Metric]:
+    """Raises EntityNotFound, or NotAllowed for a user who may not read the model's metrics."""
+    model = get_model(model_id)
+    if not policies.may_read_metrics(user, model):
+        raise NotAllowed
     return Metric.objects.filter(model=model)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from fl_server_core.models.delivery import Delivery, DeliveryStatus
+from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.round import Round
 from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.selectors import rounds
+from fl_server_core.selectors.training_invitations import open_invitations
 
 IDLE = "idle"
 
@@ -37,6 +38,7 @@ def training_status(training: Training) -> dict[str, Any]:
         "problem_since": row.problem_since if row else None,
         "failure": _failure_of(training, row),
         "participants": _participants(training, row),
+        "invited": _invited(training),
     }
 
 
@@ -64,6 +66,21 @@ def _participants(training: Training, row: Round | None) -> list[dict[str, Any]]
             "waits_behind": _about(_before(blocking.get(person), told.get(person))),
         }
         for person, name in people
+    ]
+
+
+def _invited(training: Training) -> list[dict[str, Any]]:
+    """Who has not answered yet, and whether the invitation has arrived."""
+    sent = Delivery.objects.filter(training=training, notification_type=NotificationType.TRAINING_INVITATION)
+    told = {delivery.receiver_id: delivery for delivery in sent.order_by("id")}
+    return [
+        {
+            "id": invitation.user_id,
+            "username": invitation.user.username,
+            "invited_at": invitation.created_at,
+            "notification": _about(told.get(invitation.user_id)),
+        }
+        for invitation in open_invitations(training).select_related("user")
     ]
 
 

@@ -61,6 +61,14 @@ def lock_with_training(model: GlobalModel) -> tuple[GlobalModel, Training | None
     return GlobalModel.objects.get(pk=model.pk), training
 
 
+def lock_known(training_id: UUID) -> Training:
+    """The training, its row locked until the transaction ends. Raises EntityNotFound for an unknown id."""
+    training = lock_training(training_id)
+    if training is None:
+        raise EntityNotFound("Training", training_id)
+    return training
+
+
 def lock_steerable(training_id: UUID, user: User, message: str | None = None) -> Training:
     """The training, its row locked until the transaction ends.
 
@@ -68,10 +76,7 @@ def lock_steerable(training_id: UUID, user: User, message: str | None = None) ->
         EntityNotFound, NotAllowed: no such training, or the user may not steer it.
     """
     get_steerable_training(training_id, user, message)
-    training = lock_training(training_id)
-    if training is None:
-        raise EntityNotFound("Training", training_id)
-    return training
+    return lock_known(training_id)
 
 
 def trainings_of_actor(user: User) -> QuerySet[Training]:
@@ -101,8 +106,7 @@ def models_of_training(training_id: UUID, user: User) -> list[Model]:
     training = Training.objects.filter(pk=training_id).first()
     if training is None or not policies.may_read_training(user, training):
         return []
-    updates = policies.updates_readable_by(user, training)
-    return [*GlobalModel.objects.filter(pk=training.model_id), *updates]
+    return [*_readable_global(training, user), *policies.updates_readable_by(user, training)]
 
 
 def latest_models_of_training(training_id: UUID, user: User) -> list[Model]:
@@ -117,4 +121,9 @@ def latest_models_of_training(training_id: UUID, user: User) -> list[Model]:
     updates = policies.updates_readable_by(user, training)
     newest = updates.order_by().values("owner").annotate(newest=Max("created_at")).values("newest")
     latest = {row.owner_id: row for row in updates.filter(created_at__in=newest)}
-    return [*GlobalModel.objects.filter(pk=training.model_id), *latest.values()]
+    return [*_readable_global(training, user), *latest.values()]
+
+
+def _readable_global(training: Training, user: User) -> list[GlobalModel]:
+    models = GlobalModel.objects.filter(pk=training.model_id)
+    return [model for model in models if policies.may_read_model(user, model)]

@@ -62,6 +62,18 @@ def supersede(*, training_id: UUID, receiver_ids: Iterable[UUID] | None = None) 
     waiting.update(status=DeliveryStatus.SUPERSEDED, settled_at=timezone.now())
 
 
+def supersede_invitations(*, training_id: UUID, receiver_ids: Iterable[UUID] | None = None) -> None:
+    """Drop the invitations that have not arrived: to all receivers, or to these. Nobody sends them again, either."""
+    waiting = Delivery.objects.filter(
+        training_id=training_id,
+        status__in=(DeliveryStatus.PENDING, DeliveryStatus.FAILED),
+        notification_type=NotificationType.TRAINING_INVITATION,
+    )
+    if receiver_ids is not None:
+        waiting = waiting.filter(receiver_id__in=list(receiver_ids))
+    waiting.update(status=DeliveryStatus.SUPERSEDED, settled_at=timezone.now())
+
+
 def purge_deliveries(*, older_than: timedelta) -> int:
     """Delete the deliveries settled longer ago than that; return how many. Those of a round that is open stay."""
     settled = Delivery.objects.exclude(status=DeliveryStatus.PENDING).filter(settled_at__lt=timezone.now() - older_than)

@@ -5,7 +5,7 @@ from django.db import IntegrityError, transaction
 
 from fl_server_core.exceptions import InvalidValue
 from fl_server_core.models.user import User
-from fl_server_core.selectors.groups import get_group_of
+from fl_server_core.selectors.groups import get_changeable_group
 
 TAKEN = "group with this name already exists."
 
@@ -24,13 +24,13 @@ def create_group(*, name: str) -> Group:
 
 
 def rename_group(*, group_id: int, user: User, name: str | None = None) -> Group:
-    """Give a group of the user's another name, or, without one, leave it as it is.
+    """Give a group another name, or, without one, leave it as it is.
 
     Raises:
-        EntityNotFound, NotAllowed: no such group, or the user is not a member.
+        EntityNotFound, NotAllowed: no such group, or the user may not change it.
         InvalidValue: somebody took the name at the same moment.
     """
-    group = get_group_of(group_id, user)
+    group = get_changeable_group(group_id, user)
     if name is None:
         return group
     group.name = name
@@ -43,9 +43,9 @@ def rename_group(*, group_id: int, user: User, name: str | None = None) -> Group
 
 
 def delete_group(*, group_id: int, user: User) -> None:
-    """Remove a group of the user's.
+    """Remove a group.
 
     Raises:
-        EntityNotFound, NotAllowed: no such group, or the user is not a member.
+        EntityNotFound, NotAllowed: no such group, or the user may not change it.
     """
-    get_group_of(group_id, user).delete()
+    get_changeable_group(group_id, user, "delete").delete()

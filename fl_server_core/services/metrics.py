@@ -16,7 +16,7 @@ from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.registry import round_kinds
-from fl_server_core.selectors.models import complete, get_readable_model, global_of
+from fl_server_core.selectors.models import complete, get_model, global_of
 from fl_server_core.selectors.rounds import open_round_of
 from fl_server_core.services.history import record
 
@@ -27,9 +27,11 @@ def report_metrics(*, model_id: UUID, reporter: User, metrics: Reported) -> None
     """Keep what somebody measured of a model; in a test round, this is the participant's submission.
 
     Raises:
-        EntityNotFound, NotAllowed: no such model, or the reporter may not read it.
+        EntityNotFound, NotAllowed: no such model, or the reporter may not report metrics of it.
     """
-    model = get_readable_model(model_id, reporter)
+    model = get_model(model_id)
+    if not policies.may_report_metrics(reporter, model):
+        raise NotAllowed
     with transaction.atomic():
         training = Training.objects.select_for_update().filter(model_id=model.pk).first()
         asked = None if training is None else _round_asking(training, reporter)

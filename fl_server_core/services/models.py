@@ -42,8 +42,10 @@ def create_global_model(
     """Keep an uploaded model; its file makes version 0.
 
     Raises:
+        NotAllowed: the owner may not upload models.
         InvalidFile: a file holds no module that can be read without running it.
     """
+    _require_actor(owner)
     check_module(model_file)
     if preprocessing_file is not None:
         check_module(preprocessing_file, "preprocessing")
@@ -76,8 +78,10 @@ def create_mean_model(
     """Make the mean of global models of one owner.
 
     Raises:
+        NotAllowed: the owner may not make models.
         InvalidValue: an id doesn't belong to a global model, or the model is another's.
     """
+    _require_actor(owner)
     wanted = set(model_ids)
     members = list(GlobalModel.objects.filter(pk__in=wanted))
     if not members or len(members) != len(wanted):
@@ -98,6 +102,11 @@ def create_mean_model(
     return mean
 
 
+def _require_actor(user: User) -> None:
+    if not policies.may_create_model(user):
+        raise NotAllowed
+
+
 def delete_model(*, model_id: UUID, user: User) -> None:
     """Remove a model with its training, updates and metrics; participants of a running training are told.
 
@@ -109,7 +118,7 @@ def delete_model(*, model_id: UUID, user: User) -> None:
     model = get_model(model_id)
     base_id = model.base_model_id if isinstance(model, LocalModel) else model.pk
     training = Training.objects.filter(model_id=base_id).first()
-    if not policies.may_manage_model(user, model, training):
+    if not policies.may_delete_model(user, model, training):
         raise NotAllowed("You are neither the owner of the model nor the actor of the corresponding training.")
     with transaction.atomic():
         if isinstance(model, GlobalModel):
@@ -187,7 +196,7 @@ def edit_model(*, model_id: UUID, user: User, values: dict[str, Any]) -> None:
     model = get_model(model_id, "GlobalModel")
     if not isinstance(model, GlobalModel):
         raise EntityNotFound("GlobalModel", model.pk)
-    if not policies.may_manage_model(user, model, model.get_training()):
+    if not policies.may_edit_model(user, model, model.get_training()):
         raise NotAllowed
     changes = {**values, "stats": None} if "input_shape" in values else values  # computed for the old shape
     with transaction.atomic():

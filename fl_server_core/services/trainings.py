@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from fl_server_core import policies
@@ -20,12 +21,12 @@ from fl_server_core.rounds.kinds import kind_of
 from fl_server_core.rounds.opening import open_first, open_round, prepare_next
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import get_model, lock_model
-from fl_server_core.selectors.trainings import get_steerable_training, lock_steerable, lock_training
+from fl_server_core.selectors.trainings import get_training, lock_steerable, lock_training
 from fl_server_core.selectors.users import find_users, lock_users
-from fl_server_core.services.deliveries import notify, supersede
+from fl_server_core.services.deliveries import notify, supersede, supersede_invitations
 from fl_server_core.services.files import open_weights
 from fl_server_core.services.history import record
-from fl_server_core.services.participants import newcomers_of, tell_of_training
+from fl_server_core.services.participants import CONSENT, ask, newcomers_of, tell_of_training
 from fl_server_core.signals import training_resumed
 
 MODEL_KINDS: dict[str, tuple[type[GlobalModel], str]] = {
@@ -48,8 +49,10 @@ def create_training(
 ) -> Training:
     """Register a training of a global model; of a model that already has one, a copy is trained.
 
+    With FL_ENROLMENT `consent`, the participants are invited.
+
     Raises:
-        EntityNotFound, NotAllowed: no such model, or another's.
+        EntityNotFound, NotAllowed: no such model, or another's, or the user may not create trainings.
         InvalidRequest: unknown participants, or the model is not of the kind that the method needs.
     """
     model = _trainable_model(model_id, actor, aggregation_method, uncertainty_method)
@@ -66,13 +69,17 @@ def create_training(
             uncertainty_method=uncertainty_method,
             options=options or {},
         )
-        training.participants.set(lock_users(participant_ids))
+        people = lock_users(participant_ids)
+        if settings.FL_ENROLMENT == CONSENT:
+            ask(training=training, people=people, author=actor)
+        else:
+            training.participants.set(people)
     return training
 
 
 def _trainable_model(model_id: UUID, actor: User, aggregation_method: str, uncertainty_method: str) -> GlobalModel:
     model = get_model(model_id)
-    if not policies.owns(actor, model):
+    if not policies.owns(actor, model) or not policies.may_create_training(actor):
         raise NotAllowed
     if not isinstance(model, GlobalModel):
         raise InvalidRequest(f"Model {model.pk} is a local model. Choose a global model to train.")
@@ -161,9 +168,10 @@ def delete_training(*, training_id: UUID, user: User) -> None:
     """Remove a training; its model and updates stay. Participants of a running one are told.
 
     Raises:
-        EntityNotFound, NotAllowed: no such training, or the user may not steer it.
+        EntityNotFound, NotAllowed: no such training, or the user may not delete it.
     """
-    get_steerable_training(training_id, user, "You are not the owner the training.")
+    if not policies.may_delete_training(user, get_training(training_id)):
+        raise NotAllowed("You are not the owner the training.")
     with transaction.atomic():
         discard_training(training_id, author_id=user.pk)
 
@@ -174,6 +182,7 @@ def discard_training(training_id: UUID, *, author_id: UUID) -> None:
     if training is None:
         return
     supersede(training_id=training.id)
+    supersede_invitations(training_id=training.id)
     if training.is_running:
         notify(
             training=training,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from fl_server_core.models.event import EventKind
 from fl_server_core.models.user import User
 from fl_server_core.services.history import record
 from fl_server_core.services.tokens import end_all_tokens
+from fl_server_core.services.trust import set_trusted_actors
 
 TAKEN = "A user with that username already exists."
 TOO_LONG = "The username or the email address is too long."
@@ -30,18 +31,20 @@ def register_user(
     actor: bool = False,
     client: bool = False,
     author: User | None = None,
+    is_operator: bool = False,
     on_creation: Callable[[User], None] = lambda _user: None,
 ) -> User:
     """Make an account; its token comes with it.
 
-    password: None: the user can't sign in with one. author: who makes it for somebody else. on_creation: called in the
-    transaction that makes the account; if it raises, there is none.
+    password: None: the user can't sign in with one. author: who makes it for somebody else. actor: ignored where the
+    flag grants something, unless an author gives it, or an operator at the server's shell (is_operator). on_creation:
+    called in the transaction that makes the account; if it raises, there is none.
 
     Raises:
         NotAllowed: the author may not make accounts.
         InvalidValue: somebody else took the name at the same moment, or a value does not fit once it is normalized.
     """
-    if author is not None and not policies.may_manage_account(author, User()):
+    if author is not None and not policies.may_create_accounts(author):
         raise NotAllowed
     user = User(
         username=User.normalize_username(username),
@@ -49,7 +52,7 @@ def register_user(
         message_endpoint=message_endpoint,
         first_name=first_name,
         last_name=last_name,
-        actor=actor,
+        actor=actor and (is_operator or author is not None or policies.may_call_itself_actor()),
         client=client,
     )
     user.set_password(password)  # before the transaction: it takes long on purpose, and SQLite has one writer at a time
@@ -112,13 +115,25 @@ def set_password(*, user_id: UUID, author: User, password: str | None) -> User:
     return user
 
 
-def edit_oneself(*, user: User, values: Mapping[str, Any], password: str | None = None) -> User:
-    """Change columns of one's own account, and the password, which ends all tokens. Returns the account as it is then.
+def edit_oneself(
+    *,
+    user: User,
+    values: Mapping[str, Any],
+    password: str | None = None,
+    trusted_actors: Sequence[UUID] | str | None = None,
+) -> User:
+    """Change columns of one's own account, whom it trusts, and the password, which ends all tokens.
 
-    values: column or relation to value. The caller has checked the present password, if a new one is given.
+    values: column to value. trusted_actors: see `set_trusted_actors`. The caller has checked the present password, if a
+    new one is given. Returns: the account as it is then.
+
+    Raises:
+        InvalidRequest: a trusted actor is unknown or given twice.
     """
     hashed = None if password is None else make_password(password)
     with transaction.atomic():
+        if trusted_actors is not None:  # first: it locks several accounts, in their order
+            set_trusted_actors(user=user, actors=trusted_actors)
         changed = _lock(user.pk)
         _set_values(changed, values)
         if values:

@@ -104,7 +104,7 @@ def _managed_model(model_id: UUID, user: User) -> GlobalModel:
     model = get_model(model_id, "GlobalModel")
     if not isinstance(model, GlobalModel):
         raise InvalidRequest(f"Model {model.pk} is a local model, which has no versions.")
-    if not policies.may_manage_model(user, model, model.get_training()):
+    if not policies.may_change_versions(user, model, model.get_training()):
         raise NotAllowed("You are neither the owner of the model nor the actor of the corresponding training.")
     return model
 

@@ -11,6 +11,7 @@ ENDPOINTS: dict[str, str] = {
     "users/myself/tokens/{token}/": "GET DELETE",
     "users/{user}/": "GET",
     "users/groups/": "GET",
+    "users/invitations/": "GET",
     "users/trainings/": "GET",
     "groups/": "GET POST",
     "groups/{group}/": "GET PUT PATCH DELETE",
@@ -26,6 +27,9 @@ ENDPOINTS: dict[str, str] = {
     "trainings/": "GET POST",
     "trainings/{training}/": "GET DELETE",
     "trainings/{training}/start/": "POST",
+    "trainings/{training}/accept/": "POST",
+    "trainings/{training}/decline/": "POST",
+    "trainings/{training}/leave/": "POST",
     "trainings/{training}/clients/": "PUT DELETE",
     "trainings/{training}/models/": "GET",
     "trainings/{training}/models/latest/": "GET",
@@ -48,8 +52,8 @@ FIELDS = [
     "username", "password", "message_endpoint", "first_name", "last_name", "email", "actor", "client", "name",
     "description", "round", "type", "input_shape", "models", "sample_size", "metric_names", "metric_values", "model_id",
     "target_num_updates", "aggregation_method", "uncertainty_method", "options", "clients", "model_input",
-    "return_format", "accept", "current_password", "scopes",
-    "expires_at", "model_file", "model_preprocessing_file", "first_moment_file", "second_moment_file",
+    "return_format", "accept", "current_password", "scopes", "expires_at", "trusted_actors", "model_file",
+    "model_preprocessing_file", "first_moment_file", "second_moment_file",
 ]  # fmt: skip
 BAD_VALUES: list[Any] = [
     None, True, 0, -1, 2**31, 2**63, 2**64, 10**400, 1.5, 1e308, "", "x", "\0", "a\0b", "\ud800", "\u202e", "é" * 300,

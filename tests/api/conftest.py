@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -9,7 +10,7 @@ from rest_framework.test import APIClient
 
 from fl_server_core.models import GlobalModel, Training, User
 from fl_server_core.services.trainings import start_training
-from tests.builders.clients import client_of
+from tests.builders.clients import client_of, make_staff
 from tests.builders.files import scripted_linear
 from tests.builders.rows import make_model, make_training, make_user
 from tests.builders.storage import make_newer
@@ -31,6 +32,7 @@ class People:
     participant: Person
     outsider: Person
     staff: Person
+    """With every permission."""
     nobody: APIClient
 
 
@@ -39,13 +41,11 @@ def people(db: None) -> People:
     # Looked up once a process: the first test that counts statements would count these too.
     ContentType.objects.get_for_models(*apps.get_models())
 
-    def person(name: str, **fields: object) -> Person:
-        user = make_user(name, **fields)
+    def person(name: str, make: Callable[[str], User] = make_user) -> Person:
+        user = make(name)
         return Person(user, client_of(user))
 
-    return People(
-        person("actor"), person("participant"), person("outsider"), person("staff", is_staff=True), client_of()
-    )
+    return People(person("actor"), person("participant"), person("outsider"), person("staff", make_staff), client_of())
 
 
 @pytest.fixture

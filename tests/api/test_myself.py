@@ -43,6 +43,7 @@ def test_a_user_changes_names_email_and_endpoint(anna: User) -> None:
         "actor": False,
         "client": False,
         "token": token_of(anna),
+        "trusted_actors": [],
     }
     assert anna.last_name == "Müller"
     event = Event.objects.get()

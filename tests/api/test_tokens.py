@@ -174,7 +174,7 @@ def test_a_superuser_makes_a_token_for_somebody_and_sees_it_once(db: None) -> No
 
 
 def test_staff_end_tokens_of_those_they_manage_and_make_none(db: None) -> None:
-    clerk = browser_of(staff_with("view_accesstoken", "add_accesstoken", "delete_accesstoken"))
+    clerk = browser_of(staff_with("view_accesstoken", "add_accesstoken", "delete_accesstoken", "change_user"))
     anna, chief = make_user("anna"), make_operator()
     mine, theirs = make_token(anna), make_token(chief)
     fields = {"user": str(anna.pk), "name": "robot", "scopes": ["read"]}

@@ -78,12 +78,12 @@ def test_metrics_of_a_model_that_is_deleted_before_they_are_written_are_refused(
 ) -> None:
     model = make_model(people.actor.user)
 
-    def look(model_id: UUID, user: Any) -> Any:
+    def look(model_id: UUID) -> Any:
         found = GlobalModel.objects.get(pk=model_id)
         GlobalModel.objects.get(pk=model_id).delete()
         return found
 
-    monkeypatch.setattr("fl_server_core.services.metrics.get_readable_model", look)
+    monkeypatch.setattr("fl_server_core.services.metrics.get_model", look)
     fields = {"metric_names": "loss", "metric_values": "1"}
     answer = people.actor.client.post(f"/api/models/{model.pk}/metrics/", fields, format="multipart")
     assert (answer.status_code, answer.json()) == (400, {"detail": f"Model {model.pk} not found."})

@@ -44,6 +44,13 @@ def operator_browser() -> Client:
     return browser_of(make_operator())
 
 
+def make_staff(username: str | None = None) -> User:
+    """A member of the staff with every permission, but no superuser."""
+    user = make_user(username, is_staff=True)
+    user.user_permissions.set(Permission.objects.all())
+    return user
+
+
 def staff_with(*permissions: str) -> User:
     """A member of the staff with these permissions (codenames) and no others."""
     user = make_user("clerk", is_staff=True)

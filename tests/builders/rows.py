@@ -26,6 +26,7 @@ from fl_server_core.models import (
     Submission,
     SWAGModel,
     Training,
+    TrainingInvitation,
     User,
 )
 from fl_server_core.models.model_version import StoredWeights, append_version
@@ -184,6 +185,11 @@ def make_invitation(note: str = "", **fields: Any) -> Invitation:
     """An open invitation with a digest that no code has."""
     wanted = {"digest": uuid4().hex, "expires_at": timezone.now() + timedelta(days=7), **fields}
     return Invitation.objects.create(note=note, **wanted)
+
+
+def make_training_invitation(training: Training, user: User, **fields: Any) -> TrainingInvitation:
+    """An open invitation by the training's actor, of which nobody was told."""
+    return TrainingInvitation.objects.create(training=training, user=user, **{"invited_by": training.actor, **fields})
 
 
 def make_event(training: Training, kind: str = EventKind.STARTED, *, round: int = 0, **fields: Any) -> Event:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +14,7 @@ import pytest
 import torch
 from django.db import transaction
 
-from fl_server_core.exceptions import Conflict, EntityNotFound
+from fl_server_core.exceptions import Conflict, DomainError, EntityNotFound
 from fl_server_core.models import GlobalModel, LocalModel, Model, ModelVersion, SWAGModel, Training, User
 from fl_server_core.models.model_version import FIRST_MOMENT, store_weights
 from fl_server_core.selectors import trainings as selectors
@@ -22,11 +24,18 @@ from fl_server_core.services import models as services
 from fl_server_core.services import trainings
 from fl_server_core.services.accounts import delete_user
 from fl_server_core.services.models import set_preprocessing
-from fl_server_core.services.participants import add_participants
+from fl_server_core.services.participants import accept_invitation, add_participants, remove_participants
 from fl_server_core.services.versions import add_moments
 from tests.builders.clients import make_operator
 from tests.builders.files import saved_vector, scripted_linear, uploaded
-from tests.builders.rows import make_model, make_swag_model, make_training, make_update, make_user
+from tests.builders.rows import (
+    make_model,
+    make_swag_model,
+    make_training,
+    make_training_invitation,
+    make_update,
+    make_user,
+)
 from tests.builders.storage import file_name_of, make_newer, stored_files, weight_files
 from tests.builders.threads import at_once
 from tests.builders.world import World
@@ -217,3 +226,74 @@ def test_an_account_that_is_deleted_twice_at_the_same_time_is_gone() -> None:
     delete_user(user=leaver, author=operator)
     delete_user(user=again, author=operator)
     assert not User.objects.filter(pk=again.pk).exists()
+
+
+def refusal_of(service: Callable[..., object], **arguments: Any) -> str:
+    """Call a service. Returns: the sentence in which it refuses; empty if it doesn't."""
+    try:
+        service(**arguments)
+    except DomainError as error:
+        return str(error)
+    return ""
+
+
+def test_an_invitation_that_is_accepted_and_withdrawn_at_once_leaves_nobody_in_the_training() -> None:
+    """Whoever comes first: a participant is removed again, and who was withdrawn is refused."""
+    actor = make_user()
+    for _ in range(5):
+        training, guest = make_training(actor), make_user()
+        invitation = make_training_invitation(training, guest)
+        refused, _none = at_once(
+            partial(refusal_of, accept_invitation, training_id=training.pk, user=guest),
+            partial(refusal_of, remove_participants, training_id=training.pk, user=actor, user_ids=[guest.pk]),
+        )
+        invitation.refresh_from_db()
+        assert refused in ("", f"You are not invited to training {training.pk}!")
+        assert training.participants.count() == 0
+        assert invitation.state == ("withdrawn" if refused else "accepted")
+        kinds = ["participant_uninvited"] if refused else ["participant_accepted", "participant_removed"]
+        assert list(training.events.values_list("kind", flat=True)) == kinds
+
+
+def test_a_start_that_meets_the_only_acceptance_waits_for_it_or_is_refused() -> None:
+    actor = make_user()
+    for _ in range(5):
+        training, guest = make_training(actor), make_user()
+        make_training_invitation(training, guest)
+        refused, _none = at_once(
+            partial(refusal_of, trainings.start_training, training_id=training.pk, user=actor),
+            partial(refusal_of, accept_invitation, training_id=training.pk, user=guest),
+        )
+        training.refresh_from_db()
+        assert refused in ("", "At least one participant must be registered!")
+        assert training.state == ("I" if refused else "O")
+        assert list(training.participants.all()) == [guest]
+        told = [] if refused else ["TRAINING_START", "UPDATE_ROUND_START"]
+        assert list(guest.deliveries.order_by("pk").values_list("notification_type", flat=True)) == told
+
+
+def test_who_accepts_while_the_training_starts_for_another_is_told_once() -> None:
+    actor, other = make_user(), make_user()
+    for _ in range(5):
+        training, guest = make_training(actor, [other]), make_user()
+        make_training_invitation(training, guest)
+        refusals = at_once(
+            partial(refusal_of, trainings.start_training, training_id=training.pk, user=actor),
+            partial(refusal_of, accept_invitation, training_id=training.pk, user=guest),
+        )
+        assert refusals == ["", ""]
+        told = guest.deliveries.order_by("pk").values_list("notification_type", flat=True)
+        assert list(told) == ["TRAINING_START", "UPDATE_ROUND_START"]
+
+
+def test_an_account_that_is_deleted_while_it_accepts_leaves_no_participant() -> None:
+    actor, operator = make_user(), make_operator()
+    for _ in range(3):
+        training, guest = make_training(actor), make_user()
+        make_training_invitation(training, guest)
+        again = User.objects.get(pk=guest.pk)
+        at_once(
+            partial(refusal_of, accept_invitation, training_id=training.pk, user=again),
+            partial(refusal_of, delete_user, user=guest, author=operator),  # refused if it has just joined
+        )
+        assert training.participants.count() == User.objects.filter(pk=again.pk).count()

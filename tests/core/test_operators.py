@@ -14,7 +14,7 @@ from fl_server_core.services.delivery_retries import retry_deliveries
 from fl_server_core.services.metrics import delete_metrics
 from fl_server_core.services.tokens import make_token, renew_api_token
 from fl_server_core.services.users import edit_user, register_user, set_password
-from tests.builders.clients import make_operator
+from tests.builders.clients import make_operator, make_staff
 from tests.builders.rows import make_metric, make_model, make_user
 
 pytestmark = pytest.mark.django_db
@@ -48,7 +48,7 @@ def test_users_who_are_not_staff_are_refused(step: str) -> None:
 
 @pytest.mark.parametrize("step", [*ON_ACCOUNTS, *OTHERS])
 def test_staff_may(step: str) -> None:
-    {**ON_ACCOUNTS, **OTHERS}[step](make_user("clerk", is_staff=True), make_user("anna"))
+    {**ON_ACCOUNTS, **OTHERS}[step](make_staff("clerk"), make_user("anna"))
     assert not Metric.objects.exists()
 
 
@@ -56,7 +56,7 @@ def test_staff_may(step: str) -> None:
 def test_only_superusers_renew_tokens_and_give_privileges(step: str) -> None:
     anna = make_user("anna")
     with pytest.raises(NotAllowed):
-        SUPERUSERS_ONLY[step](make_user("clerk", is_staff=True), anna)
+        SUPERUSERS_ONLY[step](make_staff("clerk"), anna)
     SUPERUSERS_ONLY[step](make_operator(), anna)
 
 
@@ -64,7 +64,7 @@ def test_only_superusers_renew_tokens_and_give_privileges(step: str) -> None:
 def test_staff_who_are_not_superusers_leave_superusers_alone(step: str) -> None:
     chief = make_operator()
     with pytest.raises(NotAllowed):
-        {**ON_ACCOUNTS, **SUPERUSERS_ONLY}[step](make_user("clerk", is_staff=True), chief)
+        {**ON_ACCOUNTS, **SUPERUSERS_ONLY}[step](make_staff("clerk"), chief)
     assert User.objects.filter(pk=chief.pk).exists()
 
 

@@ -220,3 +220,12 @@ def test_one_whose_password_is_wrong_is_told_why_it_could_not_register() -> None
 
     with pytest.raises(Refused, match="taken"):
         client(answer).sign_in("anna", "wrong")
+
+
+@pytest.mark.parametrize("accept", [True, False])
+def test_an_invitation_is_accepted_where_the_participant_is_told_to(accept: bool) -> None:
+    server = PlayedServer(b"")
+    inputs, targets = torch.rand(12, 64), torch.arange(12) % 10
+    one = Participant(client(server), Learner(inputs, targets, inputs, targets), accept=accept)
+    one.handle(Notification("TRAINING_INVITATION", "t1", {"actor": "a1", "global_model_uuid": "m1"}, "d"))
+    assert server.calls() == (["POST /api/trainings/t1/accept/"] if accept else [])

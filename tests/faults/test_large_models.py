@@ -18,6 +18,8 @@ from tests.faults.harness.run import Run
 
 PEOPLE = 10
 WIDTH = 3200  # of a linear layer in float32: 41 MB
+ROUNDS = 3
+"""Aggregating takes well under a second: it may be over before the worker is stopped. Then the next round serves."""
 SECONDS = 250.0
 STEPS = 200
 STEP_SECONDS = 0.005
@@ -48,8 +50,8 @@ def send(cluster: Cluster, with_signal: signal.Signals, names: Sequence[str] = W
             process.send_signal(with_signal)
 
 
-def freeze_while_aggregating(cluster: Cluster) -> str:
-    """Stop both workers while one of them writes the result, and say which one. Its file is there already."""
+def freeze_while_aggregating(cluster: Cluster) -> str | None:
+    """Stop both workers while one of them writes the result, and say which one. None: it was faster than we."""
     for _ in range(STEPS):
         # Nothing moves while we look; if it was too early, everything moves on by a step.
         send(cluster, signal.SIGSTOP)
@@ -58,8 +60,10 @@ def freeze_while_aggregating(cluster: Cluster) -> str:
             [name] = found
             return name
         send(cluster, signal.SIGCONT)
+        if not has_result(cluster.folder):
+            return None
         time.sleep(STEP_SECONDS)
-    raise AssertionError("The worker had finished before it could be stopped.")
+    return None
 
 
 def test_the_round_is_closed_once_after_the_lease_and_no_file_is_left(cluster: Cluster) -> None:
@@ -68,14 +72,16 @@ def test_the_round_is_closed_once_after_the_lease_and_no_file_is_left(cluster: C
     run = Run(
         cluster,
         participants=PEOPLE,
-        rounds=1,
+        rounds=ROUNDS,
         width=WIDTH,
         options={"skip_model_tests": True},
         behaviours=dict.fromkeys(range(1, PEOPLE + 1), behaviour),
     )
-    wait_until("an aggregation", lambda: has_result(cluster.folder), SECONDS, pause=0.002)
-    name = freeze_while_aggregating(cluster)
-    assert run.times("aggregated") == 0
+    name = None
+    while name is None:
+        wait_until("an aggregation", lambda: has_result(cluster.folder) or not run.is_running, SECONDS, pause=0.002)
+        assert run.is_running, f"No worker could be stopped while it aggregated, in {ROUNDS} rounds."
+        name = freeze_while_aggregating(cluster)
     cluster[name].kill()
     injected("worker killed while aggregating 10 × 40 MB")
     [other] = [name_of_other for name_of_other in WORKERS if name_of_other != name]

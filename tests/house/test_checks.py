@@ -23,6 +23,7 @@ def laptop(settings: Settings) -> None:
     settings.FL_EMBEDDED = True
     settings.FL_SECRET_KEY_IS_LOCAL = True
     settings.FL_POSTGRES_HOST = ""
+    settings.FL_ENROLMENT, settings.FL_ACTORS = "consent", "flagged"
 
 
 @pytest.fixture
@@ -37,6 +38,13 @@ def machines(settings: Settings) -> None:
 
 def test_a_laptop_with_nothing_set_is_fine() -> None:
     assert ids() == []
+
+
+def test_open_doors_are_fine_on_a_laptop_and_a_warning_in_production(settings: Settings) -> None:
+    settings.FL_ENROLMENT, settings.FL_ACTORS = "open", "everyone"
+    assert ids() == []
+    settings.FL_PRODUCTION = True
+    assert ids() == ["fl_server.W020", "fl_server.W021"]
 
 
 def test_one_process_in_production_is_fine(settings: Settings) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -15,7 +16,9 @@ from tests.server_process import REPOSITORY, server_environment
 pytestmark = pytest.mark.django_db
 
 
-def test_it_makes_users_a_model_and_a_training_that_can_be_started() -> None:
+@pytest.mark.parametrize(("enrolment", "actors"), [("open", "everyone"), ("consent", "flagged")])
+def test_it_makes_users_a_model_and_a_training_that_can_be_started(settings: Any, enrolment: str, actors: str) -> None:
+    settings.FL_ENROLMENT, settings.FL_ACTORS = enrolment, actors
     output = StringIO()
     call_command("create_demo_data", "--password", "a-Long-password-1", stdout=output)
     training = Training.objects.get()

@@ -135,6 +135,23 @@ def test_production_never_debugs_and_looks_at_passwords(tmp_path: Path) -> None:
     assert settings["SECURE_SSL_REDIRECT"] is False
 
 
+@pytest.mark.parametrize(
+    ("module", "expected"), [("development", ["open", "everyone"]), ("production", ["consent", "flagged"])]
+)
+def test_production_asks_participants_and_wants_actors_flagged(
+    tmp_path: Path, module: str, expected: list[str]
+) -> None:
+    names, module = ("FL_ENROLMENT", "FL_ACTORS"), f"fl_server.settings.{module}"
+    assert list(read_settings(tmp_path, *names, module=module).values()) == expected
+    chosen = {"FL_ENROLMENT": "Consent", "FL_ACTORS": "EVERYONE"}
+    assert list(read_settings(tmp_path, *names, module=module, **chosen).values()) == ["consent", "everyone"]
+
+
+def test_a_word_that_no_setting_knows_is_reported_once(tmp_path: Path) -> None:
+    (problem,) = read_settings(tmp_path, "FL_ENVIRONMENT_PROBLEMS", FL_ENROLMENT="ask").values()
+    assert problem == ["FL_ENROLMENT must be one of open, consent, not 'ask'."]
+
+
 def test_cookies_travel_by_tls_alone_where_a_proxy_ends_it(tmp_path: Path) -> None:
     names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE")
     assert list(read_settings(tmp_path, *names).values()) == [False, False]

@@ -13,6 +13,7 @@ from fl_server_core.models import User
 from fl_server_core.models.training import AggregationMethod
 from fl_server_core.services.models import create_global_model
 from fl_server_core.services.trainings import create_training
+from fl_server_core.services.trust import set_trusted_actors
 from fl_server_core.services.users import register_user
 
 ACTOR = "demo-actor"
@@ -45,8 +46,10 @@ class Command(BaseCommand):
 
 
 def _create(password: str) -> str:
-    actor = register_user(username=ACTOR, password=password, actor=True)
+    actor = register_user(username=ACTOR, password=password, actor=True, is_operator=True)
     participants = [register_user(username=name, password=password, client=True) for name in PARTICIPANTS]
+    for participant in participants:  # so that they take part where the server asks for consent
+        set_trusted_actors(user=participant, actors=[actor.pk])
     model = create_global_model(
         owner=actor,
         name="Demo: handwritten digits",

@@ -25,6 +25,7 @@ from fl_server_core.models import (
     Submission,
     SWAGModel,
     Training,
+    TrainingInvitation,
     User,
 )
 from tests.builders.rows import (
@@ -39,13 +40,14 @@ from tests.builders.rows import (
     make_submission,
     make_swag_model,
     make_token,
+    make_training_invitation,
     make_update,
     make_user,
 )
 
 KINDS: tuple[type[Model], ...] = (
     User, GlobalModel, SWAGModel, MeanModel, LocalModel, ModelVersion, Metric, Training, Round, Submission, Delivery,
-    Event, AccessToken, Invitation, Identity,
+    Event, AccessToken, Invitation, Identity, TrainingInvitation,
 )  # fmt: skip
 
 
@@ -91,6 +93,7 @@ def fill(number: int, start: int = 0) -> dict[type[Model], list[Any]]:
             Round: [submission.round],
             Submission: [submission],
             Delivery: [make_delivery(training, participant, last_error="Connection refused")],
+            TrainingInvitation: [make_training_invitation(training, actor)],
             Event: [make_event(training, user=actor, figures={"updates": 3})],
             AccessToken: [make_token(actor, f"laptop-{index}")],
             Identity: [make_identity(actor, f"subject-{index}")],

@@ -64,4 +64,6 @@ def test_metrics_are_those_of_the_model_alone() -> None:
     base = make_model(owner)
     metric = make_metric(base)
     make_metric(make_update(base, owner))
-    assert list(metrics_of_model(base)) == [metric]
+    assert list(metrics_of_model(base.pk, owner)) == [metric]
+    with pytest.raises(NotAllowed):
+        metrics_of_model(base.pk, make_user())

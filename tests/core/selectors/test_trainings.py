@@ -19,6 +19,7 @@ from fl_server_core.selectors.trainings import (
     trainings_of_actor,
     trainings_of_user,
 )
+from tests.builders.clients import make_staff
 from tests.builders.rounds import set_model_round
 from tests.builders.rows import make_submission, make_training, make_update, make_user
 
@@ -41,7 +42,7 @@ def updates(training: Training, people: list[User]) -> list[LocalModel]:
 def test_the_actor_and_operators_get_a_training_and_outsiders_do_not(
     get: Callable[[UUID, User], Training], training: Training
 ) -> None:
-    for user in (training.actor, make_user(is_staff=True)):
+    for user in (training.actor, make_staff()):
         assert get(training.pk, user) == training
     with pytest.raises(NotAllowed):
         get(training.pk, make_user())

@@ -10,6 +10,7 @@ import pytest
 from fl_server_core.exceptions import EntityNotFound, NotAllowed
 from fl_server_core.models import Event, EventKind, GlobalModel, Metric, Training, User
 from fl_server_core.services.metrics import delete_metrics, report_metrics, write_metrics
+from tests.builders.clients import make_staff
 from tests.builders.rounds import is_claimed, mark_claimed, mark_failed, submissions
 from tests.builders.rows import make_metric, make_model, make_running, make_update, make_user
 
@@ -103,7 +104,7 @@ def test_deleted_metrics_leave_the_submission_and_an_event_for_each_model(tested
     update = make_update(GlobalModel.objects.get(), people[1], round=4)
     losses = [make_metric(update, "loss"), make_metric(update, "f1")]
     alone = make_metric(make_model(make_user(), round=2), "mse")
-    operator = make_user(is_staff=True)
+    operator = make_staff()
     delete_metrics(metric_ids=[metric.pk for metric in (answer, *losses, alone)], user=operator)
     assert list(Metric.objects.all()) == [kept]
     assert [submission.participant for submission in submissions(tested)] == [people[0]]
@@ -118,7 +119,7 @@ def test_deleted_metrics_leave_the_submission_and_an_event_for_each_model(tested
 
 
 def test_of_metrics_that_are_gone_nothing_is_written() -> None:
-    delete_metrics(metric_ids=[1], user=make_user(is_staff=True))
+    delete_metrics(metric_ids=[1], user=make_staff())
     assert not Event.objects.exists()
 
 

@@ -20,6 +20,7 @@ from fl_server_core.services.models import (
     edit_model,
     set_preprocessing,
 )
+from tests.builders.clients import make_staff
 from tests.builders.deliveries import rounds_told_to, sent_to
 from tests.builders.files import pickled_linear, saved_vector, scripted_clamp, uploaded
 from tests.builders.rounds import events_of, mark_claimed, mark_failed, submissions
@@ -175,7 +176,7 @@ def test_only_some_columns_are_edited_and_only_by_who_manages_the_model(running:
     for user in (anna, make_user("outsider")):
         with pytest.raises(NotAllowed):
             edit_model(model_id=running.model_id, user=user, values={"name": "mine"})
-    edit_model(model_id=running.model_id, user=make_user(is_staff=True), values={"name": "ours"})
+    edit_model(model_id=running.model_id, user=make_staff(), values={"name": "ours"})
     assert GlobalModel.objects.get().name == "ours"
 
 

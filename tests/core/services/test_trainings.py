@@ -19,6 +19,7 @@ from fl_server_core.services.trainings import (
     stop_training,
 )
 from fl_server_core.signals import training_resumed
+from tests.builders.clients import make_staff
 from tests.builders.deliveries import sent_to
 from tests.builders.files import linear, saved
 from tests.builders.rounds import events_of, mark_failed, set_round
@@ -74,7 +75,7 @@ def test_what_cannot_be_trained_is_refused() -> None:
     for subject, values, reason in refused:
         with pytest.raises(InvalidRequest, match=reason):
             create_training(actor, subject, **values)
-    for user in (other, make_user(is_staff=True)):
+    for user in (other, make_staff()):
         with pytest.raises(NotAllowed):
             create_training(user, model)
     assert not Training.objects.exists()
@@ -186,4 +187,4 @@ def test_participants_and_outsiders_steer_nothing() -> None:
             edit_training(training_id=training.pk, user=user, values={"target_num_updates": 1})
     with pytest.raises(EntityNotFound):
         stop_training(training_id=uuid4(), user=anna)
-    stop_training(training_id=training.pk, user=make_user(is_staff=True))
+    stop_training(training_id=training.pk, user=make_staff())

@@ -11,7 +11,7 @@ from fl_server_core.exceptions import EntityNotFound, InvalidValue, NotAllowed
 from fl_server_core.models import Event, EventKind, User
 from fl_server_core.services import users
 from fl_server_core.services.users import edit_user, register_user, set_password
-from tests.builders.clients import make_operator
+from tests.builders.clients import make_operator, make_staff
 from tests.builders.rows import make_user
 
 PASSWORD = "a-good-password"
@@ -69,7 +69,7 @@ def test_a_name_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def staff(db: None) -> User:
-    return make_user("clerk", is_staff=True)
+    return make_staff("clerk")
 
 
 def test_an_edit_changes_what_is_named_and_is_in_the_history(staff: User, anna: User) -> None:
@@ -136,8 +136,10 @@ def test_a_password_is_set_or_taken_away_and_the_history_does_not_hold_it(staff:
     anna.refresh_from_db()
     assert (found, anna.has_usable_password()) == (anna, False)
     events = Event.objects.all()
-    assert {(event.kind, event.user, event.author, event.message) for event in events} == {("edited", anna, staff, "")}
-    assert [event.figures for event in events] == [{"edited": ["password"]}] * 2
+    assert {(event.kind, event.user, event.author, event.message) for event in events} == {
+        ("password_changed", anna, staff, "")
+    }
+    assert [event.figures for event in events] == [{}, {}]
 
 
 @pytest.mark.django_db(transaction=True)

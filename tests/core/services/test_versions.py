@@ -19,6 +19,7 @@ from fl_server_core.selectors.models import lock_model
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.trainings import resume_training, stop_training
 from fl_server_core.services.versions import add_moments, describe_version, prune_versions, restore_version
+from tests.builders.clients import make_staff
 from tests.builders.files import saved, saved_vector, scripted_linear
 from tests.builders.rounds import events_of, mark_completed, passed_on, submissions
 from tests.builders.rows import (
@@ -247,7 +248,7 @@ def test_others_may_neither_restore_nor_describe(who: str) -> None:
 
 def test_the_actor_and_operators_may(actor: User) -> None:
     training = make_training(actor, [], make_model(make_user("owner")))
-    for user in (actor, training.model.owner, make_user(is_staff=True)):
+    for user in (actor, training.model.owner, make_staff()):
         describe_version(model_id=training.model_id, number=0, user=user, name=user.username)
         assert version(training, 0).name == user.username
     assert restore_version(model_id=training.model_id, number=0, user=actor) == 1

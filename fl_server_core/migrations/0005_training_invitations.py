@@ -5,10 +5,20 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("fl_server_core", "0011_hash_tokens"),
+        ("fl_server_core", "0004_identities"),
     ]
 
     operations = [
+        migrations.AddField(
+            model_name="user",
+            name="trusted_actors",
+            field=models.ManyToManyField(blank=True, related_name="trusted_by", to=settings.AUTH_USER_MODEL),
+        ),
+        migrations.AddField(
+            model_name="user",
+            name="trusts_everyone",
+            field=models.BooleanField(default=False),
+        ),
         migrations.AlterField(
             model_name="event",
             name="kind",
@@ -23,6 +33,11 @@ class Migration(migrations.Migration):
                     ("participant_added", "participant added"),
                     ("participant_removed", "participant removed"),
                     ("participant_rejected", "participant rejected a notification"),
+                    ("participant_left", "participant left"),
+                    ("participant_invited", "invited to take part"),
+                    ("participant_accepted", "invitation to take part accepted"),
+                    ("participant_declined", "invitation to take part declined"),
+                    ("participant_uninvited", "invitation to take part withdrawn"),
                     ("update_deleted", "update deleted"),
                     ("metrics_deleted", "metrics deleted"),
                     ("delivery_failed", "delivery failed"),
@@ -31,6 +46,7 @@ class Migration(migrations.Migration):
                     ("created", "created"),
                     ("edited", "edited"),
                     ("deleted", "deleted"),
+                    ("trust_changed", "trusted actors changed"),
                     ("token_renewed", "API token renewed"),
                     ("token_made", "token made"),
                     ("token_ended", "token ended"),
@@ -49,29 +65,68 @@ class Migration(migrations.Migration):
                 max_length=32,
             ),
         ),
+        migrations.AlterField(
+            model_name="user",
+            name="actor",
+            field=models.BooleanField(
+                default=False, help_text="Registers models and trainings. Needed for it where FL_ACTORS is `flagged`."
+            ),
+        ),
         migrations.CreateModel(
-            name="Identity",
+            name="TrainingInvitation",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("issuer", models.CharField(help_text="The provider, as FL_OIDC_ISSUER names it.", max_length=255)),
                 (
-                    "subject",
-                    models.CharField(help_text="The provider's id of the user: the claim “sub”.", max_length=255),
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "open"),
+                            ("accepted", "accepted"),
+                            ("declined", "declined"),
+                            ("withdrawn", "withdrawn"),
+                        ],
+                        default="open",
+                        max_length=16,
+                    ),
                 ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("settled_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "invited_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="training_invitations_sent",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "training",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="invitations",
+                        to="fl_server_core.training",
+                    ),
+                ),
                 (
                     "user",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
-                        related_name="identities",
+                        related_name="training_invitations",
                         to=settings.AUTH_USER_MODEL,
                     ),
                 ),
             ],
             options={
-                "verbose_name_plural": "identities",
                 "ordering": ["id"],
-                "constraints": [models.UniqueConstraint(fields=("issuer", "subject"), name="unique_identity")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "open")),
+                        fields=("training", "user"),
+                        name="one_open_invitation_per_training_and_user",
+                    )
+                ],
             },
         ),
     ]

@@ -27,6 +27,6 @@ def take_over(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("fl_server_core", "0010_accounts")]
+    dependencies = [("fl_server_core", "0002_accounts")]
 
     operations = [migrations.RunPython(take_over, migrations.RunPython.noop)]
