@@ -68,8 +68,10 @@ class Front:
             self.sweep()
         for connection in list(self._connections):
             connection.transport.abort()
-        for pool in (self._requests, self._checks, self._slow_checks, self._files):
+        await asyncio.sleep(0)  # they hear of it, and let go of their files
+        for pool in (self._requests, self._checks, self._slow_checks):
             pool.shutdown(wait=False, cancel_futures=True)
+        self._files.shutdown(wait=False)
 
     # --- What connections ask for ------------------------------------------------------------------------------------
 
@@ -127,8 +129,10 @@ class Front:
         return self._loop.run_in_executor(self._files, cast(Readable, answer.content).read, size)
 
     def discard(self, thing: Body | Answer) -> None:
-        if not self.is_stopping:
+        try:
             self._files.submit(thing.close)
+        except RuntimeError:  # the server has stopped
+            thing.close()
 
     def _in_thread(
         self, pool: ThreadPoolExecutor, work: Callable[[], Result], then: Callable[[Result], None], failed: Result
