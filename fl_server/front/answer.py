@@ -98,16 +98,16 @@ def _run(application: WSGIApplication, environ: WSGIEnvironment, body: Body) -> 
     environ["wsgi.input"] = body.open()
     environ["CONTENT_LENGTH"] = str(body.size)
     result = application(environ, start_response)
-    content: bytes | Readable = result.filelike if isinstance(result, FileWrapper) else _collect(result)
+    content, size = (result.filelike, None) if isinstance(result, FileWrapper) else _collect(result)
     status, reason = said[0].partition(" ")[::2]
     headers = [*said[1]] if _has(said[1], "Date") else [*said[1], ("Date", http_date())]
-    if isinstance(content, bytes) and not _has(headers, "Content-Length") and int(status) not in (204, 304):
-        headers.append(("Content-Length", str(len(content))))
+    if size is not None and not _has(headers, "Content-Length") and int(status) not in (204, 304):
+        headers.append(("Content-Length", str(size)))
     return Answer(int(status), reason, headers, content)
 
 
-def _collect(result: Iterable[bytes]) -> bytes | Readable:
-    """What an application yields. It is closed when it has been read, in the thread that made it."""
+def _collect(result: Iterable[bytes]) -> tuple[bytes | Readable, int]:
+    """What an application yields, and its size. It is closed here, in the thread that made it."""
     try:
         parts: list[bytes] = []
         size = 0
@@ -117,19 +117,20 @@ def _collect(result: Iterable[bytes]) -> bytes | Readable:
             size += len(part)
             if size > MEMORY_BYTES:
                 return _spill(parts, iterator)
-        return b"".join(parts)
+        return b"".join(parts), size
     finally:
         close = getattr(result, "close", None)
         if close is not None:
             close()
 
 
-def _spill(parts: list[bytes], rest: Iterator[bytes]) -> IO[bytes]:
+def _spill(parts: list[bytes], rest: Iterator[bytes]) -> tuple[IO[bytes], int]:
     file = TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115 - closed when it has been sent
     file.writelines(parts)
     file.writelines(rest)
+    size = file.tell()
     file.seek(0)
-    return file
+    return file, size
 
 
 def _has(headers: list[tuple[str, str]], wanted: str) -> bool:

@@ -116,6 +116,12 @@ class Connection(asyncio.Protocol):
             case _:
                 return False
 
+    def cut(self) -> None:
+        """Close it now. What the client has not taken goes with it: the kernel would hold it for minutes."""
+        if self._state is not State.LINGERING and self.pace.unsent():
+            self.pace.forget_unsent()
+        self.transport.abort()
+
     @property
     def quiet_since(self) -> float:
         """Since when the client has taken nothing of an answer; infinity if there is none to take."""
@@ -248,12 +254,17 @@ class Connection(asyncio.Protocol):
         self._state = State.SENDING
         self.pace.begin()
         try:
-            head = self._http.send(_response(answer, self._threads.is_stopping))
-        except h11.LocalProtocolError:
+            self._begin_answer(answer)
+        except (h11.LocalProtocolError, ValueError):  # what the application says of it can't be true
             logger.exception("%s: the answer can't be sent", self._environ["PATH_INFO"])
             self._threads.discard(answer)
-            answer = refusal(500, BUG, self._environ["PATH_INFO"])
-            head = self._http.send(_response(answer, is_last=True))
+            if self._http.our_state is h11.SEND_RESPONSE:
+                self._begin_answer(refusal(500, BUG, self._environ["PATH_INFO"]))
+            else:
+                self.transport.abort()
+
+    def _begin_answer(self, answer: Answer) -> None:
+        head = self._http.send(_response(answer, self._threads.is_stopping))
         if self._environ["REQUEST_METHOD"] == "HEAD" or answer.status in (204, 304):
             self._threads.discard(answer)
             answer = Answer(answer.status, answer.reason, [], b"")

@@ -55,7 +55,7 @@ class Front:
         """Close the connections of those who take too long; to be called about once a second."""
         now = monotonic()
         for connection in [one for one in self._connections if one.is_overdue(now)]:
-            connection.transport.abort()
+            connection.cut()
 
     async def stop(self, seconds: float) -> None:
         """Let requests that run, and answers and signed-in uploads under way, come to their end."""
@@ -68,8 +68,10 @@ class Front:
             self.sweep()
         for connection in list(self._connections):
             connection.transport.abort()
-        for pool in (self._requests, self._checks, self._slow_checks, self._files):
+        await asyncio.sleep(0)  # they hear of it, and let go of their files
+        for pool in (self._requests, self._checks, self._slow_checks):
             pool.shutdown(wait=False, cancel_futures=True)
+        self._files.shutdown(wait=False)
 
     # --- What connections ask for ------------------------------------------------------------------------------------
 
@@ -84,7 +86,7 @@ class Front:
         if len(self._connections) > self.limits.connections:
             leaving = next(one for one in self._waiting) if len(self._waiting) > 1 else self._quietest(connection)
             self._waiting.pop(leaving, None)
-            leaving.transport.abort()
+            leaving.cut()
 
     def _quietest(self, newest: Connection) -> Connection:
         """Of the answers that nobody reads, the one for longest; else the newest connection."""
@@ -100,7 +102,7 @@ class Front:
             del self._addresses[connection.address[0]]
 
     def note_waiting(self, connection: Connection, *, is_waiting: bool) -> None:
-        if is_waiting:
+        if is_waiting and connection in self._connections:
             self._waiting[connection] = None
         else:
             self._waiting.pop(connection, None)
@@ -127,8 +129,10 @@ class Front:
         return self._loop.run_in_executor(self._files, cast(Readable, answer.content).read, size)
 
     def discard(self, thing: Body | Answer) -> None:
-        if not self.is_stopping:
+        try:
             self._files.submit(thing.close)
+        except RuntimeError:  # the server has stopped
+            thing.close()
 
     def _in_thread(
         self, pool: ThreadPoolExecutor, work: Callable[[], Result], then: Callable[[Result], None], failed: Result

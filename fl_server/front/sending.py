@@ -36,8 +36,9 @@ async def send(connection: Connection, http: h11.Connection, threads: Threads, a
                 connection.write(part)
             await connection.wait_for_writing()
             size = min(size * 2, MOST_BYTES)
-        connection.write(http.send(h11.EndOfMessage()) or b"")
-        connection.answered()
+        if not connection.transport.is_closing():
+            connection.write(http.send(h11.EndOfMessage()) or b"")
+            connection.answered()
     except (OSError, ValueError, h11.LocalProtocolError):
         if not connection.transport.is_closing():
             # The file ended early or can't be read: the header has promised more, so the client has to notice.
