@@ -51,6 +51,16 @@ class OwnUserSerializer(UserSerializer):
         return str(self.context["token"])
 
 
+class ShownUserSerializer(UserSerializer):
+    """A user as it is shown to the caller; for the schema alone. Only the caller itself has a token in it."""
+
+    token = serializers.CharField(required=False, help_text="Only if this user is the caller.")
+
+    class Meta(UserSerializer.Meta):
+        fields = [*USER_FIELDS, "token"]
+        read_only_fields = USER_FIELDS
+
+
 class MyselfSerializer(UserSerializer):
     """What the user itself is shown of its settings: whose trainings it takes part in without being asked."""
 

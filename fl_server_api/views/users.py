@@ -26,6 +26,7 @@ from fl_server_api.serializers.user import (
     MyselfSerializer,
     OwnUserSerializer,
     RegisterRequest,
+    ShownUserSerializer,
     UserSerializer,
 )
 from fl_server_api.views.base import ApiView, caller
@@ -158,7 +159,7 @@ def _check_current_password(request: Request, password: str) -> None:
 
 
 class UserView(ApiView):
-    @extend_schema(responses=answers({200: OwnUserSerializer}, 400, *READ))
+    @extend_schema(responses=answers({200: ShownUserSerializer}, 400, *READ))
     def get(self, request: Request, user_id: UUID) -> Response:
         """Show a user.
 
