@@ -15,6 +15,7 @@ from fl_server_ai.sandbox import InvalidInput, SandboxBusy, SandboxError, Sandbo
 from fl_server_api.middleware import RETRY_SECONDS
 from fl_server_api.parsers import RequestTooLarge
 from fl_server_core.exceptions import (
+    BudgetSpent,
     Conflict,
     DomainError,
     EntityNotFound,
@@ -22,6 +23,7 @@ from fl_server_core.exceptions import (
     HasOwnPath,
     InvalidRequest,
     InvalidValue,
+    LargerThanBudget,
     MissingPart,
     NotAllowed,
     NoTraining,
@@ -32,6 +34,8 @@ STATUSES: dict[type[Exception], int] = {
     EntityNotFound: status.HTTP_400_BAD_REQUEST,
     MissingPart: status.HTTP_404_NOT_FOUND,
     Gone: status.HTTP_410_GONE,
+    BudgetSpent: status.HTTP_507_INSUFFICIENT_STORAGE,
+    LargerThanBudget: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     Conflict: status.HTTP_409_CONFLICT,
     NoTraining: status.HTTP_404_NOT_FOUND,
     InvalidRequest: status.HTTP_400_BAD_REQUEST,

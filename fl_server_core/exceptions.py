@@ -113,5 +113,13 @@ class Gone(DomainError):
     """What was asked for was there once and is no longer kept."""
 
 
+class BudgetSpent(DomainError):
+    """The account owns as much as it may; `str(error)` says of what, how much of it, and what to do."""
+
+
+class LargerThanBudget(DomainError):
+    """A file that alone is larger than all that an account may store."""
+
+
 class Conflict(DomainError):
     """What was asked for does not fit the state that something is in now; `str(error)` says what to do first."""

@@ -195,6 +195,10 @@ FL_SANDBOX_CPU_SECONDS = env.integer("FL_SANDBOX_CPU_SECONDS", 30, least=1)
 FL_SANDBOX_CACHE_MB = env.integer("FL_SANDBOX_CACHE_MB", 512)
 FL_TRUSTED_GLOBALS = env.words("FL_TRUSTED_GLOBALS")
 FL_MAX_UPLOAD_MB = env.integer("FL_MAX_UPLOAD_MB", 4096, least=1)
+# What one account may own and do; 0: no bound. docs/budgets.md
+FL_MAX_MODELS = env.integer("FL_MAX_MODELS", 200)
+FL_MAX_TRAININGS = env.integer("FL_MAX_TRAININGS", 200)
+FL_MAX_STORAGE_MB = env.integer("FL_MAX_STORAGE_MB", 2048)
 
 # --- Processes and threads -------------------------------------------------------------------------------------------
 FL_WEB_THREADS = env.integer("FL_WEB_THREADS", 16, least=1)

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from fl_server_ai.inference.statistics import layer_statistics
 from fl_server_api.downloads import preprocessing_answer, weights_answer
 from fl_server_api.negotiation import DownloadNegotiation
-from fl_server_api.openapi import READ, WRITE, answers, file_download, sentence
+from fl_server_api.openapi import KEEP, READ, answers, file_download, sentence
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.metric import MetricSerializer, ReportMetricsRequest
 from fl_server_api.serializers.model import (
@@ -64,7 +64,7 @@ class ModelsView(ApiView):
 
     @extend_schema(
         request={FORM: CreateModelRequest, "application/json": CreateModelRequest},
-        responses=answers({201: ModelCreatedSerializer}, *WRITE),
+        responses=answers({201: ModelCreatedSerializer}, *KEEP),
         examples=[MEAN_MODEL],
     )
     def post(self, request: Request) -> Response:
@@ -96,7 +96,7 @@ class ModelView(ApiView):
     @extend_schema(
         operation_id="models_updates_create",
         request={FORM: UpdateRequest},
-        responses=answers({201: sentence("Model Update Accepted")}, 403, 404, *WRITE),
+        responses=answers({201: sentence("Model Update Accepted")}, 403, 404, *KEEP),
     )
     def post(self, request: Request, model_id: UUID) -> Response:
         """Upload an update of a model.
@@ -141,7 +141,7 @@ class ModelMetricsView(ApiView):
 
     @extend_schema(
         request={URLENCODED: ReportMetricsRequest, FORM: ReportMetricsRequest},
-        responses=answers({201: ModelCreatedSerializer}, 403, *WRITE),
+        responses=answers({201: ModelCreatedSerializer}, 403, *KEEP),
     )
     def post(self, request: Request, model_id: UUID) -> Response:
         """Report metrics of a model.
@@ -168,7 +168,7 @@ class ModelPreprocessingView(ApiView):
 
     @extend_schema(
         request={FORM: PreprocessingRequest},
-        responses=answers({202: sentence("Proprocessing Model Upload Accepted")}, 403, *WRITE),
+        responses=answers({202: sentence("Proprocessing Model Upload Accepted")}, 403, *KEEP),
     )
     def post(self, request: Request, model_id: UUID) -> Response:
         """Upload a preprocessing for a model.
@@ -183,7 +183,7 @@ class ModelPreprocessingView(ApiView):
 class ModelMomentsView(ApiView):
     @extend_schema(
         request={FORM: MomentsRequest},
-        responses=answers({201: sentence("SWAG Statistic Accepted")}, 403, 404, *WRITE),
+        responses=answers({201: sentence("SWAG Statistic Accepted")}, 403, 404, *KEEP),
     )
     def post(self, request: Request, model_id: UUID) -> Response:
         """Upload SWAG moments.

@@ -7,7 +7,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fl_server_api.openapi import READ, WRITE, answers, options_text, sentence
+from fl_server_api.openapi import KEEP, READ, WRITE, answers, options_text, sentence
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.model import ANY_MODELS, represent_models
 from fl_server_api.serializers.training import (
@@ -57,7 +57,7 @@ class TrainingsView(JSONView):
 
     @extend_schema(
         request={"application/json": CreateTrainingRequest},
-        responses=answers({201: TrainingCreatedSerializer}, 403, *WRITE),
+        responses=answers({201: TrainingCreatedSerializer}, 403, *KEEP),
         examples=[NEW_TRAINING],
         description=CREATE,
     )

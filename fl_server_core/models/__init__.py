@@ -5,6 +5,7 @@ from fl_server_core.models.metric import Metric
 from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
 from fl_server_core.models.model_version import ModelVersion, VersionFile
 from fl_server_core.models.round import Round, RoundOutcome
+from fl_server_core.models.stored_file import StoredFile
 from fl_server_core.models.submission import Submission, SubmissionFile
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
@@ -25,6 +26,7 @@ __all__ = [
     "Round",
     "RoundOutcome",
     "SWAGModel",
+    "StoredFile",
     "Submission",
     "SubmissionFile",
     "Training",
