@@ -15,6 +15,7 @@ from fl_server_ai.sandbox import InvalidInput, SandboxBusy, SandboxError, Sandbo
 from fl_server_api.middleware import RETRY_SECONDS
 from fl_server_api.parsers import RequestTooLarge
 from fl_server_core.exceptions import (
+    AccountBusy,
     BudgetSpent,
     Conflict,
     DomainError,
@@ -27,6 +28,7 @@ from fl_server_core.exceptions import (
     MissingPart,
     NotAllowed,
     NoTraining,
+    ServerBusy,
 )
 
 STATUSES: dict[type[Exception], int] = {
@@ -34,6 +36,8 @@ STATUSES: dict[type[Exception], int] = {
     EntityNotFound: status.HTTP_400_BAD_REQUEST,
     MissingPart: status.HTTP_404_NOT_FOUND,
     Gone: status.HTTP_410_GONE,
+    AccountBusy: status.HTTP_429_TOO_MANY_REQUESTS,
+    ServerBusy: status.HTTP_503_SERVICE_UNAVAILABLE,
     BudgetSpent: status.HTTP_507_INSUFFICIENT_STORAGE,
     LargerThanBudget: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     Conflict: status.HTTP_409_CONFLICT,
@@ -60,8 +64,12 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     if not isinstance(error, DomainError | SandboxError):
         return exception_handler(_refusal_of_body(error), context)
     code = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
-    is_passing = code == status.HTTP_503_SERVICE_UNAVAILABLE
-    return Response(_body(error), status=code, headers={"Retry-After": str(RETRY_SECONDS)} if is_passing else None)
+    headers = {}
+    if code == status.HTTP_503_SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_SECONDS)
+    if isinstance(error, AccountBusy):
+        headers["Retry-After"] = str(error.retry_seconds)
+    return Response(_body(error), status=code, headers=headers)
 
 
 def _body(error: DomainError | SandboxError) -> Any:

@@ -121,5 +121,17 @@ class LargerThanBudget(DomainError):
     """A file that alone is larger than all that an account may store."""
 
 
+class AccountBusy(DomainError):
+    """The account has asked for more than it may at once. retry_seconds: when to try again."""
+
+    def __init__(self, message: str, retry_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class ServerBusy(DomainError):
+    """All accounts together ask for more than the server has room for at this moment."""
+
+
 class Conflict(DomainError):
     """What was asked for does not fit the state that something is in now; `str(error)` says what to do first."""

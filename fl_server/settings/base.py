@@ -174,9 +174,21 @@ if not FL_REDIS_LOCATION and _redis_host:
 FL_EMBEDDED = not FL_REDIS_LOCATION
 CACHES: dict[str, dict[str, Any]]
 if FL_EMBEDDED:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    # Beyond so many entries the cache drops some, whatever they are.
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "OPTIONS": {"MAX_ENTRIES": 100_000},
+        }
+    }
 else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": FL_REDIS_LOCATION}}
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": FL_REDIS_LOCATION,
+            "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 5},  # requests wait for it
+        }
+    }
 
 # --- What the domain reads -------------------------------------------------------------------------------------------
 FL_LEASE_SECONDS = env.seconds("FL_LEASE_SECONDS", 60, least=1)
@@ -199,6 +211,9 @@ FL_MAX_UPLOAD_MB = env.integer("FL_MAX_UPLOAD_MB", 4096, least=1)
 FL_MAX_MODELS = env.integer("FL_MAX_MODELS", 200)
 FL_MAX_TRAININGS = env.integer("FL_MAX_TRAININGS", 200)
 FL_MAX_STORAGE_MB = env.integer("FL_MAX_STORAGE_MB", 2048)
+FL_MAX_INFERENCES = env.integer("FL_MAX_INFERENCES", 4)
+FL_MAX_POLLS = env.integer("FL_MAX_POLLS", 4)
+FL_MAX_REQUESTS = env.integer("FL_MAX_REQUESTS", 6000)
 
 # --- Processes and threads -------------------------------------------------------------------------------------------
 FL_WEB_THREADS = env.integer("FL_WEB_THREADS", 16, least=1)
@@ -266,6 +281,7 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["fl_server_api.throttling.AccountThrottle"],
     "EXCEPTION_HANDLER": "fl_server_api.exceptions.handle_exception",
 }
 SPECTACULAR_SETTINGS = {

@@ -129,7 +129,7 @@ class ModelMetadataView(ApiView):
         number = checked(VersionQuery, request.query_params)["version"]
         model = get_readable_model(model_id, caller(request))
         known = {**represent_model(model), "round": round_of(model, number)}
-        return Response({**known, "stats": layer_statistics(model)})
+        return Response({**known, "stats": layer_statistics(model, caller(request))})
 
 
 class ModelMetricsView(ApiView):

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from fl_server_core.long_requests import inference_of, poll_of
 from fl_server_core.models import GlobalModel, LocalModel, Metric, Training
 from fl_server_core.services import budgets
+from fl_server_core.services.trainings import start_training
 from tests.api.conftest import People, Person
 from tests.builders.files import scripted_linear, uploaded
 from tests.builders.rows import make_model
@@ -91,3 +93,39 @@ def test_metrics_of_bytes_count_for_the_one_who_reports_them(
     ]
     assert [answer.status_code for answer in answers] == [507, 201]
     assert [metric.value for metric in Metric.objects.all()] == [0.5]
+
+
+def test_a_request_too_many_is_a_429_with_the_seconds_to_wait(people: People, settings: Settings) -> None:
+    settings.FL_MAX_REQUESTS = 2
+    answers = [people.actor.client.get("/api/users/myself/") for _ in range(5)]  # a minute may end meanwhile
+    refusal = next(answer for answer in answers if answer.status_code == 429)
+    assert answers[0].status_code == answers[1].status_code == 200
+    assert 1 <= int(refusal.headers["Retry-After"]) <= 60
+    assert refusal.json()["detail"].startswith("You have sent 2 requests in this minute")
+    assert people.outsider.client.get("/api/users/myself/").status_code == 200
+    assert people.nobody.get("/api/users/myself/").status_code == 401
+
+
+def test_an_inference_too_many_is_a_429_and_metadata_then_lacks_its_statistics(
+    people: People, model: GlobalModel, settings: Settings
+) -> None:
+    settings.FL_MAX_INFERENCES = 1
+    question = {"model_id": str(model.pk), "model_input": [[1.0, 1.0, 1.0]]}
+    with inference_of(people.actor.user):
+        refusal = people.actor.client.post("/api/inference/", question, format="json")
+        metadata = people.actor.client.get(f"/api/models/{model.pk}/metadata/")
+    assert (refusal.status_code, refusal.headers["Retry-After"]) == (429, "5")
+    assert (metadata.status_code, metadata.json()["stats"]) == (200, None)
+    assert people.actor.client.post("/api/inference/", question, format="json").status_code == 200
+    assert people.actor.client.get(f"/api/models/{model.pk}/metadata/").json()["stats"] is not None
+
+
+def test_a_poll_too_many_is_a_429_unless_there_is_something_to_tell(
+    people: People, training: Training, settings: Settings
+) -> None:
+    settings.FL_MAX_POLLS = 1
+    with poll_of(people.participant.user, 1):
+        assert people.participant.client.get("/api/notifications/?wait=1").status_code == 429
+        assert people.participant.client.get("/api/notifications/").status_code == 200
+        start_training(training_id=training.pk, user=people.actor.user)
+        assert len(people.participant.client.get("/api/notifications/?wait=1").json()) == 2
