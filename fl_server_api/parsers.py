@@ -19,6 +19,9 @@ from fl_server_core.validators import MAX_JSON_DEPTH
 
 MEGABYTE = 1024 * 1024
 TAIL_BYTES = 4096
+JSON_BYTES = 2 * MEGABYTE
+MAX_LISTS = 1_000_000
+"""Lists and objects in one body of JSON. Each takes some thirty times the memory that its brackets take."""
 
 
 class RequestTooLarge(APIException):
@@ -30,11 +33,18 @@ class RequestTooLarge(APIException):
 class JSONParser(parsers.JSONParser):
     """JSON of bounded size and depth. The depth is bounded because what follows walks it recursively."""
 
+    @property
+    def max_bytes(self) -> int:
+        """How large a body may be."""
+        return min(JSON_BYTES, int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
+
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         del media_type, parser_context  # UTF-8, whatever they say
-        body = _read(stream)
+        body = _read(stream, self.max_bytes)
+        if body.count(b"[") + body.count(b"{") > MAX_LISTS:
+            raise RequestTooLarge(f"The JSON holds more than {MAX_LISTS} lists and objects.")
         try:
             value = json.loads(body.decode(), parse_constant=strict_constant)
         except ValueError as error:
@@ -51,6 +61,15 @@ class AnyTypeJSONParser(JSONParser):
     media_type = "*/*"
 
 
+class InferenceJSONParser(JSONParser):
+    """JSON that may hold the input of a model, and so be as large as FL_MAX_REQUEST_MB."""
+
+    @property
+    def max_bytes(self) -> int:
+        """How large a body may be."""
+        return int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+
+
 class FormParser(parsers.FormParser):
     """A urlencoded form."""
 
@@ -58,7 +77,7 @@ class FormParser(parsers.FormParser):
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         del media_type, parser_context  # UTF-8, whatever they say
-        return QueryDict(_read(stream), encoding="utf-8")
+        return QueryDict(_read(stream, settings.DATA_UPLOAD_MAX_MEMORY_SIZE), encoding="utf-8")
 
 
 class MultiPartParser(parsers.MultiPartParser):
@@ -111,11 +130,11 @@ class _TailStream:
         return f"--{boundary}--".encode() in self._tail
 
 
-def _read(stream: IO[bytes]) -> bytes:
+def _read(stream: IO[bytes], limit: int) -> bytes:
     """The whole body. Django bounds only bodies that it reads itself."""
-    body = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
-    if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-        raise RequestTooLarge
+    body = stream.read(limit + 1)
+    if len(body) > limit:
+        raise RequestTooLarge(f"The request is too large: {limit} bytes at most are read here.")
     return body
 
 

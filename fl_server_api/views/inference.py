@@ -10,7 +10,7 @@ from fl_server_ai.inference.decode import decode_input
 from fl_server_ai.inference.predict import predict
 from fl_server_api.negotiation import DownloadNegotiation
 from fl_server_api.openapi import WRITE, answers, download
-from fl_server_api.parsers import JSONParser, MultiPartParser
+from fl_server_api.parsers import InferenceJSONParser, MultiPartParser
 from fl_server_api.ranges import OCTETS
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.inference import InferenceRequest, InferenceSerializer
@@ -27,7 +27,7 @@ QUESTION = OpenApiExample(
 
 
 class InferenceView(ApiView):
-    parser_classes = [JSONParser, MultiPartParser]
+    parser_classes = [InferenceJSONParser, MultiPartParser]
     content_negotiation_class = DownloadNegotiation
 
     @extend_schema(
