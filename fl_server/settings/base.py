@@ -295,6 +295,8 @@ SPECTACULAR_SETTINGS = {
 }
 CORS_ALLOWED_ORIGINS = env.lines("CORS_ORIGIN_WHITELIST")
 CORS_ALLOWED_ORIGIN_REGEXES = env.lines("CORS_ALLOWED_ORIGIN_REGEXES")
+# What front ends on other origins may read of an answer besides its body.
+CORS_EXPOSE_HEADERS = ["Link", "Retry-After", "X-Total-Count"]
 CORS_ALLOW_ALL_ORIGINS = env.boolean("CORS_ALLOW_ALL_ORIGINS", False)
 
 # --- What a browser may do with our pages ----------------------------------------------------------------------------

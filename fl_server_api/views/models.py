@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from fl_server_ai.inference.statistics import layer_statistics
 from fl_server_api.downloads import preprocessing_answer, weights_answer
+from fl_server_api.listing import PageQuery, each, listed
 from fl_server_api.negotiation import DownloadNegotiation
 from fl_server_api.openapi import KEEP, READ, answers, file_download, sentence
 from fl_server_api.serializers.generic import checked
@@ -38,6 +39,7 @@ from fl_server_core.services.metrics import report_metrics
 from fl_server_core.services.models import create_global_model, create_mean_model, delete_model, set_preprocessing
 
 FORM = "multipart/form-data"
+METRICS_AT_ONCE = 20  # a value may have a megabyte
 URLENCODED = "application/x-www-form-urlencoded"
 MEAN_MODEL = OpenApiExample(
     "The mean of others",
@@ -53,14 +55,14 @@ MEAN_MODEL = OpenApiExample(
 
 
 class ModelsView(ApiView):
-    @extend_schema(responses=answers({200: ANY_MODELS}, *READ))
-    def get(self, request: Request) -> Response:
+    @extend_schema(parameters=[PageQuery], responses=answers({200: ANY_MODELS}, 400, *READ))
+    def get(self, request: Request) -> HttpResponseBase:
         """List models.
 
         Those that the caller owns, updates included, and the global models of trainings in which the caller is actor
         or participant; oldest first.
         """
-        return Response(represent_models(models_of(caller(request))))
+        return listed(request, models_of(caller(request)), represent_models)
 
     @extend_schema(
         request={FORM: CreateModelRequest, "application/json": CreateModelRequest},
@@ -133,11 +135,11 @@ class ModelMetadataView(ApiView):
 
 
 class ModelMetricsView(ApiView):
-    @extend_schema(responses=answers({200: MetricSerializer(many=True)}, 400, 403, *READ))
-    def get(self, request: Request, model_id: UUID) -> Response:
+    @extend_schema(parameters=[PageQuery], responses=answers({200: MetricSerializer(many=True)}, 400, 403, *READ))
+    def get(self, request: Request, model_id: UUID) -> HttpResponseBase:
         """List the metrics of a model."""
         model = get_readable_model(model_id, caller(request))
-        return Response(MetricSerializer(metrics_of_model(model), many=True).data)
+        return listed(request, metrics_of_model(model), each(MetricSerializer), piece=METRICS_AT_ONCE)
 
     @extend_schema(
         request={URLENCODED: ReportMetricsRequest, FORM: ReportMetricsRequest},
