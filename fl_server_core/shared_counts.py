@@ -42,6 +42,11 @@ class _Cache:
 _cache = _Cache()
 
 
+def ask_cache(question: Callable[[], Answer], instead: Answer) -> Answer:
+    """The answer to a question to the cache, or `instead` where the cache does not answer."""
+    return _cache.ask(question, instead)
+
+
 @dataclass(frozen=True)
 class Place:
     """One of the places that an account may hold at once. key: None where places are not counted."""
@@ -52,7 +57,7 @@ class Place:
     def give_back(self) -> None:
         """Free the place, unless it has run out and is somebody else's by now."""
         if self.key is not None:
-            _cache.ask(self._delete, None)
+            ask_cache(self._delete, None)
 
     def _delete(self) -> None:
         if cache.get(self.key) == self.token:
@@ -64,7 +69,7 @@ def take_place(kind: str, account_id: UUID, *, limit: int, seconds: float) -> Pl
     token = uuid4().hex
     if not limit:
         return Place(None, token)
-    return _cache.ask(lambda: _first_free(f"fl_server.{kind}.{account_id}", limit, token, seconds), Place(None, token))
+    return ask_cache(lambda: _first_free(f"fl_server.{kind}.{account_id}", limit, token, seconds), Place(None, token))
 
 
 def _first_free(prefix: str, limit: int, token: str, seconds: float) -> Place | None:
@@ -78,7 +83,7 @@ def _first_free(prefix: str, limit: int, token: str, seconds: float) -> Place | 
 def count_in_minute(kind: str, account_id: UUID) -> tuple[int, float]:
     """How often this was called of the account in the present minute, and in how many seconds the next one begins."""
     minute, passed = divmod(time.time(), MINUTE)
-    return _cache.ask(lambda: _counted(f"fl_server.{kind}.{account_id}.{int(minute)}"), 0), MINUTE - passed
+    return ask_cache(lambda: _counted(f"fl_server.{kind}.{account_id}.{int(minute)}"), 0), MINUTE - passed
 
 
 def _counted(key: str) -> int:

@@ -195,6 +195,7 @@ FL_LEASE_SECONDS = env.seconds("FL_LEASE_SECONDS", 60, least=1)
 FL_SWEEP_SECONDS = env.seconds("FL_SWEEP_SECONDS", 10, least=0.1)
 FL_NOTIFICATION_TIMEOUT_SECONDS = env.seconds("FL_NOTIFICATION_TIMEOUT_SECONDS", 10, least=0.1)
 FL_NOTIFICATION_RETRY_SECONDS = env.all_seconds("FL_NOTIFICATION_RETRY_SECONDS", [2, 8, 30, 120, 300])
+FL_NOTIFICATION_SILENT_ATTEMPTS = env.integer("FL_NOTIFICATION_SILENT_ATTEMPTS", 3)
 FL_NOTIFICATION_ALLOWED_NETWORKS = env.words("FL_NOTIFICATION_ALLOWED_NETWORKS")
 # Versions of a model that are kept, besides the first and those that are named or pinned.
 FL_KEEP_VERSIONS = env.integer("FL_KEEP_VERSIONS", 10, least=2)
@@ -218,6 +219,8 @@ FL_MAX_REQUESTS = env.integer("FL_MAX_REQUESTS", 6000)
 # --- Processes and threads -------------------------------------------------------------------------------------------
 FL_WEB_THREADS = env.integer("FL_WEB_THREADS", 16, least=1)
 FL_WEB_WORKERS = env.integer("FL_WEB_WORKERS", 1, least=1)
+# Threads of a process that notifies: they wait for receivers. docker-compose.yml gives its notifier as many.
+FL_NOTIFICATION_THREADS = env.integer("FL_NOTIFICATION_THREADS", 32, least=1)
 FL_EMBEDDED_WORKER_THREADS = env.integer("FL_EMBEDDED_WORKER_THREADS", 8, least=1)
 
 # --- Celery ----------------------------------------------------------------------------------------------------------
