@@ -91,7 +91,7 @@ def _link(request: Request, limit: int, offset: int, relation: str) -> str:
 
 def _whole(rows: Rows, represent: Represent, piece: int) -> HttpResponseBase:
     body: IO[bytes] = tempfile.SpooledTemporaryFile(  # noqa: SIM115  the answer closes it
-        max_size=BYTES_IN_MEMORY, dir=settings.FILE_UPLOAD_TEMP_DIR
+        max_size=BYTES_IN_MEMORY, dir=str(settings.FILE_UPLOAD_TEMP_DIR)
     )
     try:
         _write(body, rows, represent, piece)

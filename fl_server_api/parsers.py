@@ -20,6 +20,7 @@ from fl_server_core.validators import MAX_JSON_DEPTH
 MEGABYTE = 1024 * 1024
 TAIL_BYTES = 4096
 JSON_BYTES = 2 * MEGABYTE
+FORM_BYTES = 16 * MEGABYTE  # a report of metrics, percent-encoded
 MAX_LISTS = 1_000_000
 """Lists and objects in one body of JSON. Each takes some thirty times the memory that its brackets take."""
 
@@ -77,7 +78,8 @@ class FormParser(parsers.FormParser):
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         del media_type, parser_context  # UTF-8, whatever they say
-        return QueryDict(_read(stream, settings.DATA_UPLOAD_MAX_MEMORY_SIZE), encoding="utf-8")
+        limit = min(FORM_BYTES, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        return QueryDict(_read(stream, limit), encoding="utf-8")
 
 
 class MultiPartParser(parsers.MultiPartParser):
@@ -140,6 +142,8 @@ def _read(stream: IO[bytes], limit: int) -> bytes:
 
 def _refuse_upload_size(content_length: str | None) -> None:
     limit = settings.FL_MAX_UPLOAD_MB
+    if settings.FL_MAX_STORAGE_MB:  # what could not be kept need not be read; a megabyte for the other fields
+        limit = min(limit, settings.FL_MAX_STORAGE_MB + 1)
     if int(content_length or 0) > limit * MEGABYTE:
         raise RequestTooLarge(f"The upload is larger than {limit} MB.")
 

@@ -7,9 +7,9 @@ nothing is counted for some seconds, and nobody is refused: the threads of each 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic, time
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -29,12 +29,12 @@ class _Cache:
 
     def ask(self, question: Callable[[], Answer], instead: Answer) -> Answer:
         """The answer to a question to the cache, or `instead` where it does not answer."""
-        if time.monotonic() < self.asked_again_at:
+        if monotonic() < self.asked_again_at:
             return instead
         try:
             return question()
         except RedisError as error:
-            self.asked_again_at = time.monotonic() + PAUSE_SECONDS
+            self.asked_again_at = monotonic() + PAUSE_SECONDS
             logger.warning("The cache does not answer, so budgets are not counted: %s", error)
             return instead
 
@@ -69,7 +69,8 @@ def take_place(kind: str, account_id: UUID, *, limit: int, seconds: float) -> Pl
     token = uuid4().hex
     if not limit:
         return Place(None, token)
-    return ask_cache(lambda: _first_free(f"fl_server.{kind}.{account_id}", limit, token, seconds), Place(None, token))
+    uncounted: Place | None = Place(None, token)
+    return ask_cache(lambda: _first_free(f"fl_server.{kind}.{account_id}", limit, token, seconds), uncounted)
 
 
 def _first_free(prefix: str, limit: int, token: str, seconds: float) -> Place | None:
@@ -82,7 +83,7 @@ def _first_free(prefix: str, limit: int, token: str, seconds: float) -> Place | 
 
 def count_in_minute(kind: str, account_id: UUID) -> tuple[int, float]:
     """How often this was called of the account in the present minute, and in how many seconds the next one begins."""
-    minute, passed = divmod(time.time(), MINUTE)
+    minute, passed = divmod(time(), MINUTE)
     return ask_cache(lambda: _counted(f"fl_server.{kind}.{account_id}.{int(minute)}"), 0), MINUTE - passed
 
 

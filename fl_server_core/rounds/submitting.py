@@ -65,7 +65,7 @@ def submit(offer: Offer) -> None:
                 stored.discard()
             else:
                 _write(offer, row, kind, digest, names)
-                require_budget(account=offer.participant, added="bytes", sizes=stored.sizes)
+                require_budget(account=offer.participant, added=("bytes",), sizes=stored.sizes)
 
 
 def submit_to_kind(*, training_id: UUID, kind: str, participant: User, **offered: Any) -> None:

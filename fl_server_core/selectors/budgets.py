@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Q, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.db.models.functions import Length
 
 from fl_server_core.models.metric import Metric
@@ -31,7 +32,7 @@ class Owned:
 def owned_by(account: User) -> Owned:
     """Models are the account's global ones; its updates and submissions count by their files alone."""
     global_models = GlobalModel.objects.non_polymorphic().filter(owner=account)
-    files = [
+    files: list[QuerySet[Any, Any]] = [
         ModelVersion.objects.filter(model__owner=account).exclude(weights_file="").values_list("weights_file"),
         VersionFile.objects.filter(version__model__owner=account).values_list("file"),
         global_models.exclude(preprocessing_file="").values_list("preprocessing_file"),

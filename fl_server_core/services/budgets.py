@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import IO, Any
+from typing import IO
 from uuid import UUID
 
 from django.conf import settings
@@ -44,7 +44,7 @@ def refuse_larger_than_budget(*files: IO[bytes] | File[bytes] | None) -> None:
 def require_budget(
     *,
     account: User,
-    added: str,
+    added: Collection[str],
     sizes: Mapping[str, int] | None = None,
     others: Collection[UUID] = (),
 ) -> None:
@@ -53,7 +53,7 @@ def require_budget(
     Call it when everything is written. The account's row stays locked until the transaction ends: of two requests at
     once, the second counts what the first has added. After the training and its model, in the order of locks.
 
-    added: "models", "trainings" or "bytes"; a model also adds its bytes.
+    added: of "models", "trainings" and "bytes" those that have become more.
     sizes: of the files just stored, in bytes. others: accounts that the caller locks, too; they are locked in one
     statement, in one order.
 
@@ -63,12 +63,11 @@ def require_budget(
     rows = User.objects.select_for_update(no_key=True).filter(pk__in={account.pk, *others})
     list(rows.order_by("pk").values_list("pk", flat=True))
     owned = owned_by(account)
-    if added == "models":
-        _refuse_more(owned.models, settings.FL_MAX_MODELS, "models", "FL_MAX_MODELS")
-    if added == "trainings":
+    if "trainings" in added:
         _refuse_more(owned.trainings, settings.FL_MAX_TRAININGS, "trainings", "FL_MAX_TRAININGS")
+    if "models" in added:
         _refuse_more(owned.models, settings.FL_MAX_MODELS, "models", "FL_MAX_MODELS")
-    if added != "trainings" and settings.FL_MAX_STORAGE_MB:
+    if "bytes" in added and settings.FL_MAX_STORAGE_MB:
         _refuse_bytes(_bytes_of(owned.files, sizes or {}) + owned.loose_bytes, sum((sizes or {}).values()))
 
 
@@ -102,7 +101,7 @@ def _bytes_of(names: Iterable[str], sizes: Mapping[str, int]) -> int:
         some = ordered[start : start + BATCH]
         known.update(StoredFile.objects.filter(name__in=some).values_list("name", "size"))
     measured = {name: sizes[name] if name in sizes else _measured(name) for name in wanted - known.keys()}
-    found: dict[str, Any] = {name: size for name, size in measured.items() if size is not None}
+    found: dict[str, int] = {name: size for name, size in measured.items() if size is not None}
     StoredFile.objects.bulk_create(
         [StoredFile(name=name, size=size) for name, size in sorted(found.items())], ignore_conflicts=True
     )

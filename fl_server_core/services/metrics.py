@@ -39,7 +39,7 @@ def report_metrics(*, model_id: UUID, reporter: User, metrics: Reported) -> None
         if asked is not None:
             Submission.objects.update_or_create(round=asked, participant=reporter)
         if any(row.is_binary() for row in rows):
-            require_budget(account=reporter, added="bytes")
+            require_budget(account=reporter, added=("bytes",))
 
 
 def _round_asking(training: Training, reporter: User) -> Round | None:

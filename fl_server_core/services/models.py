@@ -64,7 +64,7 @@ def create_global_model(
                 preprocessing_file=preprocessing,
             )
             append_version(model, weights)
-            require_budget(account=owner, added="models", sizes=files.sizes)
+            require_budget(account=owner, added=("models", "bytes"), sizes=files.sizes)
     return model
 
 
@@ -100,7 +100,7 @@ def create_mean_model(
             input_shape=None if input_shape is None else list(input_shape),
         )
         mean.models.set(members)
-        require_budget(account=owner, added="models")
+        require_budget(account=owner, added=("models",))
     return mean
 
 
@@ -232,7 +232,7 @@ def set_preprocessing(*, model_id: UUID, user: User, file: UploadedFile[bytes]) 
             replaced = rows.values_list("preprocessing_file", flat=True).first()
             rows.update(preprocessing_file=name)
             forget_files([replaced] if replaced else [])
-            require_budget(account=user, added="bytes", sizes=files.sizes)
+            require_budget(account=user, added=("bytes",), sizes=files.sizes)
 
 
 def check_module(file: UploadedFile[bytes], kind: str = "model") -> None:

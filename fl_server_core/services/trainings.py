@@ -68,7 +68,8 @@ def create_training(
             uncertainty_method=uncertainty_method,
             options=options or {},
         )
-        require_budget(account=actor, added="trainings", others=participant_ids)
+        added = ("trainings",) if training.model_id == model.pk else ("trainings", "models")
+        require_budget(account=actor, added=added, others=participant_ids)
         training.participants.set(lock_users(participant_ids))
     return training
 

@@ -148,20 +148,22 @@ JSON_ENDPOINTS = ["/api/users/", "/api/groups/", "/api/models/", "/api/trainings
 
 @pytest.mark.parametrize("path", JSON_ENDPOINTS)
 def test_json_without_a_models_input_is_of_two_megabytes_at_most(people: People, path: str) -> None:
+    send: Any = people.actor.client.generic
     for body in (b"[" + b"[]," * 8_000_000 + b"[]]", b'"' + b"x" * (2 * 1024 * 1024) + b'"'):
-        answer = people.actor.client.generic("POST", path, body, content_type="application/json")
+        answer = send("POST", path, body, content_type="application/json")
         assert (answer.status_code, answer.json()) == (
             413,
             {"detail": "The request is too large: 2097152 bytes at most are read here."},
         )
     body = b'"' + b"x" * (2 * 1024 * 1024 - 2) + b'"'
-    assert people.actor.client.generic("POST", path, body, content_type="application/json").status_code == 400
+    assert send("POST", path, body, content_type="application/json").status_code == 400
 
 
 def test_json_for_a_model_may_be_larger_but_not_of_empty_lists(people: People, model: GlobalModel) -> None:
     def ask(rows: bytes) -> Any:
         body = b'{"model_id": "%s", "model_input": [%s]}' % (str(model.pk).encode(), rows)
-        return people.actor.client.generic("POST", "/api/inference/", body, content_type="application/json")
+        send: Any = people.actor.client.generic
+        return send("POST", "/api/inference/", body, content_type="application/json")
 
     assert ask(b",".join([b"[1.0, 1.00000000000000, 1.00000000000000]"] * 80_000)).status_code == 200
     refusal = ask(b",".join([b"[]"] * 1_000_001))

@@ -93,14 +93,14 @@ def test_a_request_too_many_in_a_minute_is_told_when_the_next_one_begins(
 ) -> None:
     settings.FL_MAX_REQUESTS = 3
     now = 1_800_000_015.0  # 15 seconds into a minute
-    monkeypatch.setattr(shared_counts.time, "time", lambda: now)
+    monkeypatch.setattr(shared_counts, "time", lambda: now)
     for _ in range(3):
         count_request(actor)
     with pytest.raises(AccountBusy, match="Try again in 45 s") as refusal:
         count_request(actor)
     assert refusal.value.retry_seconds == 45
     count_request(anna)
-    monkeypatch.setattr(shared_counts.time, "time", lambda: now + 45)
+    monkeypatch.setattr(shared_counts, "time", lambda: now + 45)
     count_request(actor)
 
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fl_server_ai.notification import breaker, sending
+from fl_server_ai.notification.client import Accepted
 from fl_server_ai.notification.lanes import Lanes
 from fl_server_core.models import Delivery
 from fl_server_core.models.training import TrainingState
@@ -120,7 +121,7 @@ def test_an_answer_lets_all_of_them_go(
     for _ in range(5):
         attempt(queue, first)
     assert attempt(queue, second).attempts == 0
-    monkeypatch.setattr("fl_server_ai.notification.sending.post", lambda *_args, **_kwargs: sending.Accepted(200))
+    monkeypatch.setattr("fl_server_ai.notification.sending.post", lambda *_args, **_kwargs: Accepted(200))
     wait_until("the next attempt to be let through", lambda: attempt(queue, first).status == "accepted", 20)
     assert attempt(queue, second).status == "accepted"
 

@@ -216,3 +216,10 @@ def test_actors_who_enrol_each_other_at_the_same_moment_do_not_wait_for_each_oth
         at_once(lambda: train_with_the_other(0), lambda: train_with_the_other(1))
     assert Training.objects.count() == 10
     assert make_training(people[0]).pk
+
+
+def test_a_training_of_an_own_model_adds_no_model(actor: User, settings: Settings) -> None:
+    model = upload(actor)
+    upload(actor)
+    settings.FL_MAX_MODELS = 1  # lowered since
+    train(actor, model)
