@@ -7,6 +7,7 @@ nothing is counted for some seconds, and nobody is refused: the threads of each 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic, time
@@ -76,7 +77,7 @@ def take_place(kind: str, account_id: UUID, *, limit: int, seconds: float) -> Pl
 def _first_free(prefix: str, limit: int, token: str, seconds: float) -> Place | None:
     for number in range(limit):
         key = f"{prefix}.{number}"
-        if cache.add(key, token, timeout=seconds):
+        if cache.add(key, token, timeout=math.ceil(seconds)):  # Redis is given whole seconds
             return Place(key, token)
     return None
 

@@ -6,6 +6,7 @@ and whether it has answered lately. A silent receiver holds a thread until the t
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -42,7 +43,7 @@ def seconds_to_wait(host: str) -> float | None:
     if not limit or silences < limit:
         return None
     pause = min(SHORTEST_SECONDS * 2 ** min(silences - limit, 10), LONGEST_SECONDS)
-    lasts = pause + settings.FL_NOTIFICATION_TIMEOUT_SECONDS
+    lasts = math.ceil(pause + settings.FL_NOTIFICATION_TIMEOUT_SECONDS)  # Redis is given whole seconds
     return None if ask_cache(lambda: cache.add(_key("tried", host), True, timeout=lasts), True) else pause
 
 
