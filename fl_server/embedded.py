@@ -32,7 +32,7 @@ class EmbeddedWorker:
         # Of one worker for all queues, closings and silent receivers could hold every thread, and deadlines would pass.
         self._workers = [
             _QueueWorker(app, "celery", threads),
-            _QueueWorker(app, "notifications", threads),
+            _QueueWorker(app, "notifications", settings.FL_NOTIFICATION_THREADS),
             _QueueWorker(app, "control", CONTROL_THREADS),
         ]
         self._clock_thread = threading.Thread(target=self._ask_for_sweeps, name="embedded-clock", daemon=True)

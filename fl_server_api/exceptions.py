@@ -15,6 +15,8 @@ from fl_server_ai.sandbox import InvalidInput, SandboxBusy, SandboxError, Sandbo
 from fl_server_api.middleware import RETRY_SECONDS
 from fl_server_api.parsers import RequestTooLarge
 from fl_server_core.exceptions import (
+    AccountBusy,
+    BudgetSpent,
     Conflict,
     DomainError,
     EntityNotFound,
@@ -22,9 +24,11 @@ from fl_server_core.exceptions import (
     HasOwnPath,
     InvalidRequest,
     InvalidValue,
+    LargerThanBudget,
     MissingPart,
     NotAllowed,
     NoTraining,
+    ServerBusy,
     TooManyFailures,
 )
 
@@ -33,6 +37,10 @@ STATUSES: dict[type[Exception], int] = {
     EntityNotFound: status.HTTP_400_BAD_REQUEST,
     MissingPart: status.HTTP_404_NOT_FOUND,
     Gone: status.HTTP_410_GONE,
+    AccountBusy: status.HTTP_429_TOO_MANY_REQUESTS,
+    ServerBusy: status.HTTP_503_SERVICE_UNAVAILABLE,
+    BudgetSpent: status.HTTP_507_INSUFFICIENT_STORAGE,
+    LargerThanBudget: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     Conflict: status.HTTP_409_CONFLICT,
     TooManyFailures: status.HTTP_429_TOO_MANY_REQUESTS,
     NoTraining: status.HTTP_404_NOT_FOUND,
@@ -64,6 +72,8 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
 def _headers(error: DomainError | SandboxError, code: int) -> dict[str, str] | None:
     if isinstance(error, TooManyFailures):
         return {"Retry-After": str(error.retry_after)}
+    if isinstance(error, AccountBusy):
+        return {"Retry-After": str(error.retry_seconds)}
     return {"Retry-After": str(RETRY_SECONDS)} if code == status.HTTP_503_SERVICE_UNAVAILABLE else None
 
 

@@ -36,16 +36,25 @@ REFUSALS: dict[int, OpenApiResponse] = {
     413: OpenApiResponse(SENTENCE, "The request is too large."),
     415: OpenApiResponse(SENTENCE, "This Content-Type is not accepted here."),
     416: OpenApiResponse(SENTENCE, "The file does not have the bytes that Range asks for."),
-    429: OpenApiResponse(SENTENCE, "The caller has failed to sign in too often."),
+    429: OpenApiResponse(
+        SENTENCE, "Too many failures to sign in, or too much at once. Try again after the seconds in Retry-After."
+    ),
     503: OpenApiResponse(SENTENCE, "Try again later."),
+    507: OpenApiResponse(SENTENCE, "The account owns as much as it may; the sentence says of what, and what to do."),
 }
 READ = (401, 406, 429)
 WRITE = (400, 401, 406, 413, 415, 429)
+KEEP = (*WRITE, 507)
+"""Refusals of what makes an account own more than it did."""
 
 
 def answers(success: dict[Any, Any], *refusals: int) -> dict[Any, Any]:
-    """The answers of an operation: the good ones, and the refusals by status."""
-    return {**success, **{code: REFUSALS[code] for code in sorted(refusals)}}
+    """The answers of an operation: the good ones, and the refusals by status.
+
+    Whatever takes credentials may answer 429: requests are counted for each account.
+    """
+    counted = {429} if 401 in refusals else set()
+    return {**success, **{code: REFUSALS[code] for code in sorted(counted.union(refusals))}}
 
 
 def sentence(*texts: str) -> OpenApiResponse:

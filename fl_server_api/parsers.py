@@ -19,6 +19,8 @@ from fl_server_core.storage import StorageUnavailable, storage_errors
 from fl_server_core.validators import MAX_JSON_DEPTH
 
 TAIL_BYTES = 4096
+MAX_LISTS = 1_000_000
+"""Lists and objects in one body of JSON. Each takes some thirty times the memory that its brackets take."""
 
 
 class RequestTooLarge(APIException):
@@ -35,6 +37,8 @@ class JSONParser(parsers.JSONParser):
     ) -> Any:
         del media_type  # UTF-8, whatever it says
         body = _read(stream, parser_context)
+        if body.count(b"[") + body.count(b"{") > MAX_LISTS:
+            raise RequestTooLarge(f"The JSON holds more than {MAX_LISTS} lists and objects.")
         try:
             value = json.loads(body.decode(), parse_constant=strict_constant)
         except ValueError as error:
@@ -126,6 +130,8 @@ def _read(stream: IO[bytes], context: Mapping[str, Any] | None) -> bytes:
 
 def _refuse_upload_size(content_length: str | None) -> None:
     limit = settings.FL_MAX_UPLOAD_MB
+    if settings.FL_MAX_STORAGE_MB:  # what could not be kept need not be read; a megabyte for the other fields
+        limit = min(limit, settings.FL_MAX_STORAGE_MB + 1)
     if int(content_length or 0) > limit * MEGABYTE:
         raise RequestTooLarge(f"The upload is larger than {limit} MB.")
 

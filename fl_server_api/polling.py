@@ -9,6 +9,7 @@ from time import monotonic, sleep
 from django.conf import settings
 from django.db import connection
 
+from fl_server_core.long_requests import poll_of, seat
 from fl_server_core.models import Delivery, User
 from fl_server_core.selectors.deliveries import pending_notifications
 
@@ -20,14 +21,20 @@ def wait_for_notifications(*, user: User, seconds: float) -> list[Delivery]:
 
     At most half of this process's request threads wait, and without a database connection; the rest is answered at
     once.
+
+    Raises:
+        AccountBusy: the user has as many requests waiting as an account may.
     """
     found = pending_notifications(user)
-    if found or seconds <= 0 or not _seats().acquire(blocking=False):
+    if found or seconds <= 0:
         return found
-    try:
-        return _poll(user, monotonic() + seconds)
-    finally:
-        _seats().release()
+    with poll_of(user, seconds), seat() as held:
+        if not held or not _seats().acquire(blocking=False):
+            return found
+        try:
+            return _poll(user, monotonic() + seconds)
+        finally:
+            _seats().release()
 
 
 def _poll(user: User, end: float) -> list[Delivery]:

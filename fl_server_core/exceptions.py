@@ -122,5 +122,25 @@ class Gone(DomainError):
     """What was asked for was there once and is no longer kept."""
 
 
+class BudgetSpent(DomainError):
+    """The account owns as much as it may; `str(error)` says of what, how much of it, and what to do."""
+
+
+class LargerThanBudget(DomainError):
+    """A file that alone is larger than all that an account may store."""
+
+
+class AccountBusy(DomainError):
+    """The account has asked for more than it may at once. retry_seconds: when to try again."""
+
+    def __init__(self, message: str, retry_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class ServerBusy(DomainError):
+    """All accounts together ask for more than the server has room for at this moment."""
+
+
 class Conflict(DomainError):
     """What was asked for does not fit the state that something is in now; `str(error)` says what to do first."""

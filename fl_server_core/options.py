@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, Self
@@ -17,6 +18,7 @@ LEAST_KEPT = 2
 """Versions: the current one and the one before it, which somebody may be about to read."""
 MAX_DEADLINE_SECONDS = 366 * 24 * 3600
 MAX_PERIOD = 1_000_000
+MAX_OPTIONS_BYTES = 64 * 1024
 
 
 class TrainerOptions(OptionsSchema):
@@ -79,8 +81,11 @@ def validate_options(options: Mapping[str, Any], aggregation_method: str, uncert
     """Check the options of a training with these methods, and read those that steer its rounds.
 
     Raises:
-        ValidationError: one sentence for each known key that has a value it cannot have.
+        ValidationError: one sentence for each known key that has a value it cannot have, or that they are too large.
     """
+    size = len(json.dumps(options, default=str))
+    if size > MAX_OPTIONS_BYTES:
+        raise ValidationError(f"The options take {size} bytes as JSON; {MAX_OPTIONS_BYTES} are allowed.")
     errors: list[str] = []
     try:
         known = TrainerOptions.from_dict(options)

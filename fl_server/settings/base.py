@@ -174,9 +174,21 @@ if not FL_REDIS_LOCATION and _redis_host:
 FL_EMBEDDED = not FL_REDIS_LOCATION
 CACHES: dict[str, dict[str, Any]]
 if FL_EMBEDDED:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    # Beyond so many entries the cache drops some, whatever they are.
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "OPTIONS": {"MAX_ENTRIES": 100_000},
+        }
+    }
 else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": FL_REDIS_LOCATION}}
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": FL_REDIS_LOCATION,
+            "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 5},  # requests wait for it
+        }
+    }
 
 # --- Accounts --------------------------------------------------------------------------------------------------------
 REGISTRATION_MODES = ("open", "invite", "closed")
@@ -216,6 +228,7 @@ FL_LEASE_SECONDS = env.seconds("FL_LEASE_SECONDS", 60, least=1)
 FL_SWEEP_SECONDS = env.seconds("FL_SWEEP_SECONDS", 10, least=0.1)
 FL_NOTIFICATION_TIMEOUT_SECONDS = env.seconds("FL_NOTIFICATION_TIMEOUT_SECONDS", 10, least=0.1)
 FL_NOTIFICATION_RETRY_SECONDS = env.all_seconds("FL_NOTIFICATION_RETRY_SECONDS", [2, 8, 30, 120, 300])
+FL_NOTIFICATION_SILENT_ATTEMPTS = env.integer("FL_NOTIFICATION_SILENT_ATTEMPTS", 3)
 FL_NOTIFICATION_ALLOWED_NETWORKS = env.words("FL_NOTIFICATION_ALLOWED_NETWORKS")
 # Versions of a model that are kept, besides the first and those that are named or pinned.
 FL_KEEP_VERSIONS = env.integer("FL_KEEP_VERSIONS", 10, least=2)
@@ -228,10 +241,19 @@ FL_SANDBOX_CPU_SECONDS = env.integer("FL_SANDBOX_CPU_SECONDS", 30, least=1)
 FL_SANDBOX_CACHE_MB = env.integer("FL_SANDBOX_CACHE_MB", 512)
 FL_TRUSTED_GLOBALS = env.words("FL_TRUSTED_GLOBALS")
 FL_MAX_UPLOAD_MB = env.integer("FL_MAX_UPLOAD_MB", 4096, least=1)
+# What one account may own and do; 0: no bound. docs/budgets.md
+FL_MAX_MODELS = env.integer("FL_MAX_MODELS", 200)
+FL_MAX_TRAININGS = env.integer("FL_MAX_TRAININGS", 200)
+FL_MAX_STORAGE_MB = env.integer("FL_MAX_STORAGE_MB", 2048)
+FL_MAX_INFERENCES = env.integer("FL_MAX_INFERENCES", 4)
+FL_MAX_POLLS = env.integer("FL_MAX_POLLS", 4)
+FL_MAX_REQUESTS = env.integer("FL_MAX_REQUESTS", 6000)
 
 # --- Processes and threads -------------------------------------------------------------------------------------------
 FL_WEB_THREADS = env.integer("FL_WEB_THREADS", 16, least=1)
 FL_WEB_WORKERS = env.integer("FL_WEB_WORKERS", 1, least=1)
+# Threads of a process that notifies: they wait for receivers. docker-compose.yml gives its notifier as many.
+FL_NOTIFICATION_THREADS = env.integer("FL_NOTIFICATION_THREADS", 32, least=1)
 FL_EMBEDDED_WORKER_THREADS = env.integer("FL_EMBEDDED_WORKER_THREADS", 8, least=1)
 
 # --- Slow clients ----------------------------------------------------------------------------------------------------
@@ -306,6 +328,7 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["fl_server_api.throttling.AccountThrottle"],
     "EXCEPTION_HANDLER": "fl_server_api.exceptions.handle_exception",
 }
 SPECTACULAR_SETTINGS = {
@@ -319,6 +342,8 @@ SPECTACULAR_SETTINGS = {
 }
 CORS_ALLOWED_ORIGINS = env.lines("CORS_ORIGIN_WHITELIST")
 CORS_ALLOWED_ORIGIN_REGEXES = env.lines("CORS_ALLOWED_ORIGIN_REGEXES")
+# What front ends on other origins may read of an answer besides its body.
+CORS_EXPOSE_HEADERS = ["Link", "Retry-After", "X-Total-Count"]
 CORS_ALLOW_ALL_ORIGINS = env.boolean("CORS_ALLOW_ALL_ORIGINS", False)
 
 # --- What a browser may do with our pages ----------------------------------------------------------------------------

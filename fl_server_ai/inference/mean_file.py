@@ -6,6 +6,7 @@ from fl_server_ai.inference.names import MEAN_MODULE
 from fl_server_ai.inference.server_sandbox import get_sandbox
 from fl_server_ai.inference.sources import model_sources, tenant_of
 from fl_server_ai.sandbox import Job, ModelRunError
+from fl_server_core.long_requests import inference_of
 from fl_server_core.models.model import MeanModel
 from fl_server_core.models.user import User
 
@@ -17,7 +18,7 @@ def mean_model_file(*, user: User, model: MeanModel) -> bytes:
 
     Raises:
         ModelRunError: a member is not TorchScript, or cannot be loaded.
-        SandboxBusy: too many others ask.
+        AccountBusy, ServerBusy, SandboxBusy: the user, or all together, ask too much at once.
     """
     files = [member.weights_file for member in model.models.select_related("current_version")]
     job = Job(
@@ -25,7 +26,8 @@ def mean_model_file(*, user: User, model: MeanModel) -> bytes:
         models=model_sources(model),
         max_reply=_FORMAT_BYTES + 2 * sum(file.size for file in files if file),
     )
-    reply = get_sandbox().run(job, tenant=tenant_of(model, user))
+    with inference_of(user):
+        reply = get_sandbox().run(job, tenant=tenant_of(model, user))
     if "file" not in reply.arrays:
         raise ModelRunError("The model's answer was refused. It has no file.")
     return reply.arrays["file"].tobytes()

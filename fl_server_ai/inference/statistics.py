@@ -18,7 +18,10 @@ from fl_server_ai.sandbox import (
     SandboxBusy,
     SandboxFailed,
 )
+from fl_server_core.exceptions import AccountBusy, ServerBusy
+from fl_server_core.long_requests import inference_of
 from fl_server_core.models.model import GlobalModel, MeanModel, Model
+from fl_server_core.models.user import User
 from fl_server_core.selectors.models import global_of
 
 logger = logging.getLogger(__name__)
@@ -26,12 +29,14 @@ logger = logging.getLogger(__name__)
 _LONGEST_TEXT = 256
 
 
-def layer_statistics(model: Model) -> dict[str, Any] | None:
+def layer_statistics(model: Model, user: User | None = None) -> dict[str, Any] | None:
     """The statistics of a model's layers, computed once and kept. A local model has those of its global model.
 
     None for a mean, without an input_shape, and where the model cannot be run on an input of that shape. That is kept
     too, as an empty object. A failure that may pass is not kept: the sandbox had no room, the model took too long, or
     the operator does not trust it.
+
+    user: who asks, so whose inference it counts as; by default the owner.
     """
     base = global_of(model)
     if base.stats is not None:
@@ -39,8 +44,9 @@ def layer_statistics(model: Model) -> dict[str, Any] | None:
     if not base.input_shape or isinstance(base, MeanModel):
         return None
     try:
-        stats = _computed(base)
-    except (ModelNotTrusted, ModelStopped, SandboxBusy, SandboxFailed) as error:
+        with inference_of(user or base.owner):
+            stats = _computed(base)
+    except (AccountBusy, ServerBusy, ModelNotTrusted, ModelStopped, SandboxBusy, SandboxFailed) as error:
         logger.warning("No statistics of %s: %s", base.pk, error)
         return None
     except (ModelRunError, InvalidInput):

@@ -6,7 +6,7 @@ import json
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -39,10 +39,14 @@ class Rejected:
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """Nothing that the receiver itself has decided. is_permanent: trying again cannot help."""
+    """Nothing that the receiver itself has decided.
+
+    is_permanent: trying again cannot help. is_silence: the whole time went by.
+    """
 
     error: str
     is_permanent: bool = False
+    is_silence: bool = field(default=False, compare=False)
 
 
 Outcome = Accepted | Rejected | NoAnswer
@@ -70,7 +74,7 @@ def post(
     except AddressRefused as error:
         return NoAnswer(str(error), is_permanent=True)
     except httpcore.TimeoutException:
-        return NoAnswer(f"No answer within {seconds:g} seconds.")
+        return NoAnswer(f"No answer within {seconds:g} seconds.", is_silence=True)
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
         return NoAnswer(str(error) or type(error).__name__)
     return _outcome_of(status)

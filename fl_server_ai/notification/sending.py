@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+from datetime import timedelta
 
 from django.conf import settings
+from django.utils import timezone
 
+from fl_server_ai.notification import breaker
 from fl_server_ai.notification.client import Accepted, NoAnswer, Outcome, Rejected, post
+from fl_server_ai.notification.lanes import lanes
 from fl_server_ai.notification.network import AddressPolicy
 from fl_server_ai.notification.notifications import Notification
 from fl_server_core.models.delivery import Delivery
+from fl_server_core.selectors.deliveries import sendable
 from fl_server_core.services.delivery_attempts import (
     accept_delivery,
     claim_delivery,
     leave_unanswered,
+    postpone_delivery,
     reject_delivery,
 )
 
@@ -21,12 +27,51 @@ from fl_server_core.services.delivery_attempts import (
 def send_delivery(delivery_id: int) -> float | None:
     """Make one attempt at a delivery, if it is due and nobody else makes it.
 
+    An attempt at a host of which no answer is known takes one of the places for such hosts; if there is none, or the
+    host has been silent too often, the delivery waits outside this thread, and that is no attempt.
+
     Returns: in how many seconds to try again; None if not at all.
     """
-    delivery = claim_delivery(delivery_id=delivery_id)
+    due = sendable().select_related("receiver", "training").filter(pk=delivery_id).first()
+    if due is None:
+        return None
+    host = breaker.host_of(due.receiver.message_endpoint)
+    if breaker.has_answered(host):
+        return _attempt(due, host)
+    with lanes().place(due.training.actor_id if due.training else None) as held:
+        pause = breaker.seconds_to_wait(host) if held else settings.FL_NOTIFICATION_TIMEOUT_SECONDS / 2
+        if pause is None:
+            return _attempt(due, host)
+    if held and _should_be_over(due):
+        return _go_without(due, host)
+    return postpone_delivery(delivery_id=due.pk, seconds=pause)
+
+
+def _attempt(due: Delivery, host: str) -> float | None:
+    delivery = claim_delivery(delivery_id=due.pk)
     if delivery is None:
         return None
-    return _settle(delivery, _post(delivery))
+    outcome = _post(delivery)
+    if isinstance(outcome, NoAnswer) and outcome.is_silence:
+        breaker.note_silence(host)
+    elif not (isinstance(outcome, NoAnswer) and outcome.is_permanent):
+        breaker.note_answer(host)
+    return _settle(delivery, outcome)
+
+
+def _should_be_over(due: Delivery) -> bool:
+    """Would the delivery have been given up by now, had each attempt been made in its time?"""
+    pauses = settings.FL_NOTIFICATION_RETRY_SECONDS
+    patience = sum(pauses) + (len(pauses) + 1) * settings.FL_NOTIFICATION_TIMEOUT_SECONDS
+    return timezone.now() - due.created_at > timedelta(seconds=patience)
+
+
+def _go_without(due: Delivery, host: str) -> float | None:
+    """Count an attempt that nobody makes: a round must not wait for ever because many wait for the same host."""
+    delivery = claim_delivery(delivery_id=due.pk)
+    if delivery is None:
+        return None
+    return leave_unanswered(delivery=delivery, error=f"{host} has not answered many times in a row.")
 
 
 def _post(delivery: Delivery) -> Outcome:

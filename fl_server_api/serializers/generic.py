@@ -12,6 +12,7 @@ from fl_server_core.exceptions import InvalidRequest
 
 MAX_INTEGER = 2**31 - 1
 MAX_BIG_INTEGER = 2**63 - 1
+MAX_TEXT = 16_384  # characters of a description: it comes with every list
 MAX_ROUND = 10**9  # the round of a model and a training's target, added up, fit their columns
 
 

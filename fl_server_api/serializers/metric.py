@@ -12,7 +12,9 @@ from fl_server_core.exceptions import InvalidRequest
 from fl_server_core.models import Metric
 
 NAME_LENGTH = 32
-VALUE_BYTES = 16 * 1024 * 1024  # a row is read into memory as a whole
+MAX_METRICS = 1000
+VALUE_BYTES = 1024 * 1024  # a row is read into memory as a whole
+REPORT_BYTES = 4 * VALUE_BYTES
 
 
 @extend_schema_field(OpenApiTypes.STR)
@@ -27,9 +29,11 @@ class MetricValueField(serializers.Field[Any, Any, Any, Any]):
         if isinstance(data, bool) or not isinstance(data, (str, int, float)):
             raise serializers.ValidationError("Send a number, text or a file.")
         try:
-            str(data).encode()
+            size = len(str(data).encode())
         except UnicodeEncodeError:
             raise serializers.ValidationError("Lone surrogate characters are not allowed.") from None
+        if size > VALUE_BYTES:
+            raise serializers.ValidationError(f"Send a value of at most {VALUE_BYTES} bytes.")
         return str(data)
 
     def to_representation(self, value: Any) -> Any:
@@ -40,9 +44,16 @@ class MetricPairs(serializers.Serializer[Any]):
     """Metrics as two lists of the same length, repeated fields of a form."""
 
     metric_names = serializers.ListField(
-        child=serializers.CharField(max_length=NAME_LENGTH, trim_whitespace=False), required=False
+        child=serializers.CharField(max_length=NAME_LENGTH, trim_whitespace=False),
+        max_length=MAX_METRICS,
+        required=False,
     )
-    metric_values = serializers.ListField(child=MetricValueField(), required=False)
+    metric_values = serializers.ListField(child=MetricValueField(), max_length=MAX_METRICS, required=False)
+
+    def validate_metric_values(self, values: list[str | bytes]) -> list[str | bytes]:
+        if sum(len(value) for value in values) > REPORT_BYTES:
+            raise serializers.ValidationError(f"Send values of at most {REPORT_BYTES} bytes in one request.")
+        return values
 
 
 class ReportMetricsRequest(MetricPairs):

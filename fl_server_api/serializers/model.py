@@ -12,6 +12,7 @@ from fl_server_api.serializers.generic import (
     MAX_BIG_INTEGER,
     MAX_INTEGER,
     MAX_ROUND,
+    MAX_TEXT,
     UploadedFileField,
     require_file,
 )
@@ -185,7 +186,7 @@ class CreateModelRequest(serializers.Serializer[Any]):
     """A new model: a form with files; for the mean of other models, JSON."""
 
     name = serializers.CharField(max_length=256, allow_blank=True)
-    description = serializers.CharField(allow_blank=True)
+    description = serializers.CharField(max_length=MAX_TEXT, allow_blank=True)
     model_file = UploadedFileField(help_text="Required unless the type is MEAN.")
     model_preprocessing_file = UploadedFileField()
     round = serializers.IntegerField(min_value=0, max_value=MAX_ROUND, default=0)

@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from fl_server_api.converters import GivenId
 from fl_server_api.serializers.generic import MAX_ROUND, StrictSerializer
+from fl_server_api.serializers.metric import MAX_METRICS
 from fl_server_core.models import Training
 from fl_server_core.models.training import UncertaintyMethod
 from fl_server_core.options import validate_options
@@ -15,6 +16,7 @@ from fl_server_core.selectors.trainings import round_progress
 from fl_server_core.validators import validate_json
 
 IDENTIFIER_LENGTH = 256
+METRIC_NAME_LENGTH = 256  # information only: what is reported has names of its own
 TRAINING_FIELDS = [
     "id",
     "model",
@@ -66,7 +68,9 @@ class CreateTrainingRequest(StrictSerializer):
     target_num_updates = serializers.IntegerField(
         min_value=1, max_value=MAX_ROUND, help_text="How many times the global model is updated."
     )
-    metric_names = serializers.ListField(child=serializers.CharField(allow_blank=True))
+    metric_names = serializers.ListField(
+        child=serializers.CharField(max_length=METRIC_NAME_LENGTH, allow_blank=True), max_length=MAX_METRICS
+    )
     aggregation_method = AggregationMethodField()
     uncertainty_method = UncertaintyMethodField(default=UncertaintyMethod.NONE)
     options = serializers.DictField(default=dict, help_text="Options of the trainer. You may add keys of your own.")

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fl_server_api.listing import PageQuery, each, listed
 from fl_server_api.openapi import READ, WRITE, answers
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.user import GroupSerializer
@@ -16,13 +18,13 @@ GROUP = OpenApiExample("A group", request_only=True, value={"name": "radiology"}
 
 
 class GroupsView(ApiView):
-    @extend_schema(responses=answers({200: GroupSerializer(many=True)}, 403, *READ))
-    def get(self, request: Request) -> Response:
+    @extend_schema(parameters=[PageQuery], responses=answers({200: GroupSerializer(many=True)}, 400, 403, *READ))
+    def get(self, request: Request) -> HttpResponseBase:
         """List all groups.
 
         For staff who may view groups.
         """
-        return Response(GroupSerializer(all_groups(caller(request)), many=True).data)
+        return listed(request, all_groups(caller(request)), each(GroupSerializer))
 
     @extend_schema(request=GroupSerializer, responses=answers({201: GroupSerializer}, *WRITE), examples=[GROUP])
     def post(self, request: Request) -> Response:

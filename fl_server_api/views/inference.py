@@ -16,6 +16,7 @@ from fl_server_api.ranges import OCTETS
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.inference import InferenceRequest, InferenceSerializer
 from fl_server_api.views.base import ApiView, caller
+from fl_server_core.long_requests import inference_of
 from fl_server_core.models import Scope
 from fl_server_core.selectors.models import get_readable_model
 
@@ -49,8 +50,9 @@ class InferenceView(ApiView):
         """
         values, user = checked(InferenceRequest, request.data), caller(request)
         model, wanted = get_readable_model(values["model_id"], user), values["return_format"]
-        model_input = decode_input(values["model_input"])
-        prediction = predict(user=user, model=model, model_input=model_input, number=values["version"])
-        if wanted == "json":
-            return Response(prediction.to_json())
-        return HttpResponse(prediction.to_file(wanted), content_type=OCTETS)
+        with inference_of(user):
+            model_input = decode_input(values["model_input"])
+            prediction = predict(user=user, model=model, model_input=model_input, number=values["version"])
+            if wanted == "json":
+                return Response(prediction.to_json())
+            return HttpResponse(prediction.to_file(wanted), content_type=OCTETS)

@@ -12,8 +12,9 @@ from rest_framework.response import Response
 from fl_server_ai.inference.statistics import layer_statistics
 from fl_server_api.body_limits import BodyKind
 from fl_server_api.downloads import preprocessing_answer, weights_answer
+from fl_server_api.listing import PageQuery, each, listed
 from fl_server_api.negotiation import DownloadNegotiation
-from fl_server_api.openapi import READ, WRITE, answers, file_download, sentence
+from fl_server_api.openapi import KEEP, READ, answers, file_download, sentence
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.metric import MetricSerializer, ReportMetricsRequest
 from fl_server_api.serializers.model import (
@@ -39,6 +40,7 @@ from fl_server_core.services.metrics import report_metrics
 from fl_server_core.services.models import create_global_model, create_mean_model, delete_model, set_preprocessing
 
 FORM = "multipart/form-data"
+METRICS_AT_ONCE = 20  # a value may have a megabyte
 URLENCODED = "application/x-www-form-urlencoded"
 MEAN_MODEL = OpenApiExample(
     "The mean of others",
@@ -56,18 +58,18 @@ MEAN_MODEL = OpenApiExample(
 class ModelsView(ApiView):
     body_kind = BodyKind.FILES
 
-    @extend_schema(responses=answers({200: ANY_MODELS}, *READ))
-    def get(self, request: Request) -> Response:
+    @extend_schema(parameters=[PageQuery], responses=answers({200: ANY_MODELS}, 400, *READ))
+    def get(self, request: Request) -> HttpResponseBase:
         """List models.
 
         Those that the caller owns, updates included, and the global models of trainings in which the caller is actor
         or participant; oldest first.
         """
-        return Response(represent_models(models_of(caller(request))))
+        return listed(request, models_of(caller(request)), represent_models)
 
     @extend_schema(
         request={FORM: CreateModelRequest, "application/json": CreateModelRequest},
-        responses=answers({201: ModelCreatedSerializer}, 403, *WRITE),
+        responses=answers({201: ModelCreatedSerializer}, 403, *KEEP),
         examples=[MEAN_MODEL],
     )
     def post(self, request: Request) -> Response:
@@ -102,7 +104,7 @@ class ModelView(ApiView):
     @extend_schema(
         operation_id="models_updates_create",
         request={FORM: UpdateRequest},
-        responses=answers({201: sentence("Model Update Accepted")}, 403, 404, *WRITE),
+        responses=answers({201: sentence("Model Update Accepted")}, 403, 404, *KEEP),
     )
     def post(self, request: Request, model_id: UUID) -> Response:
         """Upload an update of a model.
@@ -135,19 +137,19 @@ class ModelMetadataView(ApiView):
         number = checked(VersionQuery, request.query_params)["version"]
         model = get_readable_model(model_id, caller(request))
         known = {**represent_model(model), "round": round_of(model, number)}
-        return Response({**known, "stats": layer_statistics(model)})
+        return Response({**known, "stats": layer_statistics(model, caller(request))})
 
 
 class ModelMetricsView(ApiView):
-    @extend_schema(responses=answers({200: MetricSerializer(many=True)}, 400, 403, *READ))
-    def get(self, request: Request, model_id: UUID) -> Response:
+    @extend_schema(parameters=[PageQuery], responses=answers({200: MetricSerializer(many=True)}, 400, 403, *READ))
+    def get(self, request: Request, model_id: UUID) -> HttpResponseBase:
         """List the metrics of a model."""
         metrics = metrics_of_model(model_id, caller(request))
-        return Response(MetricSerializer(metrics, many=True).data)
+        return listed(request, metrics, each(MetricSerializer), piece=METRICS_AT_ONCE)
 
     @extend_schema(
         request={URLENCODED: ReportMetricsRequest, FORM: ReportMetricsRequest},
-        responses=answers({201: ModelCreatedSerializer}, 403, *WRITE),
+        responses=answers({201: ModelCreatedSerializer}, 403, *KEEP),
     )
     def post(self, request: Request, model_id: UUID) -> Response:
         """Report metrics of a model.
@@ -175,7 +177,7 @@ class ModelPreprocessingView(ApiView):
 
     @extend_schema(
         request={FORM: PreprocessingRequest},
-        responses=answers({202: sentence("Proprocessing Model Upload Accepted")}, 403, *WRITE),
+        responses=answers({202: sentence("Proprocessing Model Upload Accepted")}, 403, *KEEP),
     )
     def post(self, request: Request, model_id: UUID) -> Response:
         """Upload a preprocessing for a model.
@@ -192,7 +194,7 @@ class ModelMomentsView(ApiView):
 
     @extend_schema(
         request={FORM: MomentsRequest},
-        responses=answers({201: sentence("SWAG Statistic Accepted")}, 403, 404, *WRITE),
+        responses=answers({201: sentence("SWAG Statistic Accepted")}, 403, 404, *KEEP),
     )
     def post(self, request: Request, model_id: UUID) -> Response:
         """Upload SWAG moments.

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fl_server_api.body_limits import BodyKind
-from fl_server_api.openapi import WRITE, answers, sentence
+from fl_server_api.openapi import KEEP, answers, sentence
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.submission import SubmissionRequest
 from fl_server_api.views.base import ApiView, caller
@@ -27,7 +27,7 @@ class RoundSubmissionsView(ApiView):
 
     @extend_schema(
         request={"application/json": SubmissionRequest, "multipart/form-data": SubmissionRequest},
-        responses=answers({201: sentence("Submission Accepted")}, 403, 404, *WRITE),
+        responses=answers({201: sentence("Submission Accepted")}, 403, 404, *KEEP),
         examples=[MEAN],
     )
     def post(self, request: Request, training_id: UUID, kind: str) -> Response:

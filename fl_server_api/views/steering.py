@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fl_server_api.listing import PageQuery, each, listed
 from fl_server_api.openapi import READ, WRITE, answers, sentence
 from fl_server_api.serializers.generic import EmptyRequest, checked
 from fl_server_api.serializers.status import EventSerializer, StatusSerializer
@@ -58,11 +60,11 @@ class TrainingStatusView(ApiView):
 
 
 class TrainingHistoryView(ApiView):
-    @extend_schema(responses=answers({200: EventSerializer(many=True)}, 400, 403, *READ))
-    def get(self, request: Request, training_id: UUID) -> Response:
+    @extend_schema(parameters=[PageQuery], responses=answers({200: EventSerializer(many=True)}, 400, 403, *READ))
+    def get(self, request: Request, training_id: UUID) -> HttpResponseBase:
         """List what happened to a training.
 
         For its actor and its participants; oldest first.
         """
         training = get_readable_training(training_id, caller(request))
-        return Response(EventSerializer(training_history(training), many=True).data)
+        return listed(request, training_history(training), each(EventSerializer))

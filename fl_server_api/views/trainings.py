@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fl_server_api.openapi import READ, WRITE, answers, options_text, sentence
+from fl_server_api.listing import PageQuery, each, listed
+from fl_server_api.openapi import KEEP, READ, WRITE, answers, options_text, sentence
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.model import ANY_MODELS, represent_models
 from fl_server_api.serializers.training import (
@@ -53,14 +55,14 @@ CLIENTS = OpenApiExample("One user", request_only=True, value={"clients": [ID]})
 
 
 class TrainingsView(JSONView):
-    @extend_schema(responses=answers({200: TrainingSerializer(many=True)}, *READ))
-    def get(self, request: Request) -> Response:
+    @extend_schema(parameters=[PageQuery], responses=answers({200: TrainingSerializer(many=True)}, 400, *READ))
+    def get(self, request: Request) -> HttpResponseBase:
         """List the trainings whose actor is the caller."""
-        return Response(TrainingSerializer(trainings_of_actor(caller(request)), many=True).data)
+        return listed(request, trainings_of_actor(caller(request)), each(TrainingSerializer))
 
     @extend_schema(
         request={"application/json": CreateTrainingRequest},
-        responses=answers({201: TrainingCreatedSerializer}, 403, *WRITE),
+        responses=answers({201: TrainingCreatedSerializer}, 403, *KEEP),
         examples=[NEW_TRAINING],
         description=CREATE,
     )
@@ -137,20 +139,20 @@ class TrainingParticipantsView(JSONView):
 
 
 class TrainingModelsView(JSONView):
-    @extend_schema(responses=answers({200: ANY_MODELS}, 400, *READ))
-    def get(self, request: Request, training_id: UUID) -> Response:
+    @extend_schema(parameters=[PageQuery], responses=answers({200: ANY_MODELS}, 400, *READ))
+    def get(self, request: Request, training_id: UUID) -> HttpResponseBase:
         """List the models of a training.
 
         The global model and the updates that the caller may read. Outsiders get an empty list.
         """
-        return Response(represent_models(models_of_training(training_id, caller(request))))
+        return listed(request, models_of_training(training_id, caller(request)), represent_models)
 
 
 class TrainingLatestModelsView(JSONView):
-    @extend_schema(responses=answers({200: ANY_MODELS}, 400, *READ))
-    def get(self, request: Request, training_id: UUID) -> Response:
+    @extend_schema(parameters=[PageQuery], responses=answers({200: ANY_MODELS}, 400, *READ))
+    def get(self, request: Request, training_id: UUID) -> HttpResponseBase:
         """List the newest models of a training.
 
         The global model and each participant's newest update, as far as the caller may read them.
         """
-        return Response(represent_models(latest_models_of_training(training_id, caller(request))))
+        return listed(request, latest_models_of_training(training_id, caller(request)), represent_models)

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import update_session_auth_hash
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.authentication import BaseAuthentication
@@ -14,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fl_server_api.client_address import client_address
+from fl_server_api.listing import PageQuery, each, listed
 from fl_server_api.openapi import READ, WRITE, answers, sentence
 from fl_server_api.permissions import has_scope
 from fl_server_api.serializers.generic import checked
@@ -77,13 +79,13 @@ class UsersView(ApiView):
         is_registration = self.request is not None and self.request.method == "POST"
         return [AllowAny()] if is_registration else super().get_permissions()
 
-    @extend_schema(responses=answers({200: UserSerializer(many=True)}, *READ))
-    def get(self, _request: Request) -> Response:
+    @extend_schema(parameters=[PageQuery], responses=answers({200: UserSerializer(many=True)}, 400, *READ))
+    def get(self, request: Request) -> HttpResponseBase:
         """List every user.
 
         Their API tokens are left out.
         """
-        return Response(UserSerializer(all_users(), many=True).data)
+        return listed(request, all_users(), each(UserSerializer))
 
     @extend_schema(
         auth=[],
@@ -182,14 +184,14 @@ class MyInvitationsView(ApiView):
 
 
 class MyGroupsView(ApiView):
-    @extend_schema(responses=answers({200: GroupSerializer(many=True)}, *READ))
-    def get(self, request: Request) -> Response:
+    @extend_schema(parameters=[PageQuery], responses=answers({200: GroupSerializer(many=True)}, 400, *READ))
+    def get(self, request: Request) -> HttpResponseBase:
         """List the caller's groups."""
-        return Response(GroupSerializer(groups_of_user(caller(request)), many=True).data)
+        return listed(request, groups_of_user(caller(request)), each(GroupSerializer))
 
 
 class MyTrainingsView(ApiView):
-    @extend_schema(responses=answers({200: TrainingSerializer(many=True)}, *READ))
-    def get(self, request: Request) -> Response:
+    @extend_schema(parameters=[PageQuery], responses=answers({200: TrainingSerializer(many=True)}, 400, *READ))
+    def get(self, request: Request) -> HttpResponseBase:
         """List the trainings in which the caller is actor or participant."""
-        return Response(TrainingSerializer(trainings_of_user(caller(request)), many=True).data)
+        return listed(request, trainings_of_user(caller(request)), each(TrainingSerializer))

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fl_server_api.listing import PageQuery, each, listed
 from fl_server_api.openapi import READ, WRITE, answers, sentence
 from fl_server_api.serializers.generic import checked
 from fl_server_api.serializers.version import DescribeVersionRequest, VersionRestoredSerializer, VersionSerializer
@@ -18,14 +20,14 @@ PINNED = OpenApiExample("A name and a pin", request_only=True, value={"name": "b
 
 
 class ModelVersionsView(ApiView):
-    @extend_schema(responses=answers({200: VersionSerializer(many=True)}, 400, 403, *READ))
-    def get(self, request: Request, model_id: UUID) -> Response:
+    @extend_schema(parameters=[PageQuery], responses=answers({200: VersionSerializer(many=True)}, 400, 403, *READ))
+    def get(self, request: Request, model_id: UUID) -> HttpResponseBase:
         """List the versions of a model.
 
         Oldest first. Every round that averages makes one. Mean models and updates have no versions.
         """
         model = get_readable_model(model_id, caller(request))
-        return Response(VersionSerializer(versions_of(model), many=True).data)
+        return listed(request, versions_of(model), each(VersionSerializer))
 
 
 class ModelVersionView(JSONView):

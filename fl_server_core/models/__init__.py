@@ -8,6 +8,7 @@ from fl_server_core.models.metric import Metric
 from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model, SWAGModel
 from fl_server_core.models.model_version import ModelVersion, VersionFile
 from fl_server_core.models.round import Round, RoundOutcome
+from fl_server_core.models.stored_file import StoredFile
 from fl_server_core.models.submission import Submission, SubmissionFile
 from fl_server_core.models.token import AccessToken, Scope
 from fl_server_core.models.training import Training
@@ -36,6 +37,7 @@ __all__ = [
     "RoundOutcome",
     "SWAGModel",
     "Scope",
+    "StoredFile",
     "Submission",
     "SubmissionFile",
     "Training",

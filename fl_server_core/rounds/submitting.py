@@ -32,6 +32,7 @@ from fl_server_core.rounds.opening import ensure_open
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import find_model, global_of
 from fl_server_core.selectors.trainings import get_training, lock_training
+from fl_server_core.services.budgets import refuse_larger_than_budget, require_budget
 from fl_server_core.services.files import NewFiles
 
 
@@ -42,6 +43,7 @@ def submit(offer: Offer) -> None:
 
     Raises:
         EntityNotFound, NoTraining, NotAllowed, WrongState, WrongRound, InvalidValue: in this order of checks.
+        LargerThanBudget, BudgetSpent: the participant has as many bytes as an account may have.
     """
     target = _find_target(offer)
     if target is None:
@@ -52,6 +54,7 @@ def submit(offer: Offer) -> None:
     if row is None:
         return
     kind = kind_of(row.kind)
+    refuse_larger_than_budget(*offer.files.values())
     kind.check(base, offer)
     digest = offer.digest  # takes as long as reading the files: not under the lock
     with NewFiles() as stored:
@@ -62,6 +65,7 @@ def submit(offer: Offer) -> None:
                 stored.discard()
             else:
                 _write(offer, row, kind, digest, names)
+                require_budget(account=offer.participant, added=("bytes",), sizes=stored.sizes)
 
 
 def submit_to_kind(*, training_id: UUID, kind: str, participant: User, **offered: Any) -> None:

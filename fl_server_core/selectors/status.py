@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.round import Round
@@ -84,9 +86,9 @@ def _invited(training: Training) -> list[dict[str, Any]]:
     ]
 
 
-def training_history(training: Training) -> list[Event]:
+def training_history(training: Training) -> QuerySet[Event]:
     """What happened to the training, oldest first."""
-    return list(training.events.select_related("user", "author"))
+    return training.events.select_related("user", "author")
 
 
 def _newest_deliveries(row: Round | None) -> dict[UUID, Delivery]:

@@ -52,6 +52,13 @@ def claim_delivery(*, delivery_id: int) -> Delivery | None:
         return Delivery.objects.select_related("receiver").get(pk=delivery_id) if claimed else None
 
 
+def postpone_delivery(*, delivery_id: int, seconds: float) -> float | None:
+    """Put off a delivery that is due, without an attempt. Returns: the seconds; None if it is not due any more."""
+    until = timezone.now() + timedelta(seconds=seconds)
+    due = sendable().filter(pk=delivery_id)
+    return seconds if due.update(next_attempt_at=until, enqueued_at=until) else None
+
+
 def claim_due_deliveries() -> list[int]:
     """The ids of deliveries that are due and that nobody has put into the queue lately: the caller does so now."""
     now = timezone.now()

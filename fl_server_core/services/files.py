@@ -23,6 +23,7 @@ from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models.files import new_file_name
 from fl_server_core.models.model import GlobalModel, LocalModel
 from fl_server_core.models.model_version import ModelVersion, StoredWeights, VersionFile
+from fl_server_core.models.stored_file import StoredFile
 from fl_server_core.selectors.models import find_model
 from fl_server_core.storage import storage_errors
 
@@ -54,12 +55,14 @@ class NewFiles:
     """Files stored before the transaction that names them: if the block fails, they are removed again."""
 
     names: list[str] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)  # bytes, by name
 
     def store(self, file: File[bytes]) -> str:
         """Write a file under a new name in the default storage and say the name."""
         file.seek(0)
         name = default_storage.save(new_file_name(None, ""), file)
         self.names.append(name)
+        self.sizes[name] = file.size
         return name
 
     def store_path(self, path: Path) -> str:
@@ -91,6 +94,7 @@ class NewFiles:
             except OSError:
                 logger.warning("Could not remove %s; the sweep for orphans will.", name)
         self.names.clear()
+        self.sizes.clear()
 
 
 @dataclass
@@ -105,11 +109,13 @@ class _Unnamed:
         parts = VersionFile.objects.filter(file__in=self.names).values_list("file", flat=True)
         models = GlobalModel.objects.non_polymorphic().filter(preprocessing_file__in=self.names)
         named = {*weights, *parts, *models.values_list("preprocessing_file", flat=True)}
-        for name in set(self.names) - named:
+        unnamed = set(self.names) - named
+        for name in unnamed:
             try:
                 default_storage.delete(name)
             except OSError:
                 logger.warning("Could not remove %s; the sweep for orphans will.", name)
+        StoredFile.objects.filter(name__in=unnamed).delete()
 
 
 def forget_files(names: Collection[str]) -> None:

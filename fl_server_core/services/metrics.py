@@ -18,6 +18,7 @@ from fl_server_core.models.user import User
 from fl_server_core.registry import round_kinds
 from fl_server_core.selectors.models import complete, get_model, global_of
 from fl_server_core.selectors.rounds import open_round_of
+from fl_server_core.services.budgets import require_budget
 from fl_server_core.services.history import record
 
 Reported = Sequence[tuple[str, str | bytes]]
@@ -28,6 +29,7 @@ def report_metrics(*, model_id: UUID, reporter: User, metrics: Reported) -> None
 
     Raises:
         EntityNotFound, NotAllowed: no such model, or the reporter may not report metrics of it.
+        BudgetSpent: values that are not numbers count, and the reporter has as many bytes as an account may have.
     """
     model = get_model(model_id)
     if not policies.may_report_metrics(reporter, model):
@@ -35,9 +37,11 @@ def report_metrics(*, model_id: UUID, reporter: User, metrics: Reported) -> None
     with transaction.atomic():
         training = Training.objects.select_for_update().filter(model_id=model.pk).first()
         asked = None if training is None else _round_asking(training, reporter)
-        write_metrics(model=model, reporter=reporter, metrics=metrics, asked=asked)
+        rows = write_metrics(model=model, reporter=reporter, metrics=metrics, asked=asked)
         if asked is not None:
             Submission.objects.update_or_create(round=asked, participant=reporter)
+        if any(row.is_binary() for row in rows):
+            require_budget(account=reporter, added=("bytes",))
 
 
 def _round_asking(training: Training, reporter: User) -> Round | None:
@@ -51,8 +55,8 @@ def _round_asking(training: Training, reporter: User) -> Round | None:
 
 def write_metrics(
     *, model: Model, reporter: User, metrics: Reported, step: int | None = None, asked: Round | None = None
-) -> None:
-    """Write the rows, of the model's present version and, unless given, its present round.
+) -> list[Metric]:
+    """Write and return the rows, of the model's present version and, unless given, its present round.
 
     Raises:
         EntityNotFound: the model has just been deleted.
@@ -66,7 +70,7 @@ def write_metrics(
     rows = [_metric(model, reporter, key, value) for key, value in metrics]
     for row in rows:
         row.step, row.version_id, row.test_round, row.is_test = step, version_id, asked, asked is not None
-    Metric.objects.bulk_create(rows)
+    return Metric.objects.bulk_create(rows)
 
 
 def _metric(model: Model, reporter: User, key: str, value: str | bytes) -> Metric:

@@ -20,6 +20,7 @@ from fl_server_core.rounds.opening import announce
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import get_model, global_of, lock_model
 from fl_server_core.selectors.trainings import lock_training, lock_with_training
+from fl_server_core.services.budgets import refuse_larger_than_budget, require_budget
 from fl_server_core.services.files import NewFiles, digest_of, forget_files, uploaded_source
 from fl_server_core.services.history import record
 from fl_server_core.services.trainings import discard_training
@@ -44,8 +45,10 @@ def create_global_model(
     Raises:
         NotAllowed: the owner may not upload models.
         InvalidFile: a file holds no module that can be read without running it.
+        LargerThanBudget, BudgetSpent: the owner has as many models or bytes as an account may have.
     """
     _require_actor(owner)
+    refuse_larger_than_budget(model_file, preprocessing_file)
     check_module(model_file)
     if preprocessing_file is not None:
         check_module(preprocessing_file, "preprocessing")
@@ -63,6 +66,7 @@ def create_global_model(
                 preprocessing_file=preprocessing,
             )
             append_version(model, weights)
+            require_budget(account=owner, added=("models", "bytes"), sizes=files.sizes)
     return model
 
 
@@ -80,6 +84,7 @@ def create_mean_model(
     Raises:
         NotAllowed: the owner may not make models.
         InvalidValue: an id doesn't belong to a global model, or the model is another's.
+        BudgetSpent: the owner has as many models as an account may have.
     """
     _require_actor(owner)
     wanted = set(model_ids)
@@ -99,6 +104,7 @@ def create_mean_model(
             input_shape=None if input_shape is None else list(input_shape),
         )
         mean.models.set(members)
+        require_budget(account=owner, added=("models",))
     return mean
 
 
@@ -217,12 +223,14 @@ def set_preprocessing(*, model_id: UUID, user: User, file: UploadedFile[bytes]) 
 
     Raises:
         EntityNotFound, NotAllowed, InvalidFile: no such model, another's, or no module in the file.
+        LargerThanBudget, BudgetSpent: the owner has as many bytes as an account may have.
     """
     model = get_model(model_id, "GlobalModel")
     if not isinstance(model, GlobalModel):
         raise InvalidRequest(f"Model {model.pk} is a local model: its base model's preprocessing is used.")
     if not policies.owns(user, model):
         raise NotAllowed(f"You are not the owner of model {model.pk}!")
+    refuse_larger_than_budget(file)
     check_module(file, "preprocessing")
     with NewFiles() as files:
         name = files.store(file)
@@ -233,6 +241,7 @@ def set_preprocessing(*, model_id: UUID, user: User, file: UploadedFile[bytes]) 
             replaced = rows.values_list("preprocessing_file", flat=True).first()
             rows.update(preprocessing_file=name)
             forget_files([replaced] if replaced else [])
+            require_budget(account=user, added=("bytes",), sizes=files.sizes)
 
 
 def check_module(file: UploadedFile[bytes], kind: str = "model") -> None:

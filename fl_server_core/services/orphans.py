@@ -14,6 +14,7 @@ from django.db.models import FileField, Model
 from django.utils import timezone
 
 from fl_server_core.models.files import folder_of_installation
+from fl_server_core.models.stored_file import StoredFile
 
 logger = logging.getLogger(__name__)
 BATCH = 500
@@ -54,6 +55,7 @@ def _remove_unnamed(names: list[str], limit: datetime) -> int:
         if name not in named and _is_older(name, limit):
             try:
                 default_storage.delete(name)
+                StoredFile.objects.filter(name=name).delete()
             except OSError as error:
                 logger.warning("Could not remove %s, which no row names: %s", name, error)
                 continue

@@ -23,6 +23,7 @@ from fl_server_core.selectors import rounds
 from fl_server_core.selectors.models import get_model, lock_model
 from fl_server_core.selectors.trainings import get_training, lock_steerable, lock_training
 from fl_server_core.selectors.users import find_users, lock_users
+from fl_server_core.services.budgets import require_budget
 from fl_server_core.services.deliveries import notify, supersede, supersede_invitations
 from fl_server_core.services.files import open_weights
 from fl_server_core.services.history import record
@@ -54,6 +55,7 @@ def create_training(
     Raises:
         EntityNotFound, NotAllowed: no such model, or another's, or the user may not create trainings.
         InvalidRequest: unknown participants, or the model is not of the kind that the method needs.
+        BudgetSpent: the actor has as many trainings, or models, as an account may have.
     """
     model = _trainable_model(model_id, actor, aggregation_method, uncertainty_method)
     if not isinstance(model, MeanModel):
@@ -69,6 +71,8 @@ def create_training(
             uncertainty_method=uncertainty_method,
             options=options or {},
         )
+        added = ("trainings",) if training.model_id == model.pk else ("trainings", "models")
+        require_budget(account=actor, added=added, others=participant_ids)
         people = lock_users(participant_ids)
         if settings.FL_ENROLMENT == CONSENT:
             ask(training=training, people=people, author=actor)

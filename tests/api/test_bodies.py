@@ -13,7 +13,7 @@ from django.core.handlers.wsgi import WSGIHandler
 
 from fl_server_api.renderers import JSONRenderer
 from fl_server_api.wsgi import ignore_charset
-from fl_server_core.models import Model
+from fl_server_core.models import GlobalModel, Model
 from tests.api.conftest import People
 from tests.builders.clients import token_of
 from tests.builders.files import scripted_linear, uploaded
@@ -141,6 +141,36 @@ def test_what_is_too_large_is_a_413(people: People, settings: Any) -> None:
         client.post("/api/inference/", {"model_id": "x", "model_input": uploaded(large.encode())}),
     ]
     assert [answer.status_code for answer in answers] == [413] * 5
+
+
+JSON_ENDPOINTS = ["/api/users/", "/api/groups/", "/api/models/", "/api/trainings/"]
+
+
+@pytest.mark.parametrize("path", JSON_ENDPOINTS)
+def test_json_without_a_models_input_is_of_two_megabytes_at_most(people: People, path: str) -> None:
+    send: Any = people.actor.client.generic
+    for body in (b"[" + b"[]," * 8_000_000 + b"[]]", b'"' + b"x" * (2 * 1024 * 1024) + b'"'):
+        answer = send("POST", path, body, content_type="application/json")
+        assert (answer.status_code, answer.json()) == (
+            413,
+            {"detail": "The request is larger than 2 MB."},
+        )
+    body = b'"' + b"x" * (2 * 1024 * 1024 - 2) + b'"'
+    assert send("POST", path, body, content_type="application/json").status_code == 400
+
+
+def test_json_for_a_model_may_be_larger_but_not_of_empty_lists(people: People, model: GlobalModel) -> None:
+    def ask(rows: bytes) -> Any:
+        body = b'{"model_id": "%s", "model_input": [%s]}' % (str(model.pk).encode(), rows)
+        send: Any = people.actor.client.generic
+        return send("POST", "/api/inference/", body, content_type="application/json")
+
+    assert ask(b",".join([b"[1.0, 1.00000000000000, 1.00000000000000]"] * 80_000)).status_code == 200
+    refusal = ask(b",".join([b"[]"] * 1_000_001))
+    assert (refusal.status_code, refusal.json()["detail"]) == (
+        413,
+        "The JSON holds more than 1000000 lists and objects.",
+    )
 
 
 def test_a_lost_connection_is_a_refusal(people: People) -> None:

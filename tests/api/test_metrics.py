@@ -113,7 +113,11 @@ def test_names_and_values_come_in_pairs(
         ("metric_names", ["nul\0"], ["1"]),
         ("metric_names", [""], ["1"]),
         ("metric_names", [uploaded(b"x")], ["1"]),
-        ("metric_values", ["loss"], [uploaded(b"x" * (16 * 1024 * 1024 + 1))]),
+        ("metric_values", ["loss"], [uploaded(b"x" * (1024 * 1024 + 1))]),
+        ("metric_values", ["loss"], ["x" * (1024 * 1024 + 1)]),
+        ("metric_values", ["loss"] * 5, ["x" * 1024 * 1024] * 5),
+        ("metric_values", ["loss"], ["1"] * 1001),
+        ("metric_names", ["loss"] * 1001, ["1"]),
     ],
 )
 def test_what_cannot_be_kept_is_refused_as_a_whole(

@@ -203,3 +203,9 @@ def test_models_need_a_login(people: People) -> None:
     assert people.nobody.get("/api/models/").status_code == 401
     assert people.nobody.post("/api/models/", {**ABOUT, "model_file": uploaded(scripted_linear())}).status_code == 401
     assert not Model.objects.exists()
+
+
+def test_a_description_is_bounded(people: People) -> None:
+    answer = upload(people, description="x" * 16_385)
+    assert (answer.status_code, list(answer.json())) == (400, ["description"])
+    assert upload(people, description="x" * 16_384).status_code == 201

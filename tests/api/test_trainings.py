@@ -269,3 +269,19 @@ def test_reading_takes_the_same_statements_for_thirty_participants_as_for_three(
             assert people.actor.client.get(path.format(training.pk)).status_code == 200
         counts.append(len(statements))
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("options", {"note": "x" * 70_000}),
+        ("metric_names", ["loss"] * 1001),
+        ("metric_names", ["x" * 257]),
+    ],
+)
+def test_what_would_bloat_every_list_is_a_400_by_field(
+    people: People, model: GlobalModel, field: str, value: Any
+) -> None:
+    wish = {"model_id": str(model.pk), "target_num_updates": 1, "metric_names": [], "aggregation_method": "FedAvg"}
+    answer = people.actor.client.post("/api/trainings/", {**wish, field: value}, format="json")
+    assert (answer.status_code, list(answer.json())) == (400, [field])

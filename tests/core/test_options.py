@@ -154,3 +154,9 @@ def test_what_was_written_past_validation_is_as_if_not_given() -> None:
 def test_so_many_submissions_suffice_at_the_deadline(min_updates: float | None, participants: int, needed: int) -> None:
     options = TrainerOptions.tolerant({"round_deadline": 1, "min_updates": min_updates})
     assert options.submissions_needed(participants) == needed
+
+
+def test_options_of_more_than_64_kilobytes_are_refused_with_their_size() -> None:
+    validate_options({"note": "x" * (64 * 1024 - 12)}, "FedAvg", "NONE")
+    with pytest.raises(ValidationError, match="The options take 65537 bytes as JSON; 65536 are allowed"):
+        validate_options({"note": "x" * (64 * 1024 - 11)}, "FedAvg", "NONE")

@@ -61,7 +61,7 @@ def tasks(monkeypatch: pytest.MonkeyPatch) -> Tasks:
 @pytest.fixture
 def worker(tasks: Tasks, settings: Settings) -> Iterator[EmbeddedWorker]:
     settings.FL_SWEEP_SECONDS = 0.1
-    settings.FL_EMBEDDED_WORKER_THREADS = 2
+    settings.FL_EMBEDDED_WORKER_THREADS = settings.FL_NOTIFICATION_THREADS = 2
     worker = EmbeddedWorker(tasks.app)
     worker.start()
     yield worker
