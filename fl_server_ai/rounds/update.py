@@ -33,7 +33,7 @@ from fl_server_core.selectors import rounds
 from fl_server_core.services.files import NewFiles, local_path, open_stored, open_weights, scratch_path, uploaded_source
 from fl_server_core.services.history import record
 from fl_server_core.services.metrics import write_metrics
-from fl_server_core.services.versions import prune_versions
+from fl_server_core.services.version_keeping import prune_versions
 
 
 @dataclass(frozen=True)
