@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from fl_server_api.converters import GivenId
 from fl_server_api.serializers.generic import MAX_ROUND, StrictSerializer
+from fl_server_api.serializers.metric import NAME_LENGTH as METRIC_NAME_LENGTH
 from fl_server_core.models import Training
 from fl_server_core.models.training import UncertaintyMethod
 from fl_server_core.options import validate_options
@@ -66,7 +67,7 @@ class CreateTrainingRequest(StrictSerializer):
     target_num_updates = serializers.IntegerField(
         min_value=1, max_value=MAX_ROUND, help_text="How many times the global model is updated."
     )
-    metric_names = serializers.ListField(child=serializers.CharField(allow_blank=True))
+    metric_names = serializers.ListField(child=serializers.CharField(allow_blank=True, max_length=METRIC_NAME_LENGTH))
     aggregation_method = AggregationMethodField()
     uncertainty_method = UncertaintyMethodField(default=UncertaintyMethod.NONE)
     options = serializers.DictField(default=dict, help_text="Options of the trainer. You may add keys of your own.")
