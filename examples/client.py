@@ -22,6 +22,9 @@ TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 # Shorter than the time after which servers close idle connections, so that no request uses a closed one.
 LIMITS = httpx.Limits(keepalive_expiry=1.0)
 
+SUPERSEDED = ("not currently in round", "is in state", "is in a round of kind")
+"""What the server says when the training has gone on to another round."""
+
 
 class Refused(Exception):
     """The server refused the request (4xx). Repeating it would not help."""
@@ -34,7 +37,7 @@ class Refused(Exception):
     @property
     def is_superseded(self) -> bool:
         """Whether the submission was for a round that is already over."""
-        return self.status == 400 and ("not currently in round" in self.sentence or "is in state" in self.sentence)
+        return self.status == 400 and any(part in self.sentence for part in SUPERSEDED)
 
 
 class Unreachable(Exception):
@@ -103,6 +106,7 @@ class Client:
         """Register, or sign in with the password if the name is taken. Later calls send the user's token.
 
         Returns the user with id and token. If message_endpoint is empty, the server sends no notifications; fetch them.
+        An account that exists already keeps its endpoint: see `move_to`.
         """
         body = {"username": username, "password": password, "message_endpoint": message_endpoint, **about}
         try:
@@ -133,6 +137,10 @@ class Client:
 
 class ParticipantClient(Client):
     """A participant's calls."""
+
+    def move_to(self, message_endpoint: str) -> None:
+        """Have notifications sent to this URL from now on."""
+        self.call("PATCH", "/users/myself/", json={"message_endpoint": message_endpoint})
 
     def trust(self, actors: Sequence[str] | str) -> None:
         """Take part in these actors' trainings without being asked: their user ids, or "everyone"."""

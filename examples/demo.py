@@ -1,6 +1,6 @@
 """Runs a whole federated training on this machine: a server, participants in separate processes, a report.
 
-    python -m examples.demo --aggregation FedDC --uncertainty SWAG
+    .venv/bin/python -m examples.demo --aggregation FedDC --uncertainty SWAG
 
 Exit code 0: all trainings were completed and the goal, if there is one, was reached.
 """

@@ -1,7 +1,13 @@
-"""The demo's data and model: scikit-learn's handwritten digits, split unevenly among the participants."""
+"""The demo's data and model: scikit-learn's handwritten digits, split unevenly among the participants.
+
+    .venv/bin/python -m examples.digits anna.npz ben.npz
+
+writes a data file for each of these participants.
+"""
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.datasets import load_digits
+
+from examples.client import CommandLine, give_up_with
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -98,3 +106,30 @@ def build_model(seed: int, *, hidden: int = 128, dropout: float = 0.3) -> torch.
         torch.nn.Dropout(dropout),
         torch.nn.Linear(hidden, CLASSES),
     )
+
+
+def main() -> None:
+    """Split the digits among the files named on the command line."""
+    parser = CommandLine(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE.npz", help="the data file of one participant")
+    parser.add_argument("--alpha", type=float, default=0.5, help="smaller values make the shares more unequal")
+    parser.add_argument("--seed", type=int, default=7)
+    arguments = parser.parse_args()
+    if not arguments.alpha > 0 or arguments.seed < 0:
+        parser.error("--alpha must be above 0, and --seed at least 0")
+    wrong = next((path for path in arguments.files if path.suffix != ".npz"), None)
+    if wrong is not None:
+        parser.error(f"{wrong} must end in .npz")
+    generator, samples = np.random.default_rng(arguments.seed), load_samples()
+    try:
+        shares = split_by_dirichlet(samples.y, len(arguments.files), alpha=arguments.alpha, generator=generator)
+        for path, share in zip(arguments.files, shares, strict=True):
+            save_share(path, samples[share], generator)
+    except ValueError as error:
+        give_up_with(error)
+    except OSError as error:
+        give_up_with(f"Can't write {error.filename}: {error.strerror}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """Follows a running training and prints rounds, updates received, accuracy and time.
 
-    FL_PASSWORD=… python -m examples.follow --server http://127.0.0.1:8000 --username anna --training <id>
+    FL_PASSWORD=… .venv/bin/python -m examples.follow --server http://127.0.0.1:8000 --username anna --training <id>
 
 For the training's actor and participants. Exit code 0: the training is completed; 1: it failed or took too long;
 2: the server or the arguments can't be used.

@@ -1,6 +1,7 @@
 """A participant: waits for notifications, trains on its own data, sends updates and test results.
 
-    FL_PASSWORD=… python -m examples.participant --server http://127.0.0.1:8000 --username anna --data anna.npz
+    export FL_PASSWORD=…
+    .venv/bin/python -m examples.participant --server http://127.0.0.1:8000 --username anna --data anna.npz
 
 It registers, prints its user id as JSON and works until SIGTERM or Ctrl-C. The data are a numpy archive
 with x, y, test_x and test_y. To write your own participant, keep `Participant` and change `Learner`.
@@ -190,6 +191,18 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
+def send_notifications_to(client: ParticipantClient, user: dict[str, Any], endpoint: str) -> None:
+    """An account from an earlier start names the port of that time: tell the server the present one.
+
+    A participant that fetches leaves the account's endpoint alone, since another program may listen there.
+    """
+    current = str(user["message_endpoint"])
+    if endpoint and current != endpoint:
+        client.move_to(endpoint)
+    elif current and not endpoint:
+        logger.warning("this account also has a message endpoint, to which the server sends: %s", current)
+
+
 def trust(client: ParticipantClient, actors: list[str]) -> None:
     """Tell the server whom this participant trusts; end the program with a sentence if it can't be told."""
     try:
@@ -221,6 +234,7 @@ def main() -> None:
         endpoint = arguments.endpoint or (listener.url() if listener else "")
         about = {"invitation": arguments.invitation} if arguments.invitation else {}
         user = client.sign_in(arguments.username, secret, message_endpoint=endpoint, client=True, **about)
+        send_notifications_to(client, user, endpoint)
     except Refused as refusal:
         give_up_with(
             f"{arguments.server} refuses {arguments.username}: {refusal.sentence} "

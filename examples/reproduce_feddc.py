@@ -1,7 +1,7 @@
 """FedDC's synthetic experiment: many participants with ten samples each.
 
-    python -m examples.reproduce_feddc            # 1000 local rounds, 50 participants, twice: about an hour
-    python -m examples.reproduce_feddc --short    # the same in a minute, too short to show a difference
+    .venv/bin/python -m examples.reproduce_feddc            # 1000 local rounds, 50 participants, twice: about an hour
+    .venv/bin/python -m examples.reproduce_feddc --short    # the same in a minute, too short to show a difference
 
 With FedDC, every local round ends with passing each model on to a random participant, and every 200th round with
 averaging all models. For comparison, FedAvg averages after every 200 local rounds and passes nothing on. A local round

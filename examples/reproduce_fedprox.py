@@ -1,7 +1,7 @@
 """FedProx's experiment on synthetic(1, 1): the training loss with and without the proximal term.
 
-    python -m examples.reproduce_fedprox             # 200 rounds, 30 devices, twice
-    python -m examples.reproduce_fedprox --short     # 3 rounds, 6 devices
+    .venv/bin/python -m examples.reproduce_fedprox             # 200 rounds, 30 devices, twice
+    .venv/bin/python -m examples.reproduce_fedprox --short     # 3 rounds, 6 devices
 
 Softmax regression on 30 devices with different data and different rules for the labels. All devices take part in every
 round: 20 local epochs of SGD, batches of 10, learning rate 0.01, mu = 1 against mu = 0. Li et al. 2020, "Federated

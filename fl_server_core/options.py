@@ -62,7 +62,7 @@ class TrainerOptions(OptionsSchema):
     def _contradictions(self) -> list[str]:
         found = []
         if self.min_updates is not None and self.round_deadline is None:
-            found.append("min_updates needs a round_deadline, the time at which so many suffice.")
+            found.append("min_updates needs a round_deadline.")
         if self.min_updates is not None and self.min_updates > 1 and self.min_updates != int(self.min_updates):
             found.append("min_updates must be a fraction below 1 or a whole number.")
         return found

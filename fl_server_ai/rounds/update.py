@@ -26,14 +26,14 @@ from fl_server_core.models.model_version import OPTIMIZER_STATE, StoredWeights, 
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.options import TrainerOptions
-from fl_server_core.registry import round_kinds
+from fl_server_core.registry import aggregation_methods, round_kinds
 from fl_server_core.rounds.claims import Claim
 from fl_server_core.rounds.kinds import CannotClose, Offer, Result, RoundKind
 from fl_server_core.selectors import rounds
 from fl_server_core.services.files import NewFiles, local_path, open_stored, open_weights, scratch_path, uploaded_source
 from fl_server_core.services.history import record
 from fl_server_core.services.metrics import write_metrics
-from fl_server_core.services.versions import prune_versions
+from fl_server_core.services.version_keeping import prune_versions
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,14 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
         base = GlobalModel.objects.get(pk=training.model_id)
         updates = [model for model in held_models(claim).values() if model is not None]
         sizes = [model.sample_size for model in updates]
+        if training.aggregation_method not in aggregation_methods:
+            raise CannotClose(
+                f"No installed package defines the aggregation method {training.aggregation_method!r}. "
+                "Install it again, then resume."
+            )
         try:
             method = get_aggregation_class(training)(training.options.get("aggregation"))
-        except (ValueError, CannotAggregate) as error:  # the package that defines it is not installed any more
+        except CannotAggregate as error:
             raise CannotClose(str(error)) from error
         has_state = bool(method.initial_state())
         with (

@@ -80,3 +80,8 @@ def file_size(file: FieldFile | None) -> str:
         return f"{filesizeformat(file.size)}, {file.name}"
     except OSError as error:
         return f"{file.name} cannot be read: {type(error).__name__}"
+
+
+def counted(number: int, selected: int, word: str) -> str:
+    """How many of the selected rows: "1 version" if it was the only one, otherwise "2 of 3 versions"."""
+    return f"1 {word}" if number == selected == 1 else f"{number} of {selected} {word}s"

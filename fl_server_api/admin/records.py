@@ -158,7 +158,7 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
     def retry(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         ids = list(queryset.values_list("pk", flat=True))
         number = retry_deliveries(deliveries=Delivery.objects.filter(pk__in=ids), user=operator_of(request))
-        self.message_user(request, f"Notifications sent again: {number} of {len(ids)}.", messages.SUCCESS)
+        self.message_user(request, f"Notifications queued again: {number} of {len(ids)}.", messages.SUCCESS)
 
     @admin.display(description="round", ordering="round__number")
     def round_link(self, row: DeliveryRow) -> SafeString | str:

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q
 
 from fl_server_api.admin.fields import SafeJSONField, json_box
+from fl_server_api.serializers.metric import NAME_LENGTH as METRIC_NAME_LENGTH
 from fl_server_core.models import Training, User
 from fl_server_core.options import validate_options
 from fl_server_core.selectors.training_invitations import open_invitations
@@ -86,4 +87,6 @@ class TrainingForm(forms.ModelForm[Training]):
             return []
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValidationError("Enter a list of names.")
+        if any(len(name) > METRIC_NAME_LENGTH for name in names):
+            raise ValidationError(f"A name has at most {METRIC_NAME_LENGTH} characters.")
         return names

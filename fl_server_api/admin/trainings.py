@@ -14,7 +14,7 @@ from django_stubs_ext import WithAnnotations
 from fl_server_api.admin import panels
 from fl_server_api.admin.base import NOTHING, SafeAdmin, number_of, operator_of
 from fl_server_api.admin.columns import kind_title, named, time_of
-from fl_server_api.admin.html import link
+from fl_server_api.admin.html import counted, link
 from fl_server_api.admin.training_form import EDITABLE, MEMBERSHIP, TrainingForm
 from fl_server_core.models import Delivery, Event, GlobalModel, Round, Submission, Training, TrainingInvitation, User
 from fl_server_core.models.training import UncertaintyMethod
@@ -159,14 +159,14 @@ class TrainingAdmin(SafeAdmin[Training]):
         ids = list(queryset.values_list("pk", flat=True))
         deliveries = Delivery.objects.filter(training__in=ids)
         number = retry_deliveries(deliveries=deliveries, user=operator_of(request))
-        self.message_user(request, f"Notifications sent again: {number}.", messages.SUCCESS)
+        self.message_user(request, f"Notifications queued again: {number}.", messages.SUCCESS)
 
     def _steer(self, request: HttpRequest, queryset: QuerySet[Training], step: Callable[..., None], done: str) -> None:
         ids = list(queryset.values_list("pk", flat=True))
         operator = operator_of(request)
         number = sum(self.is_done(request, step, training_id=training_id, user=operator) for training_id in ids)
         if number:
-            self.message_user(request, f"{number} of {len(ids)} trainings {done}.", messages.SUCCESS)
+            self.message_user(request, f"{counted(number, len(ids), 'training')} {done}.", messages.SUCCESS)
 
     @admin.display(description="training", ordering="model_name")
     def name(self, row: TrainingRow) -> SafeString:

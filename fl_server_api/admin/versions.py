@@ -14,7 +14,7 @@ from django_stubs_ext import WithAnnotations
 
 from fl_server_api.admin.base import NOTHING, SafeAdmin, operator_of
 from fl_server_api.admin.columns import kind_title, time_of
-from fl_server_api.admin.html import figures_list, file_size, link, list_link
+from fl_server_api.admin.html import counted, figures_list, file_size, link, list_link
 from fl_server_api.admin.panels import DIGEST_LENGTH, means_of_versions, version_state
 from fl_server_core.models import GlobalModel, Metric, ModelVersion, Round
 from fl_server_core.services.versions import describe_version, restore_version
@@ -88,7 +88,7 @@ class ModelVersionAdmin(SafeAdmin[ModelVersion]):
         )
         if done:
             word = "pinned" if pinned else "unpinned"
-            self.message_user(request, f"{done} of {len(selected)} versions {word}.", messages.SUCCESS)
+            self.message_user(request, f"{counted(done, len(selected), 'version')} {word}.", messages.SUCCESS)
 
     @admin.display(description="model", ordering="model_name")
     def model_link(self, row: VersionRow) -> SafeString | str:

@@ -36,6 +36,15 @@ class EmptyRequest(StrictSerializer):
     """Nothing at all, or `{}`."""
 
 
+class DigitsField(serializers.IntegerField):
+    """A whole number. As text, in the digits 0 to 9: Python would also take `1_0`, `+1` and the digits of Arabic."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, str) and not (data.isascii() and data.isdigit()):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 @extend_schema_field({"type": "string", "format": "binary"})
 class UploadedFileField(serializers.FileField):
     """An uploaded file. Any other value counts as missing; `require_file` reports it in the contract's words."""

@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from fl_server_api.converters import GivenId
 from fl_server_api.parsers import RequestTooLarge
-from fl_server_api.serializers.generic import MAX_INTEGER
+from fl_server_api.serializers.generic import MAX_INTEGER, DigitsField
 from fl_server_core.exceptions import InvalidValue
 
 FORMATS = ("json", "binary", "torch")
@@ -54,7 +54,7 @@ class InferenceRequest(serializers.Serializer[Any]):
         FORMATS, required=False, help_text="By default `json` for a JSON request and `binary` for a form."
     )
 
-    version = serializers.IntegerField(
+    version = DigitsField(
         min_value=0, max_value=MAX_INTEGER, required=False, help_text="By default the current version."
     )
 

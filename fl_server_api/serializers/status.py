@@ -45,7 +45,8 @@ class InvitedSerializer(serializers.Serializer[Any]):
 class StatusSerializer(serializers.Serializer[Any]):
     """What a training waits for, and for whom.
 
-    problem: why the round could not be closed when it was tried last. failure: why the training is in error.
+    problem: why the round could not be closed when it was tried last, or why nobody can submit to it.
+    failure: why the training is in error.
     """
 
     training = serializers.UUIDField()

@@ -8,6 +8,7 @@ from rest_framework import serializers
 from fl_server_api.converters import GivenId
 from fl_server_api.serializers.generic import MAX_ROUND, StrictSerializer
 from fl_server_api.serializers.metric import MAX_METRICS
+from fl_server_api.serializers.metric import NAME_LENGTH as METRIC_NAME_LENGTH
 from fl_server_core.models import Training
 from fl_server_core.models.training import UncertaintyMethod
 from fl_server_core.options import validate_options
@@ -16,7 +17,6 @@ from fl_server_core.selectors.trainings import round_progress
 from fl_server_core.validators import validate_json
 
 IDENTIFIER_LENGTH = 256
-METRIC_NAME_LENGTH = 256  # information only: what is reported has names of its own
 TRAINING_FIELDS = [
     "id",
     "model",

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import category
 
 from rest_framework import serializers
 
-from fl_server_api.serializers.generic import MAX_INTEGER, StrictSerializer
+from fl_server_api.serializers.generic import MAX_INTEGER, DigitsField, StrictSerializer
 
 NAME_LENGTH = 256
 
@@ -20,13 +21,26 @@ class VersionSerializer(serializers.Serializer[Any]):
     is_current = serializers.BooleanField()
     name = serializers.CharField(allow_blank=True)
     pinned = serializers.BooleanField()
+    restored_from = serializers.IntegerField(allow_null=True, help_text="The version whose file this one has.")
     metrics = serializers.DictField(child=serializers.FloatField(allow_null=True))
+
+
+class LineField(serializers.CharField):
+    """Text of one line, without spaces around it."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        text = super().to_internal_value(data)
+        if any(category(character) in ("Cc", "Zl", "Zp") for character in text):
+            raise serializers.ValidationError("Line breaks and other control characters are not allowed.")
+        return text
 
 
 class DescribeVersionRequest(StrictSerializer):
     """A version with a name or a pin is kept."""
 
-    name = serializers.CharField(max_length=NAME_LENGTH, allow_blank=True, required=False)
+    name = LineField(max_length=NAME_LENGTH, allow_blank=True, required=False)
     pinned = serializers.BooleanField(required=False)
 
 
@@ -38,4 +52,4 @@ class VersionRestoredSerializer(serializers.Serializer[Any]):
 class VersionQuery(serializers.Serializer[Any]):
     """Which version is asked for; without one, the current one."""
 
-    version = serializers.IntegerField(min_value=0, max_value=MAX_INTEGER, required=False, default=None)
+    version = DigitsField(min_value=0, max_value=MAX_INTEGER, required=False, default=None)

@@ -30,7 +30,7 @@ class GroupsView(ApiView):
     def post(self, request: Request) -> Response:
         """Make a group.
 
-        Whoever makes it does not become a member.
+        You don't become a member of it.
         """
         group = create_group(**checked(GroupSerializer, request.data))
         return Response(GroupSerializer(group).data, status=status.HTTP_201_CREATED)

@@ -62,8 +62,8 @@ class ModelsView(ApiView):
     def get(self, request: Request) -> HttpResponseBase:
         """List models.
 
-        Those that the caller owns, updates included, and the global models of trainings in which the caller is actor
-        or participant; oldest first.
+        Those that the caller owns, including updates, and the global models of trainings in which the caller is actor
+        or participant. Oldest first.
         """
         return listed(request, models_of(caller(request)), represent_models)
 
@@ -75,11 +75,11 @@ class ModelsView(ApiView):
     def post(self, request: Request) -> Response:
         """Upload a model.
 
-        For actors: where the server wants them to be flagged, users whose flag `actor` is set.
+        For actors. If the server requires it, their flag `actor` must be set.
 
         `model_file` is a TorchScript archive (`torch.jit.save`) or a pickled `torch.nn.Module` (`torch.save`); it is
         read as data and never run on upload. `input_shape` is a repeated field in which `None` leaves a dimension open.
-        A model of type `MEAN` is made of others, named by `models`, each of them the caller's.
+        A model of type `MEAN` consists of other models, whose ids are in `models`. The caller must own all of them.
         """
         model = _create_model(caller(request), checked(CreateModelRequest, request.data))
         body = {"detail": "Model Upload Accepted", "model_id": str(model.pk)}
@@ -94,9 +94,9 @@ class ModelView(ApiView):
     def get(self, request: Request, model_id: UUID) -> HttpResponseBase:
         """Download a model.
 
-        The file as it was uploaded, with the weights of the present round, or with those of `version`. The `ETag` of a
-        version is the SHA-256 of its file. Conditions (`If-None-Match` and the like) and a single `Range` of bytes
-        hold. The file of a mean of TorchScript models is a TorchScript module that averages their outputs.
+        The file as it was uploaded, with the current weights or those of `version`. The `ETag` of a version is the
+        SHA-256 of its file. Conditions such as `If-None-Match` and a single `Range` of bytes are supported. The file
+        of a mean of TorchScript models is a TorchScript module that averages their outputs.
         """
         number = checked(VersionQuery, request.query_params)["version"]
         return weights_answer(request._request, model_id, caller(request), number)
@@ -129,10 +129,10 @@ class ModelView(ApiView):
 class ModelMetadataView(ApiView):
     @extend_schema(parameters=[VersionQuery], responses=answers({200: ANY_MODEL_WITH_STATS}, 400, 403, 410, *READ))
     def get(self, request: Request, model_id: UUID) -> Response:
-        """Show what is known of a model.
+        """Show a model's metadata.
 
-        `stats` holds the figures of its layers, or null where they cannot be computed (without an input shape, say).
-        With `version`, `round` is that version's.
+        `stats` holds the figures of its layers. It is null if they can't be computed, for example without an input
+        shape. With `version`, `round` is the round of that version.
         """
         number = checked(VersionQuery, request.query_params)["version"]
         model = get_readable_model(model_id, caller(request))
@@ -171,7 +171,7 @@ class ModelPreprocessingView(ApiView):
     def get(self, request: Request, model_id: UUID) -> HttpResponseBase:
         """Download the preprocessing of a model.
 
-        That of an update is its global model's.
+        An update has the preprocessing of its global model.
         """
         return preprocessing_answer(request._request, model_id, caller(request))
 
@@ -182,7 +182,7 @@ class ModelPreprocessingView(ApiView):
     def post(self, request: Request, model_id: UUID) -> Response:
         """Upload a preprocessing for a model.
 
-        For its owner. A module that makes the model's input of what is sent for inference.
+        For its owner. The module turns what is sent for inference into the model's input.
         """
         file = checked(PreprocessingRequest, request.data)["model_preprocessing_file"]
         set_preprocessing(model_id=model_id, user=caller(request), file=file)

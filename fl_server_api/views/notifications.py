@@ -38,7 +38,7 @@ class NotificationAckView(JSONView):
     def post(self, request: Request, notification_id: UUID) -> Response:
         """Acknowledge a notification.
 
-        It is not told again. Not to accept the start of the open round is to leave the training.
+        The server doesn't send it again. If you reject the start of the open round, you are removed from the training.
         """
         values = checked(AcknowledgeRequest, request.data)
         acknowledge(user=caller(request), notification_id=notification_id, **values)

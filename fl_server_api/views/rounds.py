@@ -33,8 +33,8 @@ class RoundSubmissionsView(ApiView):
     def post(self, request: Request, training_id: UUID, kind: str) -> Response:
         """Submit to a round of another kind.
 
-        For participants of the training, in the open round, where its kind has no path of its own. `content` is JSON,
-        `file` a file; the kind says which it takes. A repeat replaces the earlier submission.
+        For participants of the training, if the open round is of a kind without a path of its own. Send `content`
+        (JSON) or a `file`, depending on the kind. A repeat replaces the earlier submission.
         """
         values = checked(SubmissionRequest, request.data)
         submit_to_kind(training_id=training_id, kind=kind, participant=caller(request), **values)

@@ -27,8 +27,8 @@ class TrainingResumeView(JSONView):
     def post(self, request: Request, training_id: UUID) -> Response:
         """Resume a training that is in state E.
 
-        For its actor. It goes on in the phase and the round in which it was; those whose answer is missing are told
-        again, and the deadline starts anew.
+        For its actor. The training continues in the phase and round where it failed. Participants without a submission
+        are notified again, and the deadline starts anew.
         """
         checked(EmptyRequest, request.data)
         resume_training(training_id=training_id, user=caller(request))
@@ -38,9 +38,9 @@ class TrainingResumeView(JSONView):
 class TrainingStopView(JSONView):
     @extend_schema(request=EMPTY, responses=answers({202: sentence("Training stopped!")}, 403, *WRITE))
     def post(self, request: Request, training_id: UUID) -> Response:
-        """End a running training where it is.
+        """Stop a running training for good.
 
-        For its actor. State C if a round was closed, else E; all are told that it has finished.
+        For its actor. The state becomes C if a round has been closed, otherwise E. Everyone is notified of the end.
         """
         checked(EmptyRequest, request.data)
         stop_training(training_id=training_id, user=caller(request))
@@ -52,8 +52,8 @@ class TrainingStatusView(ApiView):
     def get(self, request: Request, training_id: UUID) -> Response:
         """Show what a training waits for.
 
-        For its actor and its participants: phase, round, since when and until when, and of each participant what it
-        was told, whether that arrived, and whether it has answered.
+        For its actor and its participants: the phase, the round, its start and deadline, and for each participant the
+        latest notification, whether it has arrived, and whether a submission is awaited.
         """
         training = get_readable_training(training_id, caller(request))
         return Response(StatusSerializer(training_status(training)).data)

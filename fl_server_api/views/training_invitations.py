@@ -22,7 +22,7 @@ class TrainingAcceptView(JSONView):
     def post(self, request: Request, training_id: UUID) -> Response:
         """Accept an invitation to a training.
 
-        For those who are invited; they become participants. Of a running training they are told, and of its open
+        For those who are invited. They become participants. If the training is running, they are notified of its open
         round. Accepting again has no effect.
         """
         checked(EmptyRequest, request.data)
@@ -47,7 +47,7 @@ class TrainingLeaveView(JSONView):
     def post(self, request: Request, training_id: UUID) -> Response:
         """Leave a training.
 
-        For its participants. As with those whom the actor removes, what they sent to the open round does not count.
+        For its participants. Their submission to the open round doesn't count, as if the actor had removed them.
         """
         checked(EmptyRequest, request.data)
         leave_training(training_id=training_id, user=caller(request))

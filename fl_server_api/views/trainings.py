@@ -45,8 +45,8 @@ NEW_TRAINING = OpenApiExample(
 )
 CREATE = f"""Create a training.
 
-For actors: where the server wants them to be flagged, users whose flag `actor` is set. Of a model that has a training
-already, a copy is trained. Where the server asks for consent, the `clients` are invited.
+For actors. If the server requires it, their flag `actor` must be set. If the model already has a training, the new
+training gets a copy of it. If the server asks for consent, the `clients` are invited.
 
 {options_text()}"""
 ADDED = "Users registered as participants!"
@@ -67,10 +67,7 @@ class TrainingsView(JSONView):
         description=CREATE,
     )
     def post(self, request: Request) -> Response:
-        """Create a training.
-
-        Of a model that has a training already, a copy is trained.
-        """
+        """Create a training."""
         training = create_training(actor=caller(request), **checked(CreateTrainingRequest, request.data))
         body = {"detail": "Training created successfully!", "training_id": str(training.pk)}
         return Response(body, status=status.HTTP_201_CREATED)
@@ -100,7 +97,7 @@ class TrainingStartView(JSONView):
     def post(self, request: Request, training_id: UUID) -> Response:
         """Start a training.
 
-        For its actor. Its participants are told of the start and of the first round. A body is not read.
+        For its actor. Its participants are notified of the start and of the first round. The body isn't read.
         """
         start_training(training_id=training_id, user=caller(request))
         return Response({"detail": "Training started!"}, status=status.HTTP_202_ACCEPTED)
@@ -115,8 +112,8 @@ class TrainingParticipantsView(JSONView):
     def put(self, request: Request, training_id: UUID) -> Response:
         """Add participants.
 
-        For the training's actor. Those who join a running training are told of the open round. Where the server asks
-        for consent, users are invited, and take part once they have accepted; those who trust the actor do at once.
+        For the training's actor. If the training is running, they are notified of the open round. If the server asks
+        for consent, users are invited and take part once they accept. Those who trust the actor take part at once.
         """
         values = checked(ParticipantsRequest, request.data)
         invited = add_participants(training_id=training_id, user=caller(request), **values)
@@ -130,8 +127,7 @@ class TrainingParticipantsView(JSONView):
     def delete(self, request: Request, training_id: UUID) -> Response:
         """Remove participants.
 
-        For the training's actor. Those who leave a running training are told. Invitations that are not answered are
-        withdrawn.
+        For the training's actor. If the training is running, they are notified. Open invitations are withdrawn.
         """
         values = checked(ParticipantsRequest, request.data)
         remove_participants(training_id=training_id, user=caller(request), **values)

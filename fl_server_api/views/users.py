@@ -96,8 +96,8 @@ class UsersView(ApiView):
     def post(self, request: Request) -> Response:
         """Register a user.
 
-        The answer holds its API token. The flag `client` is information only. So is `actor`, unless the server wants
-        actors to be flagged: then it is accepted here but not set, and the staff set it. Notifications are sent to
+        The answer holds its API token. The flag `client` is information only. So is `actor`, unless the server requires
+        it: then it is accepted here but not set, and the staff set it. Notifications are sent to
         `message_endpoint`, an http(s) URL; without one, the user fetches them. The operator decides who may register:
         everyone, those whose `invitation` holds the code of an unused invitation, or nobody.
         """

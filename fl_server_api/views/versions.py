@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from fl_server_api.listing import PageQuery, each, listed
 from fl_server_api.openapi import READ, WRITE, answers, sentence
-from fl_server_api.serializers.generic import checked
+from fl_server_api.serializers.generic import EmptyRequest, checked
 from fl_server_api.serializers.version import DescribeVersionRequest, VersionRestoredSerializer, VersionSerializer
 from fl_server_api.views.base import ApiView, JSONView, caller
 from fl_server_core.selectors.models import get_readable_model
@@ -39,7 +39,7 @@ class ModelVersionView(JSONView):
     def patch(self, request: Request, model_id: UUID, number: int) -> Response:
         """Name or pin a version.
 
-        For the model's owner and its training's actor. A version with a name or a pin is kept.
+        For the model's owner, its training's actor and staff. A version with a name or a pin is kept.
         """
         values = checked(DescribeVersionRequest, request.data)
         describe_version(model_id=model_id, number=number, user=caller(request), **values)
@@ -47,12 +47,16 @@ class ModelVersionView(JSONView):
 
 
 class ModelVersionRestoreView(JSONView):
-    @extend_schema(request=None, responses=answers({200: VersionRestoredSerializer}, 400, 403, 404, 409, 410, *READ))
+    @extend_schema(
+        request={"application/json": EmptyRequest},
+        responses=answers({200: VersionRestoredSerializer}, 403, 404, 409, 410, *WRITE),
+    )
     def post(self, request: Request, model_id: UUID, number: int) -> Response:
         """Restore a version.
 
-        For the model's owner and its training's actor, while the training does not run. Makes a new newest version
-        with the file of this one; the model's round stays. A failed training asks for its open round again.
+        For the model's owner, its training's actor and staff, while the training isn't running. Makes a new newest
+        version with the file of this one; the model's round stays. A failed training asks for its open round again.
         """
+        checked(EmptyRequest, request.data)
         restored = restore_version(model_id=model_id, number=number, user=caller(request))
         return Response({"detail": "Version restored!", "version": restored})

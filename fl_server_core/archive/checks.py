@@ -74,7 +74,8 @@ def _same_where_not_finite(array: Array, reference: Array) -> bool:
 
 
 def _not_finite(name: str) -> ArchiveError:
-    return ArchiveError(f"The tensor {quoted(name)} holds values that are not finite (NaN or infinity).")
+    tensor = f"The tensor {quoted(name)}" if name else "The tensor"  # a file of one tensor has no name for it
+    return ArchiveError(f"{tensor} holds values that are not finite (NaN or infinity).")
 
 
 def _span(info: TensorInfo) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -18,6 +19,8 @@ from fl_server_core.selectors import rounds
 from fl_server_core.services.deliveries import notify, supersede, supersede_invitations
 from fl_server_core.services.history import record
 from fl_server_core.transitions import move
+
+logger = logging.getLogger(__name__)
 
 
 def mark_closed(row: Round, outcome: RoundOutcome = RoundOutcome.CLOSED) -> None:
@@ -41,6 +44,7 @@ def fail_training(*, training: Training, reason: str, user_id: UUID | None = Non
     supersede(training_id=training.id)
     number = rounds.current_round(training)
     record(training=training, kind=EventKind.FAILED, number=number, user_id=user_id, message=reason)
+    logger.warning("%s failed in round %s: %s", training, number, reason)
 
 
 def _stop_clock(training: Training, row: Round) -> None:
@@ -80,6 +84,7 @@ def finish_training(
         body={"global_model_uuid": str(training.model_id)},
     )
     record(training=training, kind=kind, number=number, user_id=author_id, author_id=author_id)
+    logger.info("%s %s in round %s, state %s.", training, kind.label, number, state)
 
 
 def _drop_unopened(training: Training) -> None:

@@ -11,6 +11,7 @@ from fl_server_core.models.delivery import Delivery, DeliveryStatus, Notificatio
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.round import Round
 from fl_server_core.models.training import Training, TrainingState
+from fl_server_core.registry import round_kinds
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.training_invitations import open_invitations
 
@@ -36,12 +37,21 @@ def training_status(training: Training) -> dict[str, Any]:
         "locked": training.locked,
         "lease_until": row.lease_until if row else None,
         "attempts": row.attempts if row else 0,
-        "problem": (row.problem or None) if row else None,
+        "problem": _problem_of(training, row),
         "problem_since": row.problem_since if row else None,
         "failure": _failure_of(training, row),
         "participants": _participants(training, row),
         "invited": _invited(training),
     }
+
+
+def _problem_of(training: Training, row: Round | None) -> str | None:
+    """Why the last attempt to close the open round failed, or why nobody can submit to it."""
+    if row is None:
+        return None
+    if training.is_running and row.kind not in round_kinds:
+        return f"No installed package defines rounds of kind {row.kind!r}. Install it again."
+    return row.problem or None
 
 
 def _failure_of(training: Training, row: Round | None) -> str | None:

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db.models import F
 
 from fl_server_core.exceptions import Gone, InvalidRequest
+from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.metric import Metric
 from fl_server_core.models.model import GlobalModel, Model
 from fl_server_core.models.model_version import ModelVersion
@@ -48,6 +49,7 @@ def versions_of(model: Model) -> list[dict[str, Any]]:
     means = _mean_metrics(model.pk)
     rows = GlobalModel.objects.non_polymorphic().filter(pk=model.pk)
     current = rows.values_list("current_version", flat=True).first()
+    sources = _sources_of_restored(model.pk)
     return [
         {
             "version": row.number,
@@ -58,6 +60,7 @@ def versions_of(model: Model) -> list[dict[str, Any]]:
             "is_current": row.pk == current,
             "name": row.name,
             "pinned": row.pinned,
+            "restored_from": sources.get(row.number),
             "metrics": means[row.pk],
         }
         for row in ModelVersion.objects.filter(model_id=model.pk).order_by("number")
@@ -72,6 +75,12 @@ def round_of(model: Model, number: int | None) -> int:
     """
     version = None if number is None else find_version(model, number)
     return model.round if version is None else version.round
+
+
+def _sources_of_restored(model_id: UUID) -> dict[int, int]:
+    """By the number of a restored version: of which it is one."""
+    events = Event.objects.filter(model_id=model_id, kind=EventKind.VERSION_RESTORED)
+    return {figures["restored_as"]: figures["version"] for figures in events.values_list("figures", flat=True)}
 
 
 def _mean_metrics(model_id: UUID) -> dict[int, dict[str, float]]:

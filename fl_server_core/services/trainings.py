@@ -48,7 +48,7 @@ def create_training(
     options: dict[str, Any] | None = None,
     participant_ids: Sequence[UUID] = (),
 ) -> Training:
-    """Register a training of a global model; of a model that already has one, a copy is trained.
+    """Register a training of a global model. If the model already has a training, the new one gets a copy of it.
 
     With FL_ENROLMENT `consent`, the participants are invited.
 

@@ -1,27 +1,24 @@
-"""The versions of a global model: made, restored, named, and given up when enough newer ones are kept."""
+"""The versions of a global model: moments added, restored, named and pinned. version_keeping.py deletes old files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 
 from fl_server_core import policies
 from fl_server_core.exceptions import Conflict, InvalidRequest, NotAllowed
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import GlobalModel
-from fl_server_core.models.model_version import ModelVersion, VersionFile, append_version
+from fl_server_core.models.model_version import VersionFile, append_version
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
-from fl_server_core.options import LEAST_KEPT, TrainerOptions
 from fl_server_core.rounds.ending import drop_submissions, end_chains
 from fl_server_core.selectors.models import get_model, lock_model
 from fl_server_core.selectors.trainings import lock_with_training
 from fl_server_core.selectors.versions import get_version
-from fl_server_core.services.files import forget_files
 from fl_server_core.services.history import record
 
 
@@ -113,17 +110,3 @@ def _drop_submissions(training: Training) -> None:
     """What a failed training has received was trained on other weights: resuming asks for it again."""
     drop_submissions(Submission.objects.filter(round__training=training, round__closed_at=None))
     end_chains(training)
-
-
-def prune_versions(*, model: GlobalModel, training: Training) -> None:
-    """Give up the files of old versions, after a new one: not of the first, the last few, and those named or pinned."""
-    wanted = TrainerOptions.tolerant(training.options).keep_versions or settings.FL_KEEP_VERSIONS
-    kept = list(model.versions.exclude(weights_file="").order_by("-number"))
-    older = kept[max(wanted, LEAST_KEPT) :]
-    outdated = [row for row in older if row.number > 0 and not row.name and not row.pinned]
-    if not outdated:
-        return
-    parts = VersionFile.objects.filter(version__in=outdated)
-    forget_files([row.weights_file.name or "" for row in outdated])
-    parts.delete()
-    ModelVersion.objects.filter(pk__in=[row.pk for row in outdated]).update(weights_file="")

@@ -97,7 +97,7 @@ SECTIONS: dict[str, list[Call]] = {
         Call("POST", "models/", "upload a model",    "401  403  403  403  403  403  403  201  201  403  201  201"),
         Call("GET", "models/{model}/", "download the global model",
                                                      "401  403  403  403  403  200  200  200  200  403  200  200"),
-        Call("GET", "models/{model}/metadata/", "show what is known of it",
+        Call("GET", "models/{model}/metadata/", "show its metadata",
                                                      "401  403  403  403  403  200  200  200  200  403  200  200"),
         Call("GET", "models/{model}/preprocessing/", "download its preprocessing",
                                                      "401  403  403  403  403  200  200  200  200  403  200  200"),
@@ -132,7 +132,7 @@ SECTIONS: dict[str, list[Call]] = {
                                                      "401  403  403  403  403  200  403  200  403  403  200  200"),
         Call("GET", "models/{passed}/", "download an update that was passed on",
                                                      "401  403  403  403  403  200  200  200  403  403  200  200"),
-        Call("GET", "models/{update}/metadata/", "show what is known of an update",
+        Call("GET", "models/{update}/metadata/", "show an update's metadata",
                                                      "401  403  403  403  403  200  403  200  403  403  200  200"),
         Call("GET", "models/{update}/metrics/", "list its metrics",
                                                      "401  403  403  403  403  -    403  -    403  403  -    -"),
@@ -225,7 +225,7 @@ all of them. The permission to change something includes viewing it.
 | `change_training` | start, stop and resume it; add, invite and remove participants |
 | `delete_training` | delete it |
 | `add_training` | create a training of one's own model without the flag `actor` |
-| `view_globalmodel` | download any global model, show its versions and what is known of it, ask it for inferences |
+| `view_globalmodel` | download any global model, show its versions and metadata, ask it for inferences |
 | `add_globalmodel` | upload models without the flag `actor` |
 | `delete_globalmodel` | delete a global model; one with a training only with `delete_training`, too |
 | `change_modelversion` | restore, name and pin versions |

@@ -85,3 +85,12 @@ def test_moments_are_for_participants_and_for_the_state_s(
     assert send(people.nobody, swag_round).status_code == 401
     early = send(people.participant.client, running)
     assert (early.status_code, early.json()) == (400, [f"Training with ID {running.pk} is in state O"])
+
+
+def test_a_moment_that_is_not_finite_is_refused_without_a_name_that_it_does_not_have(
+    people: People, swag_round: Training
+) -> None:
+    file = uploaded(saved_vector(*[float("nan")] * 8))
+    answer = send(people.participant.client, swag_round, second_moment_file=file)
+    (sentence,) = answer.json()
+    assert sentence.endswith("moment file: The tensor holds values that are not finite (NaN or infinity).")

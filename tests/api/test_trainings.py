@@ -137,6 +137,7 @@ def test_unknown_and_repeated_clients_are_not_all_found(people: People, model: G
         ({"metric_names": "accuracy"}, "metric_names"),
         ({"metric_names": [{}]}, "metric_names"),
         ({"metric_names": ["\0"]}, "metric_names"),
+        ({"metric_names": ["x" * 33]}, "metric_names"),
         ({"metric_names": ["\ud800"]}, "metric_names"),
         ({"aggregation_method": None}, "aggregation_method"),
         ({"aggregation_method": "INVALID"}, "aggregation_method"),

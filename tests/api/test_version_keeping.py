@@ -22,7 +22,7 @@ def available(people: People, world: World) -> list[int]:
 
 
 def test_a_version_is_named_and_pinned(people: People, ten: GlobalModel, training: Training) -> None:
-    answer = people.actor.client.patch(path_of(ten, 3), {"name": "best so far"}, format="json")
+    answer = people.actor.client.patch(path_of(ten, 3), {"name": "  best so far "}, format="json")
     assert (answer.status_code, answer.json()) == (200, {"detail": "Version changed!"})
     people.staff.client.patch(path_of(ten, 3), {"pinned": True}, format="json")
     row = versions(people.participant, ten)[3]
@@ -42,6 +42,10 @@ def test_what_cannot_be_named_is_refused(people: People, ten: GlobalModel) -> No
         {"name": "x" * 257},
         {"name": "\0"},
         {"name": None},
+        {"name": 1},
+        {"name": "two\nlines"},
+        {"name": "two\u2028lines"},
+        {"name": "\x1b[2J"},
         {"pinned": "maybe"},
         {"number": 4},
     ]

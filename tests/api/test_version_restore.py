@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 import torch
 
 from fl_server_core.models import GlobalModel, SWAGModel, Training
@@ -23,6 +24,7 @@ def test_a_restored_version_becomes_the_newest(people: People, ten: GlobalModel,
     assert (answer.status_code, answer.json()) == (200, {"detail": "Version restored!", "version": 10})
     rows = versions(people.actor, ten)
     assert ([row["version"] for row in rows], rows[10]["is_current"]) == (list(range(11)), True)
+    assert [row["restored_from"] for row in rows] == [None] * 10 + [3]
     assert (rows[10]["sha256"], rows[9]["is_current"]) == (rows[3]["sha256"], False)
     assert body_of(people.actor.client.get(f"/api/models/{ten.pk}/")) == scripted_linear(3.0)
     ten.refresh_from_db()
@@ -53,6 +55,16 @@ def test_what_cannot_be_restored_is_refused_with_a_sentence(people: People, ten:
     update = make_update(ten, people.participant.user)
     assert client.post(f"/api/models/{update.pk}/versions/0/restore/").status_code == 400
     assert len(versions(people.actor, ten)) == 10
+
+
+@pytest.mark.parametrize("body", ["{", "[1]", '{"number": 3}'])
+def test_a_body_has_to_be_empty(people: People, ten: GlobalModel, body: str) -> None:
+    answer = people.actor.client.post(path_of(ten, 3, "restore"), body, content_type="application/json")
+    assert answer.status_code == 400
+    assert len(versions(people.actor, ten)) == 10
+    assert (
+        people.actor.client.post(path_of(ten, 3, "restore"), "{}", content_type="application/json").status_code == 200
+    )
 
 
 def test_a_running_training_has_to_be_stopped_first(people: People) -> None:

@@ -14,7 +14,18 @@ from tests.builders.files import pickled_linear, saved, scripted_linear, uploade
 from tests.builders.rows import make_mean_model, make_metric, make_update
 from tests.builders.storage import body_of
 
-KEYS = ["version", "created_at", "size", "sha256", "available", "is_current", "name", "pinned", "metrics"]
+KEYS = [
+    "version",
+    "created_at",
+    "size",
+    "sha256",
+    "available",
+    "is_current",
+    "name",
+    "pinned",
+    "restored_from",
+    "metrics",
+]
 
 
 def test_a_models_versions_are_listed_with_the_newest_last(people: People, ten: GlobalModel) -> None:
@@ -142,7 +153,7 @@ def test_a_version_that_is_unknown_malformed_or_no_longer_kept_is_refused(
 ) -> None:
     unknown = ask(people.actor, ten, path, 10)
     assert (unknown.status_code, unknown.json()) == (400, {"detail": f"Model {ten.pk} has no version 10."})
-    for malformed in ("x", "-1", "1.5", str(2**31), "9" * 50):
+    for malformed in ("x", "-1", "1.5", "1_0", "+1", "١", str(2**31), "9" * 50):
         assert ask(people.actor, ten, path, malformed).status_code == 400, malformed
     ten.versions.filter(number=4).update(weights_file="")
     gone = ask(people.actor, ten, path, 4)

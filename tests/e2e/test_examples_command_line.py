@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -64,6 +67,51 @@ def test_a_participant_whose_password_is_wrong_says_so(site: Site, name: str, da
     code, lines = run("examples.participant", "--server", site.url, "--username", name, "--data", data, secret="wrong")
     sentences = "username: A user with that username already exists. If you have registered before, check FL_PASSWORD."
     assert (code, lines) == (2, [f"{site.url} refuses {name}: {sentences}"])
+
+
+@contextmanager
+def running_participant(site: Site, name: str, data: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A participant that has signed in."""
+    command = [sys.executable, "-m", "examples.participant", "--server", site.url, "--username", name, "--data", data]
+    process = subprocess.Popen(
+        [*command, *arguments],
+        cwd=REPOSITORY,
+        env=os.environ | {"FL_PASSWORD": "right"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert "id" in process.stdout.readline()
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=60)
+
+
+def endpoint_of(site: Site, name: str) -> str:
+    with closing(ActorClient(site.url)) as client:
+        return str(client.log_in(name, "right")["message_endpoint"])
+
+
+def test_a_participant_that_is_started_again_is_notified_where_it_listens_now(site: Site, name: str, data: str) -> None:
+    endpoints = []
+    for _ in range(2):
+        with running_participant(site, name, data):
+            endpoints.append(endpoint_of(site, name))
+            httpx.post(endpoints[-1], content=b"no notification", timeout=10)  # somebody listens
+    assert endpoints[0] != endpoints[1]
+
+
+def test_a_participant_that_fetches_says_that_the_account_has_an_endpoint(site: Site, name: str, data: str) -> None:
+    with running_participant(site, name, data):
+        endpoint = endpoint_of(site, name)
+    with running_participant(site, name, data, "--pull") as process:
+        assert process.stderr is not None
+        line = process.stderr.readline().strip()
+        assert line.endswith(f"this account also has a message endpoint, to which the server sends: {endpoint}")
+    assert endpoint_of(site, name) == endpoint
 
 
 def test_who_follows_without_a_server_a_password_or_a_training_is_told_so(site: Site, name: str) -> None:

@@ -1,10 +1,12 @@
 """The demonstration's data: what is held out, who gets which digits."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from examples import digits
 from examples.digits import Samples, hold_out, load_samples, noise, save_share, split_by_dirichlet, upside_down
 from examples.participant import load_learner
 
@@ -74,3 +76,37 @@ def test_a_participant_reads_back_the_share_that_was_written_for_it(tmp_path: Pa
     assert len(learner.test_inputs) == len(learner.test_targets) == 10
     assert np.array_equal(learner.inputs.numpy(), train.x)
     assert np.array_equal(learner.targets.numpy(), train.y)
+
+
+def test_the_command_writes_data_files_that_participants_can_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [str(tmp_path / f"{name}.npz") for name in ("anna", "ben")]
+    monkeypatch.setattr(sys, "argv", ["digits", *files])
+    digits.main()
+    sizes = []
+    for path in files:
+        learner = load_learner(path, seed=0)
+        with np.load(path) as data:
+            assert data["x"].shape[1:] == data["test_x"].shape[1:] == (64,)
+            sizes.append(len(data["x"]) + len(data["test_x"]))
+            assert learner.sample_size == len(data["x"])
+    assert sum(sizes) == 1797
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["anna.txt"], "anna.txt must end in .npz"),
+        (["--alpha", "0", "anna.npz"], "--alpha must be above 0"),
+        (["/dev/null/anna.npz"], "Can't write /dev/null/anna.npz: Not a directory."),
+    ],
+)
+def test_what_the_command_cannot_use_is_named(
+    arguments: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["digits", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        digits.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(sentence)

@@ -17,6 +17,7 @@ from examples.model_files import is_scripted, load_model, save_model, script
 from examples.participant import Participant
 from examples.training import Learner
 
+OF_ANOTHER_KIND = "Training with ID x is in a round of kind 'update', not of 'labels'."
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
@@ -175,6 +176,7 @@ def test_one_who_gives_up_does_not_pause() -> None:
     [
         ({"detail": "Model x not found."}, "Model x not found.", False),
         (["Training with ID x is not currently in round 1"], "Training with ID x is not currently in round 1", True),
+        ([OF_ANOTHER_KIND], OF_ANOTHER_KIND, True),
         ({"round": ["A valid integer is required."]}, "round: A valid integer is required.", False),
     ],
 )

@@ -1,5 +1,6 @@
 """`manage.py create_demo_data`."""
 
+import shlex
 import subprocess
 import sys
 from io import StringIO
@@ -37,6 +38,22 @@ def test_every_run_has_a_password_of_its_own_which_it_prints() -> None:
     assert len(printed) >= 16
     assert User.objects.get(username="demo-actor").check_password(printed)
     assert not User.objects.filter(is_staff=True).exists()
+
+
+def test_it_says_what_to_run_next() -> None:
+    output = StringIO()
+    call_command("create_demo_data", "--password", "it's long", stdout=output)
+    lines = output.getvalue().replace("\\\n", "").splitlines()
+    commands = [shlex.split(line) for line in lines if "-m examples." in line]
+    assert [command[command.index("-m") + 1] for command in commands] == [
+        "examples.digits",
+        "examples.participant",
+        "examples.follow",
+    ]
+    _, participant, follow = commands
+    assert participant[0] == "FL_PASSWORD=it's long"
+    assert participant[participant.index("--username") + 1] == "demo-client-1"
+    assert str(Training.objects.get().pk) in follow
 
 
 def test_a_second_run_changes_nothing() -> None:

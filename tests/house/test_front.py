@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.builders.files import scripted_linear
 from tests.builders.strangers import LARGE_PAGE
 from tests.builders.waiting import wait_until
 from tests.house.sockets import ask, connected, header, read_reply, wait_for_end
@@ -127,6 +128,33 @@ def test_heads_conditions_and_ranges_have_no_more_body_than_they_may(server: Ser
         assert (part.status, len(part.body)) == (206, 10)
         opened.sendall(header("GET", PAGE))
         assert read_reply(opened).status == 401
+
+
+def test_a_refused_head_has_no_body(server: ServerProcess) -> None:
+    account = {"username": "head", "password": "a-Long-password-1"}
+    token = requests.post(f"{server.base_url}/api/users/", json=account, timeout=30).json()["token"]
+    credentials = {"Authorization": f"Token {token}"}
+    uploaded = requests.post(
+        f"{server.base_url}/api/models/",
+        data={"name": "m", "description": "m"},
+        files={"model_file": scripted_linear()},
+        headers=credentials,
+        timeout=30,
+    )
+    model = f"/api/models/{uploaded.json()['model_id']}/"
+    with connected(server.base_url) as opened:
+        for path, conditions, status in (
+            ("/api/inference/", {}, 405),
+            (model, {"if_match": '"other"'}, 412),
+            ("/api/nothing/", {}, 404),
+        ):
+            opened.sendall(header("HEAD", path, **credentials, **conditions))
+            assert read_reply(opened, method="HEAD").status == status
+            opened.sendall(header("GET", PAGE))  # a body would be taken for its answer
+            assert read_reply(opened).status == 401
+        opened.sendall(header("HEAD", PAGE, content_length=10_000_000))
+        assert read_reply(opened, method="HEAD").status == 413
+        assert wait_for_end(opened) == b""
 
 
 def test_a_large_answer_that_is_no_file_arrives_whole(server: ServerProcess) -> None:

@@ -2,6 +2,9 @@
 
 import io
 import secrets
+import shlex
+import sys
+from pathlib import Path
 from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -16,6 +19,20 @@ from fl_server_core.services.trainings import create_training
 from fl_server_core.services.trust import set_trusted_actors
 from fl_server_core.services.users import register_user
 
+NEXT_STEPS = """
+Next, while the server is running:
+
+1. Make a data file for each participant:
+   {python} -m examples.digits {files}
+2. Run each participant in a terminal of its own (here the first one):
+   FL_PASSWORD={password} {python} -m examples.participant --server {server} \
+     --username {first} --data {first}.npz --pull
+3. Start the training:
+   curl -u {login} -X POST {server}/api/trainings/{training}/start/
+4. Watch it:
+   FL_PASSWORD={password} {python} -m examples.follow --server {server} --username {actor} --training {training}
+"""
+SERVER = "http://127.0.0.1:8000"
 ACTOR = "demo-actor"
 PARTICIPANTS = ("demo-client-1", "demo-client-2", "demo-client-3")
 
@@ -43,6 +60,23 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         self.stdout.write(f"Users {', '.join((ACTOR, *PARTICIPANTS))}, with the password {password}")
         self.stdout.write(f"Training {training_id}, not started; its actor is {ACTOR}")
+        self.stdout.write(_next_steps(password, training_id))
+
+
+def _next_steps(password: str, training_id: str) -> str:
+    """The participants fetch: pushing fails where the server is in a container or refuses private addresses."""
+    executable = Path(sys.executable)
+    here = executable.relative_to(Path.cwd()) if executable.is_relative_to(Path.cwd()) else executable
+    return NEXT_STEPS.format(
+        python=shlex.quote(str(here)),
+        files=" ".join(f"{name}.npz" for name in PARTICIPANTS),
+        password=shlex.quote(password),
+        login=shlex.quote(f"{ACTOR}:{password}"),
+        server=SERVER,
+        first=PARTICIPANTS[0],
+        actor=ACTOR,
+        training=training_id,
+    )
 
 
 def _create(password: str) -> str:

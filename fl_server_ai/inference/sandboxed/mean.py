@@ -28,7 +28,7 @@ def mean_module_file(members: Sequence[torch.nn.Module]) -> bytes:
     import torch
 
     if not all(isinstance(member, torch.jit.ScriptModule) for member in members):
-        raise ValueError("Only models in TorchScript have a mean that can be downloaded; a member is not.")
+        raise ValueError("A mean model can be downloaded only if all members are TorchScript.")
     members_only = torch.nn.Module()
     for number, member in enumerate(members):
         setattr(members_only, f"member{number}", member)

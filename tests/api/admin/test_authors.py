@@ -102,7 +102,7 @@ def test_deliveries_of_a_deleted_training_that_are_sent_again(operator: Client, 
     delivery = make_delivery(training, anna, "CLIENT_REMOVED", status="failed")
     type(delivery).objects.update(training=None)
     Training.objects.all().delete()
-    assert act(operator, type(delivery), "retry", delivery) == ["Notifications sent again: 1 of 1."]
+    assert act(operator, type(delivery), "retry", delivery) == ["Notifications queued again: 1 of 1."]
     event = only_event()
     assert (event.kind, event.training, event.round) == (EventKind.DELIVERIES_RETRIED, None, None)
     assert str(training.pk) in event.message

@@ -99,6 +99,7 @@ def test_options_that_cannot_be_are_refused_and_shown_as_typed(
         ("metric_names", '{"a": 1}'),
         ("metric_names", "[1]"),
         ("metric_names", "{}"),
+        ("metric_names", f'["{"x" * 33}"]'),
         ("add_participants", "abc"),
         ("add_participants", "00000000-0000-4000-8000-000000000000"),
         ("remove_participants", "\0"),

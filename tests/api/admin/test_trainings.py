@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 def test_start_opens_the_first_round_and_says_so(operator: Client, actor: User, anna: User) -> None:
     training = make_training(actor, [anna])
-    assert act(operator, Training, "start", training) == ["1 of 1 trainings started."]
+    assert act(operator, Training, "start", training) == ["1 training started."]
     training.refresh_from_db()
     assert (training.state, phase_of(training)) == (TrainingState.ONGOING, "update")
     assert sent_to(anna) == ["TRAINING_START", "UPDATE_ROUND_START"]
@@ -45,7 +45,7 @@ def test_resume_takes_a_failed_training_back_to_its_phase_and_tells_who_is_missi
     training = make_running(actor, [anna, ben], kind="test")
     mark_failed(training)
     make_submission(training, ben, kind="test")
-    assert act(operator, Training, "resume", training) == ["1 of 1 trainings resumed."]
+    assert act(operator, Training, "resume", training) == ["1 training resumed."]
     training.refresh_from_db()
     assert (training.state, phase_of(training)) == (TrainingState.ONGOING, "test")
     assert (sent_to(anna), sent_to(ben)) == (["MODEL_TEST_ROUND"], [])
@@ -55,7 +55,7 @@ def test_resume_takes_a_failed_training_back_to_its_phase_and_tells_who_is_missi
 
 def test_stop_ends_a_running_training_and_tells_everybody(operator: Client, actor: User, anna: User) -> None:
     training = make_running(actor, [anna])
-    assert act(operator, Training, "stop", training) == ["1 of 1 trainings stopped."]
+    assert act(operator, Training, "stop", training) == ["1 training stopped."]
     training.refresh_from_db()
     assert training.state == TrainingState.ERROR  # no round was closed
     assert (sent_to(anna), sent_to(actor)) == (["TRAINING_FINISHED"], ["TRAINING_FINISHED"])
@@ -72,7 +72,7 @@ def test_a_retry_counts_what_goes_out(operator: Client, actor: User, anna: User)
     training = make_running(actor, [anna])
     given_up = make_delivery(training, anna, status="failed", attempts=6)
     make_delivery(training, anna, status="accepted")
-    assert act(operator, Training, "retry_deliveries", training) == ["Notifications sent again: 1."]
+    assert act(operator, Training, "retry_deliveries", training) == ["Notifications queued again: 1."]
     given_up.refresh_from_db()
     assert (given_up.status, given_up.attempts) == ("pending", 0)
 

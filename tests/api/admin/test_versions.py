@@ -81,7 +81,7 @@ def test_a_version_is_named_and_pinned_and_nothing_else_is_written(operator: Cli
 def test_versions_are_pinned_and_unpinned_from_the_list(operator: Client, model: GlobalModel) -> None:
     old, new = version_of(model, 0), version_of(model, 1)
     assert act(operator, ModelVersion, "pin", old, new) == ["2 of 2 versions pinned."]
-    assert act(operator, ModelVersion, "unpin", old) == ["1 of 1 versions unpinned."]
+    assert act(operator, ModelVersion, "unpin", old) == ["1 version unpinned."]
     assert list(model.versions.filter(pinned=True)) == [new]
     authors = Event.objects.values_list("kind", "author__username")
     assert list(authors) == [(EventKind.VERSION_DESCRIBED, "operator")] * 3

@@ -62,6 +62,14 @@ def test_a_kind_that_is_no_longer_installed_fails_the_training_with_what_to_do()
     assert "'gone'. Install it again" in world.event(EventKind.FAILED).message
 
 
+def test_a_method_that_is_no_longer_installed_fails_the_training_with_what_to_do() -> None:
+    world = full_world()
+    Training.objects.update(aggregation_method="Gone")
+    world.advance()
+    sentence = "No installed package defines the aggregation method 'Gone'. Install it again, then resume."
+    assert (world.now.state, world.event(EventKind.FAILED).message) == ("E", sentence)
+
+
 def break_compute(monkeypatch: pytest.MonkeyPatch, error: Exception, action: Any = None) -> None:
     """Computing writes a file and then fails; before that, `action` happens elsewhere."""
 

@@ -56,6 +56,21 @@ def test_a_failed_training_waits_without_a_clock_or_a_claim() -> None:
     assert (event.message, event.user, event.round) == ("Because.", world.people[0], 0)
 
 
+def test_failures_and_ends_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="fl_server_core.rounds.ending")
+    failed, stopped, finished = (make_running(make_user(), []) for _ in range(3))
+    fail_training(training=failed, reason="Because.")
+    stop_training(training_id=stopped.pk, user=stopped.actor)
+    finish_training(training=finished, number=2)
+    lines = [(record.levelname, record.getMessage().partition(" ")[2].partition(" ")[2]) for record in caplog.records]
+    assert lines == [
+        ("WARNING", "failed in round 0: Because."),
+        ("INFO", "stopped in round 0, state E."),
+        ("INFO", "finished in round 2, state C."),
+    ]
+    assert all(str(training) in caplog.text for training in (failed, stopped, finished))
+
+
 def test_what_a_leaver_had_submitted_to_a_claimed_round_goes_when_that_fails() -> None:
     world = World(2).start()
     world.claim_full_round()

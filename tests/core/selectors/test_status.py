@@ -4,7 +4,7 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from fl_server_core.exceptions import EntityNotFound
-from fl_server_core.models import Delivery, EventKind
+from fl_server_core.models import Delivery, EventKind, Round
 from fl_server_core.selectors.status import training_history, training_status
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.trainings import resume_training, stop_training
@@ -34,6 +34,14 @@ def test_the_status_of_a_failed_training_says_why() -> None:
     world = World(2, options={"round_deadline": 60}).start()
     world.pass_the_deadline()
     assert "0 of 2 participants had submitted" in training_status(world.now)["failure"]
+
+
+def test_the_status_says_that_a_kind_of_round_is_no_longer_installed() -> None:
+    world = World(1).start()
+    assert training_status(world.now)["problem"] is None
+    Round.objects.update(kind="gone", phase="gone")
+    sentence = "No installed package defines rounds of kind 'gone'. Install it again."
+    assert (training_status(world.now)["state"], training_status(world.now)["problem"]) == ("O", sentence)
 
 
 def test_a_training_that_was_resumed_and_then_stopped_has_not_failed() -> None:

@@ -7,18 +7,16 @@ from uuid import UUID, uuid4
 
 import pytest
 import torch
-from django.core.files.storage import default_storage
 from django.db import transaction
-from pytest_django import Settings
 
 from fl_server_core.exceptions import Conflict, EntityNotFound, Gone, InvalidRequest, NotAllowed
-from fl_server_core.models import EventKind, GlobalModel, ModelVersion, SWAGModel, Training, User
-from fl_server_core.models.model_version import FIRST_MOMENT, append_version, store_weights
+from fl_server_core.models import EventKind, SWAGModel, Training, User
+from fl_server_core.models.model_version import FIRST_MOMENT, store_weights
 from fl_server_core.selectors import trainings
 from fl_server_core.selectors.models import lock_model
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.trainings import resume_training, stop_training
-from fl_server_core.services.versions import add_moments, describe_version, prune_versions, restore_version
+from fl_server_core.services.versions import add_moments, describe_version, restore_version
 from tests.builders.clients import make_staff
 from tests.builders.files import saved, saved_vector, scripted_linear
 from tests.builders.rounds import events_of, mark_completed, passed_on, submissions
@@ -31,7 +29,8 @@ from tests.builders.rows import (
     make_update,
     make_user,
 )
-from tests.builders.storage import content_of, stored_files
+from tests.builders.storage import stored_files
+from tests.builders.versions import append, model_of, version
 from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db
@@ -43,33 +42,6 @@ def training(actor: User) -> Training:
     training = make_running(actor, [])
     mark_completed(training)
     return training
-
-
-def model_of(training: Training) -> GlobalModel:
-    return GlobalModel.objects.get(pk=training.model_id)
-
-
-def append(training: Training, times: int = 1) -> None:
-    """As so many rounds that close."""
-    for _ in range(times):
-        model = model_of(training)
-        made_by = make_round(training, number=model.round)
-        model.round += 1
-        number = model.versions.count()
-        weights = store_weights(b"version %d" % number)
-        state = store_weights(b"state %d" % number).name
-        files = {"optimizer_state": state}
-        with transaction.atomic():
-            append_version(model, weights, made_by=made_by, files=files)
-            prune_versions(model=model, training=training)
-
-
-def kept(training: Training) -> list[int]:
-    return [version.number for version in model_of(training).versions.all() if version.is_available]
-
-
-def version(training: Training, number: int) -> ModelVersion:
-    return model_of(training).versions.get(number=number)
 
 
 def restore(training: Training, number: int) -> int:
@@ -84,61 +56,6 @@ def test_a_round_s_version_is_the_next_and_the_current_one(training: Training) -
     assert (model.round, made.round, made.size) == (1, 1, len(b"version 1"))
     assert made.made_by == make_round(training, number=0)
     assert model.weights == b"version 1"
-
-
-def test_the_first_and_the_last_few_are_kept(settings: Settings, training: Training) -> None:
-    settings.FL_KEEP_VERSIONS = 3
-    append(training, 6)
-    assert kept(training) == [0, 4, 5, 6]
-    assert [row.number for row in model_of(training).versions.all()] == list(range(7))  # the rows stay
-
-
-@pytest.mark.parametrize(("wanted", "expected"), [(2, [0, 4, 5]), (4, [0, 2, 3, 4, 5])])
-def test_the_training_s_options_come_before_the_setting(
-    settings: Settings, training: Training, wanted: int, expected: list[int]
-) -> None:
-    settings.FL_KEEP_VERSIONS = 10
-    training.options = {"keep_versions": wanted}
-    append(training, 5)
-    assert kept(training) == expected
-
-
-@pytest.mark.parametrize("description", [{"name": "the good one"}, {"pinned": True}])
-def test_one_with_a_name_or_a_pin_is_kept_until_that_is_taken_away(
-    training: Training, description: dict[str, Any]
-) -> None:
-    training.options = {"keep_versions": 2}
-    append(training)
-    describe_version(model_id=training.model_id, number=1, user=training.actor, **description)
-    append(training, 3)
-    assert kept(training) == [0, 1, 3, 4]
-    describe_version(model_id=training.model_id, number=1, user=training.actor, name="", pinned=False)
-    append(training)
-    assert kept(training) == [0, 4, 5]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_what_is_given_up_leaves_the_storage_with_its_state(training: Training) -> None:
-    before = stored_files()
-    training.options = {"keep_versions": 2}
-    append(training, 4)
-    contents = sorted(content_of(name) for name in stored_files() - before)
-    assert contents == [b"state 3", b"state 4", b"version 3", b"version 4"]
-    assert version(training, 2).digest != ""  # what it was is still told
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_file_of_a_version_that_is_given_up_stays_while_a_restored_one_names_it(training: Training) -> None:
-    training.options = {"keep_versions": 2}
-    append(training)
-    name = version(training, 1).weights.name
-    append(training)
-    assert restore(training, 1) == 3
-    append(training)
-    assert kept(training) == [0, 3, 4]
-    assert default_storage.exists(name)
-    append(training, 2)
-    assert not default_storage.exists(name)
 
 
 def test_a_restored_version_is_the_newest_with_the_same_file_and_the_round_stays(training: Training) -> None:
