@@ -129,4 +129,4 @@ def test_a_bucket_that_is_away_is_a_503_and_comes_back(site: Site, store: Object
         store.start()  # its memory is gone
         assert http.post("/models/", data=about, files=upload).status_code == 201
         lost = http.get(f"/models/{model}/")
-        assert (lost.status_code, "not in the storage any more" in lost.text) == (404, True)
+        assert (lost.status_code, "no longer in the storage" in lost.text) == (404, True)
