@@ -43,6 +43,7 @@ def test_every_run_has_a_password_of_its_own_which_it_prints() -> None:
 def test_it_says_what_to_run_next() -> None:
     output = StringIO()
     call_command("create_demo_data", "--password", "it's long", stdout=output)
+    assert "--server http://127.0.0.1:8000 \\\n" in output.getvalue()  # too long for one line
     lines = output.getvalue().replace("\\\n", "").splitlines()
     commands = [shlex.split(line) for line in lines if "-m examples." in line]
     assert [command[command.index("-m") + 1] for command in commands] == [

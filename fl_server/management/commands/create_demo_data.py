@@ -25,7 +25,7 @@ Next, while the server is running:
 1. Make a data file for each participant:
    {python} -m examples.digits {files}
 2. Run each participant in a terminal of its own (here the first one):
-   FL_PASSWORD={password} {python} -m examples.participant --server {server} \
+   FL_PASSWORD={password} {python} -m examples.participant --server {server} \\
      --username {first} --data {first}.npz --pull
 3. Start the training:
    curl -u {login} -X POST {server}/api/trainings/{training}/start/
