@@ -48,10 +48,13 @@ class Successes:
         self._key = secrets.token_bytes(32)
         self._kept: dict[bytes, Success] = {}
 
-    def mark_of(self, username: str, password: str) -> bytes:
-        """Under what these credentials are kept. The length keeps apart what would look the same put together."""
-        name, word = (text.encode(errors="surrogatepass") for text in (username, password))
-        return hmac.digest(self._key, b"%d:%b%b" % (len(name), name, word), "sha256")
+    def mark_of(self, username: str, password: str, address: str) -> bytes:
+        """Under what these credentials are kept. The lengths keep apart what would look the same put together.
+
+        They are right for their address only: elsewhere, guessing against what is kept would cost no hash and no count.
+        """
+        parts = (text.encode(errors="surrogatepass") for text in (group_of(address), username, password))
+        return hmac.digest(self._key, b"".join(b"%d:%b" % (len(part), part) for part in parts), "sha256")
 
     def find(self, mark: bytes) -> User | None:
         """The user as the database has it now, if the account is still active and has the same password."""
@@ -88,7 +91,7 @@ def sign_in(*, username: str, password: str, address: str) -> User | None:
     Raises:
         TooManyFailures: the address has failed too often. No hash has been computed.
     """
-    mark = successes.mark_of(username, password)
+    mark = successes.mark_of(username, password, address)
     known = successes.find(mark)
     if known is not None:
         return known
@@ -109,7 +112,7 @@ def sign_in(*, username: str, password: str, address: str) -> User | None:
 
 def refuse_at_once(*, username: str, password: str, address: str) -> None:
     """Raise TooManyFailures if `sign_in` would, as far as this process knows. Costs neither a hash nor a statement."""
-    if not successes.holds(successes.mark_of(username, password)):
+    if not successes.holds(successes.mark_of(username, password, address)):
         refuse_if_remembered(address, username)
 
 

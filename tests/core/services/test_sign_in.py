@@ -199,7 +199,7 @@ def test_the_right_password_is_hashed_once_in_five_minutes(
     for _ in range(50):
         assert attempt() == anna
     now += 299
-    assert attempt(address=ELSEWHERE) == anna
+    assert attempt() == anna
     assert len(hashes) == 1
     now += 2
     assert attempt() == anna
@@ -212,6 +212,18 @@ def test_the_kept_success_is_of_this_name_and_this_password(anna: User, hashes: 
     assert attempt("a" + PASSWORD, username="ann") is None
     assert attempt(PASSWORD + " ") is None
     assert attempt(PASSWORD.lower()) is None
+
+
+def test_what_was_right_from_one_address_is_no_answer_to_guesses_from_another(anna: User, hashes: list[str]) -> None:
+    fail(10, address=ELSEWHERE)
+    assert attempt(address=HOME) == anna
+    hashes.clear()
+    with pytest.raises(TooManyFailures):
+        attempt(address=ELSEWHERE)
+    with pytest.raises(TooManyFailures):
+        module.refuse_at_once(username="anna", password=PASSWORD, address=ELSEWHERE)
+    assert hashes == []
+    module.refuse_at_once(username="anna", password=PASSWORD, address=HOME)
 
 
 def test_wrong_passwords_are_hashed_each_time(hashes: list[str]) -> None:
