@@ -1,5 +1,7 @@
-"""The log file in the data folder."""
+"""The log file in the data folder, and what strangers may write into it."""
 
+import logging
+import time
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -14,3 +16,28 @@ class DataFolderFileHandler(RotatingFileHandler):
     def _open(self) -> TextIOWrapper:
         Path(self.baseFilename).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return super()._open()
+
+
+class Seldom(logging.Filter):
+    """Passes one record of each logger in `SECONDS`, in one line: a client whose error it is can make any number."""
+
+    SECONDS = 60.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = time.monotonic()
+        if now < self._passed_at.get(record.name, -self.SECONDS) + self.SECONDS:
+            return False
+        self._passed_at[record.name] = now
+        record.exc_info = record.exc_text = None  # where in Django it was noticed helps nobody
+        return True
+
+
+class NotOfClients(logging.Filter):
+    """Drops what Django logs as a failure of the server, although it is the client's: a budget that is spent (507)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(record, "status_code", None) != 507

@@ -2,7 +2,8 @@
 
 from django.conf import settings
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import Resolver404, include, path, re_path
+from django.views.defaults import page_not_found
 from django.views.generic import RedirectView
 
 from fl_server_api.views.pages import InvitationView
@@ -12,6 +13,8 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="swagger-ui")),
     path("api/", include("fl_server_api.urls")),
     path("invitation/", InvitationView.as_view(), name="invitation"),
+    # The admin's "view on site" is for models with pages of their own: there are none here.
+    re_path("^admin/r/", page_not_found, {"exception": Resolver404()}),
     path("admin/", admin.site.urls),
     path("api-auth/", include("rest_framework.urls")),
 ]

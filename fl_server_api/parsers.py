@@ -19,6 +19,7 @@ from fl_server_core.storage import StorageUnavailable, storage_errors
 from fl_server_core.validators import MAX_JSON_DEPTH
 
 TAIL_BYTES = 4096
+TOO_MANY_DIGITS = "a number has more digits than the server reads"
 MAX_LISTS = 1_000_000
 """Lists and objects in one body of JSON. Each takes some thirty times the memory that its brackets take."""
 
@@ -41,8 +42,11 @@ class JSONParser(parsers.JSONParser):
             raise RequestTooLarge(f"The JSON holds more than {MAX_LISTS} lists and objects.")
         try:
             value = json.loads(body.decode(), parse_constant=strict_constant)
-        except ValueError as error:
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ParseError(f"JSON parse error - {error}") from None
+        except ValueError as error:
+            sentence = TOO_MANY_DIGITS if "digits" in str(error) else str(error)
+            raise ParseError(f"JSON parse error - {sentence}") from None
         except RecursionError:
             raise ParseError(f"JSON parse error - nested more than {MAX_JSON_DEPTH} deep") from None
         _refuse_depth(value)

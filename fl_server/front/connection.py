@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def quiet_since(self) -> float:
-        """Since when the client has taken nothing of an answer; infinity if there is none to take."""
+        """When the client last took a part of the answer; infinity if no answer is being sent."""
         return self.pace.moved_at if self._state is State.SENDING else math.inf
 
     async def wait_for_writing(self) -> None:

@@ -5,27 +5,19 @@ worker inside the one server process. ``FL_POSTGRES_HOST`` and ``FL_REDIS_HOST``
 processes as wanted.
 """
 
-from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
 from csp.constants import NONE, SELF, UNSAFE_INLINE
 from kombu import Queue
 
-from fl_server.settings.data_dir import make_data_dir, read_or_make_token
-from fl_server.settings.environment import Environment
+from fl_server.settings.data_dir import read_or_make_token
 from fl_server.settings.logging import logging_settings
+from fl_server.settings.stores import *  # noqa: F403 - settings, like those below
+from fl_server.settings.stores import FL_DATA_DIR, FL_EMBEDDED, FL_REDIS_LOCATION, env
 
 # Django's own classes, such as ModelAdmin, take type arguments while the program runs, too.
 django_stubs_ext.monkeypatch()
-
-env = Environment()
-
-BASE_DIR = Path(__file__).resolve().parent.parent.parent
-
-# --- The data folder -------------------------------------------------------------------------------------------------
-FL_DATA_DIR = Path(env.text("FL_DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
-FL_DATA_DIR_PROBLEM = make_data_dir(FL_DATA_DIR)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 FL_PRODUCTION = False
@@ -99,96 +91,9 @@ USE_I18N = True
 USE_TZ = True
 CSRF_TRUSTED_ORIGINS = env.lines("FL_CSRF_TRUSTED_ORIGINS")
 
-# --- Database --------------------------------------------------------------------------------------------------------
-FL_POSTGRES_HOST = env.text("FL_POSTGRES_HOST")
-DATABASES: dict[str, dict[str, Any]]
-if FL_POSTGRES_HOST:
-    DATABASES = {
-        "default": {
-            "ENGINE": "django.db.backends.postgresql",
-            "HOST": FL_POSTGRES_HOST,
-            "PORT": env.integer("FL_POSTGRES_PORT", 5432, least=1),
-            "NAME": env.text("FL_POSTGRES_DBNAME", "demo"),
-            "USER": env.text("FL_POSTGRES_USER", "demo"),
-            "PASSWORD": env.text("FL_POSTGRES_PASSWD"),
-            "OPTIONS": {"connect_timeout": 10},
-        }
-    }
-else:
-    DATABASES = {
-        "default": {
-            "ENGINE": "fl_server.sqlite",
-            "NAME": FL_DATA_DIR / "db.sqlite3",
-            "OPTIONS": {
-                # A transaction that reads first and writes later fails at once when another one wrote in between,
-                # however long the timeout. One that is a writer from its start waits for its turn.
-                "transaction_mode": "IMMEDIATE",
-                "timeout": 20,
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-            },
-        }
-    }
-# The server's threads live long: each keeps its connection for a minute, looked at before it is used again.
-DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
-
-# --- Files -----------------------------------------------------------------------------------------------------------
-MEDIA_ROOT = FL_DATA_DIR / "files"
-# Whether the operator has mounted the same folder for every process.
-FL_SHARED_FILES = env.boolean("FL_SHARED_FILES", False)
-FILE_UPLOAD_TEMP_DIR = FL_DATA_DIR / "tmp"  # on the disk of MEDIA_ROOT, so that storing an upload is a rename
-FILE_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
-FILE_UPLOAD_PERMISSIONS = 0o600
-FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
-DATA_UPLOAD_MAX_MEMORY_SIZE = env.integer("FL_MAX_REQUEST_MB", 64, least=1) * 1024 * 1024
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
-
-FL_S3_BUCKET = env.text("FL_S3_BUCKET")
-STORAGES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "fl_server.folder.FolderStorage"},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-}
-if FL_S3_BUCKET:
-    STORAGES["default"] = {
-        "BACKEND": "fl_server.bucket.BucketStorage",
-        "OPTIONS": {
-            "bucket_name": FL_S3_BUCKET,
-            "endpoint_url": env.text("FL_S3_ENDPOINT_URL") or None,
-            "region_name": env.text("FL_S3_REGION") or None,
-            "access_key": env.text("FL_S3_ACCESS_KEY") or None,
-            "secret_key": env.text("FL_S3_SECRET_KEY") or None,
-            "file_overwrite": False,
-        },
-    }
-
 # WhiteNoise takes the files from the apps themselves: no collectstatic, no hashed names.
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
-
-# --- Redis: the broker of several processes, and their cache ---------------------------------------------------------
-FL_REDIS_LOCATION = env.text("FL_REDIS_LOCATION")
-_redis_host = env.text("FL_REDIS_HOST")
-_redis_port = env.integer("FL_REDIS_PORT", 6379, least=1)
-if not FL_REDIS_LOCATION and _redis_host:
-    FL_REDIS_LOCATION = f"redis://{_redis_host}:{_redis_port}/1"
-# Without Redis the tasks of the one server process run in that process.
-FL_EMBEDDED = not FL_REDIS_LOCATION
-CACHES: dict[str, dict[str, Any]]
-if FL_EMBEDDED:
-    # Beyond so many entries the cache drops some, whatever they are.
-    CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-            "OPTIONS": {"MAX_ENTRIES": 100_000},
-        }
-    }
-else:
-    CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": FL_REDIS_LOCATION,
-            "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 5},  # requests wait for it
-        }
-    }
 
 # --- Accounts --------------------------------------------------------------------------------------------------------
 REGISTRATION_MODES = ("open", "invite", "closed")
@@ -244,6 +149,7 @@ FL_MAX_UPLOAD_MB = env.integer("FL_MAX_UPLOAD_MB", 4096, least=1)
 # What one account may own and do; 0: no bound. docs/budgets.md
 FL_MAX_MODELS = env.integer("FL_MAX_MODELS", 200)
 FL_MAX_TRAININGS = env.integer("FL_MAX_TRAININGS", 200)
+FL_MAX_METRICS = env.integer("FL_MAX_METRICS", 1_000_000)
 FL_MAX_STORAGE_MB = env.integer("FL_MAX_STORAGE_MB", 2048)
 FL_MAX_INFERENCES = env.integer("FL_MAX_INFERENCES", 4)
 FL_MAX_POLLS = env.integer("FL_MAX_POLLS", 4)

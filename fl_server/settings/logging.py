@@ -5,6 +5,19 @@ from typing import Any
 
 from fl_server.settings.environment import Environment
 
+# The requests that Django finds suspicious and strangers can make: each has a logger of its own.
+SUSPICIONS = (
+    "DisallowedHost",
+    "DisallowedModelAdminLookup",
+    "DisallowedModelAdminToField",
+    "DisallowedRedirect",
+    "RequestDataTooBig",
+    "SuspiciousFileOperation",
+    "SuspiciousOperation",
+    "TooManyFieldsSent",
+    "TooManyFilesSent",
+    "csrf",
+)
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -23,6 +36,10 @@ def logging_settings(env: Environment, *, log_file: Path | None) -> dict[str, An
     return {
         "version": 1,
         "disable_existing_loggers": False,
+        "filters": {
+            "seldom": {"()": "fl_server.logs.Seldom"},
+            "not_of_clients": {"()": "fl_server.logs.NotOfClients"},
+        },
         "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
         "handlers": handlers,
         "root": {"handlers": list(handlers), "level": "WARNING"},
@@ -32,7 +49,8 @@ def logging_settings(env: Environment, *, log_file: Path | None) -> dict[str, An
             # Django's own handlers would write each of these lines a second time.
             "django": {"handlers": [], "level": "WARNING", "propagate": True},
             # A 4xx is the client's error.
-            "django.request": {"level": "ERROR"},
+            "django.request": {"level": "ERROR", "filters": ["not_of_clients"]},
+            **{f"django.security.{name}": {"filters": ["seldom"]} for name in SUSPICIONS},
             "django.server": {"handlers": [], "level": "INFO", "propagate": True},
         },
     }

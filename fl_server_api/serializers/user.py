@@ -95,6 +95,12 @@ class TrustedActorsField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+class InvitationCode(serializers.Serializer[Any]):
+    """What says whether the rest of a registration is looked at."""
+
+    invitation = serializers.CharField(default="", allow_blank=True, max_length=INVITATION_LENGTH)
+
+
 class RegisterRequest(serializers.ModelSerializer[User]):
     """A new account. Fields that are not named here are ignored."""
 

@@ -25,6 +25,7 @@ from fl_server_api.serializers.user import (
     ChangedMyselfSerializer,
     EditMyselfRequest,
     GroupSerializer,
+    InvitationCode,
     MyselfSerializer,
     OwnUserSerializer,
     RegisterRequest,
@@ -38,7 +39,7 @@ from fl_server_core.selectors.training_invitations import invitations_of_user
 from fl_server_core.selectors.trainings import trainings_of_user
 from fl_server_core.selectors.users import all_users, get_user
 from fl_server_core.services.accounts import delete_user
-from fl_server_core.services.registration import register_oneself
+from fl_server_core.services.registration import refuse_uninvited, register_oneself
 from fl_server_core.services.sign_in import sign_in
 from fl_server_core.services.tokens import api_token_of
 from fl_server_core.services.users import edit_oneself
@@ -101,6 +102,7 @@ class UsersView(ApiView):
         `message_endpoint`, an http(s) URL; without one, the user fetches them. The operator decides who may register:
         everyone, those whose `invitation` holds the code of an unused invitation, or nobody.
         """
+        refuse_uninvited(**checked(InvitationCode, request.data))
         user = register_oneself(**checked(RegisterRequest, request.data))
         return Response(_own(user), status=status.HTTP_201_CREATED)
 

@@ -11,6 +11,7 @@ from django.core.files.base import File
 from django.core.files.storage import default_storage
 
 from fl_server_core.exceptions import BudgetSpent, LargerThanBudget
+from fl_server_core.models.metric import Metric
 from fl_server_core.models.stored_file import StoredFile
 from fl_server_core.models.user import User
 from fl_server_core.selectors.budgets import owned_by
@@ -19,6 +20,7 @@ from fl_server_core.storage import storage_errors
 MEGABYTE = 1024 * 1024
 BATCH = 500
 MAKE_ROOM = "Delete {things} that you no longer need, or ask the server's staff for more."
+METRICS_GO = "Metrics go with their model, and the server's staff can delete them."
 ROUND_WAITS = (
     " If a round waits for this upload, send it again once there is room; the training's actor can also go on without"
     " you."
@@ -46,6 +48,7 @@ def require_budget(
     account: User,
     added: Collection[str],
     sizes: Mapping[str, int] | None = None,
+    loose: int = 0,
     others: Collection[UUID] = (),
 ) -> None:
     """Refuse what this transaction has added, if the account now owns more than it may of it.
@@ -54,7 +57,8 @@ def require_budget(
     once, the second counts what the first has added. After the training and its model, in the order of locks.
 
     added: of "models", "trainings" and "bytes" those that have become more.
-    sizes: of the files just stored, in bytes. others: accounts that the caller locks, too; they are locked in one
+    sizes: of the files just stored, in bytes. loose: bytes just written into the database.
+    others: accounts that the caller locks, too; they are locked in one
     statement, in one order.
 
     Raises:
@@ -68,7 +72,27 @@ def require_budget(
     if "models" in added:
         _refuse_more(owned.models, settings.FL_MAX_MODELS, "models", "FL_MAX_MODELS")
     if "bytes" in added and settings.FL_MAX_STORAGE_MB:
-        _refuse_bytes(_bytes_of(owned.files, sizes or {}) + owned.loose_bytes, sum((sizes or {}).values()))
+        new = sum((sizes or {}).values()) + loose
+        _refuse_bytes(_bytes_of(owned.files, sizes or {}) + owned.loose_bytes, new, owned.loose_bytes)
+
+
+def refuse_more_metrics(reporter: User, number: int) -> None:
+    """Refuse so many metrics more, if the account would have reported more than it may.
+
+    Counted without a lock: two reports at once may both take the last room. Each is small.
+
+    Raises:
+        BudgetSpent: how many there are, and what to do.
+    """
+    limit = settings.FL_MAX_METRICS
+    if not limit:
+        return
+    present = Metric.objects.filter(reporter=reporter).count()
+    if present + number > limit:
+        raise BudgetSpent(
+            f"You have reported {present} metrics, and an account may report {limit} on this server (FL_MAX_METRICS). "
+            + METRICS_GO
+        )
 
 
 def _refuse_more(number: int, limit: int, things: str, setting: str) -> None:
@@ -79,12 +103,13 @@ def _refuse_more(number: int, limit: int, things: str, setting: str) -> None:
         )
 
 
-def _refuse_bytes(used: int, added: int) -> None:
+def _refuse_bytes(used: int, added: int, of_metrics: int) -> None:
     limit = settings.FL_MAX_STORAGE_MB
     if used > limit * MEGABYTE:
+        metrics = f" {_megabytes(of_metrics)} are values of metrics. {METRICS_GO}" if of_metrics else ""
         raise BudgetSpent(
             f"Your storage is full: with these {_megabytes(added)} you would use {_megabytes(used)} of {limit} MB "
-            "(FL_MAX_STORAGE_MB). " + MAKE_ROOM.format(things="models, updates or trainings") + ROUND_WAITS
+            "(FL_MAX_STORAGE_MB). " + MAKE_ROOM.format(things="models, updates or trainings") + metrics + ROUND_WAITS
         )
 
 

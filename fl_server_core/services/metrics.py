@@ -18,7 +18,7 @@ from fl_server_core.models.user import User
 from fl_server_core.registry import round_kinds
 from fl_server_core.selectors.models import complete, get_model, global_of
 from fl_server_core.selectors.rounds import open_round_of
-from fl_server_core.services.budgets import require_budget
+from fl_server_core.services.budgets import refuse_more_metrics, require_budget
 from fl_server_core.services.history import record
 
 Reported = Sequence[tuple[str, str | bytes]]
@@ -29,7 +29,8 @@ def report_metrics(*, model_id: UUID, reporter: User, metrics: Reported) -> None
 
     Raises:
         EntityNotFound, NotAllowed: no such model, or the reporter may not report metrics of it.
-        BudgetSpent: values that are not numbers count, and the reporter has as many bytes as an account may have.
+        BudgetSpent: the reporter has as many metrics as an account may have, or as many bytes: values that are not
+            numbers count.
     """
     model = get_model(model_id)
     if not policies.may_report_metrics(reporter, model):
@@ -40,8 +41,10 @@ def report_metrics(*, model_id: UUID, reporter: User, metrics: Reported) -> None
         rows = write_metrics(model=model, reporter=reporter, metrics=metrics, asked=asked)
         if asked is not None:
             Submission.objects.update_or_create(round=asked, participant=reporter)
-        if any(row.is_binary() for row in rows):
-            require_budget(account=reporter, added=("bytes",))
+        values = [row.value_binary for row in rows if row.is_binary()]
+        if values:
+            loose = sum(len(value or b"") for value in values)
+            require_budget(account=reporter, added=("bytes",), loose=loose)
 
 
 def _round_asking(training: Training, reporter: User) -> Round | None:
@@ -60,7 +63,9 @@ def write_metrics(
 
     Raises:
         EntityNotFound: the model has just been deleted.
+        BudgetSpent: the reporter has as many metrics as an account may have.
     """
+    refuse_more_metrics(reporter, len(metrics))
     if step is None:
         step = Model.objects.non_polymorphic().filter(pk=model.pk).values_list("round", flat=True).first()
         if step is None:

@@ -18,6 +18,20 @@ UNINVITED = (
 NOBODY = "Registration is closed. Ask the operator for an account."
 
 
+def refuse_uninvited(invitation: str) -> None:
+    """Ask before anything else is looked at: who may not register learns no names.
+
+    Raises:
+        NotAllowed: registration is closed, or the invitation is missing, unknown, used or expired.
+    """
+    if settings.FL_REGISTRATION == CLOSED:
+        raise NotAllowed(NOBODY)
+    if settings.FL_REGISTRATION != OPEN:
+        if not invitation:
+            raise NotAllowed(UNINVITED)
+        check_invitation(invitation)
+
+
 def register_oneself(*, invitation: str = "", **values: Any) -> User:
     """Make an account as `register_user` does, if FL_REGISTRATION allows it.
 
@@ -27,12 +41,7 @@ def register_oneself(*, invitation: str = "", **values: Any) -> User:
         NotAllowed: registration is closed, or the invitation is missing, unknown, used or expired.
         InvalidValue: as `register_user`.
     """
-    if settings.FL_REGISTRATION == CLOSED:
-        raise NotAllowed(NOBODY)
+    refuse_uninvited(invitation)  # before the password is hashed, which is slow on purpose
     if settings.FL_REGISTRATION == OPEN:
         return register_user(**values)
-    if not invitation:
-        raise NotAllowed(UNINVITED)
-    # Looked at before the password is hashed, which is slow on purpose, and used in the transaction that follows.
-    check_invitation(invitation)
     return register_user(**values, on_creation=lambda user: use_invitation(invitation, user))

@@ -42,6 +42,11 @@ def test_json_that_cannot_be_read_is_a_400(people: People, body: bytes) -> None:
         assert (answer.status_code, list(answer.json())) == (400, ["detail"])
 
 
+def test_a_number_without_end_is_refused_in_our_words(people: People) -> None:
+    answer = people.actor.client.post("/api/trainings/", b"9" * 5000, content_type="application/json")
+    assert answer.json() == {"detail": "JSON parse error - a number has more digits than the server reads"}
+
+
 def test_a_body_of_the_greatest_depth_is_still_read(people: People) -> None:
     body = {"name": "x", "extra": json.loads("[" * 63 + "]" * 63)}
     assert people.actor.client.post("/api/groups/", body, format="json").status_code == 201

@@ -40,6 +40,20 @@ def test_a_closed_server_says_so(settings: Settings) -> None:
     )
 
 
+@pytest.mark.parametrize("mode", ["invite", "closed"])
+@pytest.mark.parametrize("code", [{}, {"invitation": ""}, {"invitation": "unknown"}])
+def test_who_may_not_register_does_not_learn_which_names_there_are(
+    settings: Settings, mode: str, code: dict[str, str]
+) -> None:
+    settings.FL_REGISTRATION = mode
+    make_user("taken")
+    taken, free = (
+        client_of().post("/api/users/", {**NEW, "username": name, **code}, format="json") for name in ("taken", "free")
+    )
+    assert (taken.status_code, taken.json()) == (free.status_code, free.json())
+    assert taken.status_code == 403
+
+
 @pytest.mark.parametrize(
     ("mode", "sentence", "has_form"),
     [("open", "Everyone may register", True), ("invite", "works once", True), ("closed", "is closed", False)],

@@ -270,3 +270,9 @@ def test_a_metric_is_not_edited_but_may_be_deleted(operator: Client) -> None:
     assert "binary, 3\xa0bytes" in operator.get(page_url(blob)).content.decode()
     assert operator.post(page_url(figure, "delete"), {"post": "yes"}).status_code == 302
     assert list(Metric.objects.all()) == [blob]
+
+
+def test_no_row_has_a_page_on_the_site() -> None:
+    browser = browser_of(make_user("staff", is_staff=True))
+    for path in ("/admin/r/1/1/", f"/admin/r/6/{uuid4()}/", "/admin/r/x/y/"):
+        assert browser.get(path).status_code == 404

@@ -9,7 +9,7 @@ from django.core.files.storage import default_storage
 from pytest_django import Settings
 
 from fl_server_core.exceptions import BudgetSpent, LargerThanBudget
-from fl_server_core.models import GlobalModel, LocalModel, ModelVersion, StoredFile, Training, User
+from fl_server_core.models import GlobalModel, LocalModel, Metric, ModelVersion, StoredFile, Training, User
 from fl_server_core.selectors.budgets import owned_by
 from fl_server_core.services import budgets
 from fl_server_core.services.metrics import report_metrics
@@ -166,6 +166,31 @@ def test_values_of_metrics_that_are_no_numbers_count(actor: User, settings: Sett
     with pytest.raises(BudgetSpent):
         report_metrics(model_id=model.pk, reporter=actor, metrics=[("curve", b"x")])
     report_metrics(model_id=model.pk, reporter=actor, metrics=[("loss", "0.25")])
+
+
+def test_values_of_metrics_are_named_as_what_fills_the_storage(actor: User, settings: Settings) -> None:
+    model = upload(actor)
+    settings.FL_MAX_STORAGE_MB = SIZE + 1
+    with pytest.raises(BudgetSpent) as refusal:
+        report_metrics(model_id=model.pk, reporter=actor, metrics=[("curve", b"xx")])
+    assert "with these 2.0 MB you would use" in str(refusal.value)
+    assert "2.0 MB are values of metrics. Metrics go with their model" in str(refusal.value)
+    assert not Metric.objects.exists()
+
+
+def test_one_metric_more_than_the_budget_is_refused_and_leaves_nothing(
+    actor: User, anna: User, settings: Settings
+) -> None:
+    model = upload(actor)
+    settings.FL_MAX_METRICS = 3
+    report_metrics(model_id=model.pk, reporter=actor, metrics=[("loss", "1"), ("loss", "2")])
+    with pytest.raises(BudgetSpent, match="You have reported 2 metrics, and an account may report 3"):
+        report_metrics(model_id=model.pk, reporter=actor, metrics=[("loss", "3"), ("loss", "4")])
+    report_metrics(model_id=model.pk, reporter=actor, metrics=[("loss", "3")])
+    report_metrics(model_id=upload(anna).pk, reporter=anna, metrics=[("loss", "1")] * 3)
+    assert Metric.objects.count() == 6
+    settings.FL_MAX_METRICS = 0
+    report_metrics(model_id=model.pk, reporter=actor, metrics=[("loss", "4")])
 
 
 def test_sizes_are_written_down_and_go_with_their_files(actor: User, django_capture_on_commit_callbacks: Any) -> None:
