@@ -1,11 +1,17 @@
-"""What every test may use."""
+"""What every test may use, and which tests run in the second pass."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from fl_server_core.services.sign_in import successes
 from fl_server_core.services.sign_in_limits import forget_refusals
+
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
+UNITS = ("tests/core/", "tests/ai/", "tests/api/")
+"""Here, a test that takes no database takes no other service either."""
+left_out = pytest.StashKey[int]()
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +20,27 @@ def _forget_sign_ins() -> Iterator[None]:
     yield
     successes.clear()
     forget_refusals()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL, leave out what is the same on both databases: it has run on SQLite."""
+    config.stash[left_out] = 0
+    if os.environ.get("FL_TEST_DATABASE") != "postgres":
+        return
+    same = [item for item in items if _is_same_on_both(item)]
+    items[:] = [item for item in items if item not in set(same)]
+    config.hook.pytest_deselected(items=same)
+    config.stash[left_out] = len(same)
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> str:
+    """Say what was left out, and why."""
+    count = config.stash[left_out]
+    return f"{count} tests are the same on both databases: they run on SQLite only." if count else ""
+
+
+def _is_same_on_both(item: pytest.Item) -> bool:
+    if item.get_closest_marker("once"):
+        return True
+    takes_database = item.get_closest_marker("django_db") or DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
+    return not takes_database and item.nodeid.startswith(UNITS)

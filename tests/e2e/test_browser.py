@@ -12,6 +12,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests.server_process import ServerProcess, run_manage, server_environment
 
+pytestmark = pytest.mark.once
+
 PASSWORD = "a-password-for-the-browser"
 # Root may not use Chromium's own sandbox; the rest keeps it from asking its maker's servers for things.
 FLAGS = (

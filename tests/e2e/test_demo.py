@@ -12,6 +12,8 @@ from examples.demo import METHODS, outcome, parse_arguments
 from fl_server_core.registry import aggregation_methods
 from tests.server_process import REPOSITORY
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.timeout(300)
 def test_the_demonstration_trains_with_participants_in_processes_and_reports(embedded_pass: None) -> None:

@@ -22,6 +22,8 @@ from examples.inbox import Agenda
 from tests.e2e.sites import Site
 from tests.server_process import REPOSITORY
 
+pytestmark = pytest.mark.once
+
 NOWHERE = "http://127.0.0.1:9"
 ARGUMENTS = ["--server", NOWHERE, "--username", "anna", "--data", "anna.npz"]
 

@@ -10,6 +10,8 @@ from examples import digits
 from examples.digits import Samples, hold_out, load_samples, noise, save_share, split_by_dirichlet, upside_down
 from examples.participant import load_learner
 
+pytestmark = pytest.mark.once
+
 
 def deal(seed: int = 3, parts: int = 5, smallest: int = 10) -> list[np.ndarray]:
     labels = load_samples().y

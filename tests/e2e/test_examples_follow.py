@@ -12,6 +12,8 @@ from examples.actor import ActorClient
 from examples.follow import Follower, Round, TrainingFailed
 from examples.model_files import save_model
 
+pytestmark = pytest.mark.once
+
 
 class PlayedTraining:
     """A training with two participants that makes a step at every look at its model's round."""

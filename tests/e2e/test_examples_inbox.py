@@ -14,6 +14,8 @@ import pytest
 from examples.client import ParticipantClient
 from examples.inbox import PAUSE_SECONDS, Agenda, Listener, Notification, Poller
 
+pytestmark = pytest.mark.once
+
 
 def message(kind: str = "UPDATE_ROUND_START", number: int = 0, training: str = "t") -> dict[str, Any]:
     body = {} if kind == "TRAINING_START" else {"round": number, "global_model_uuid": "m"}

@@ -7,6 +7,8 @@ from sklearn.metrics import roc_auc_score
 
 from examples.measures import auroc, expected_calibration_error, predictive_entropy, softmax
 
+pytestmark = pytest.mark.once
+
 
 def test_auroc_agrees_with_scikit_learn_ties_included() -> None:
     generator = np.random.default_rng(0)

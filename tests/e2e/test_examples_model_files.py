@@ -10,6 +10,8 @@ from examples.digits import build_model
 from examples.model_files import UnreadableModel, is_scripted, load_model, save_model, script
 from tests.builders.files import saved
 
+pytestmark = pytest.mark.once
+
 
 class Unknown(torch.nn.Module):
     """A class that is not of torch.nn."""

@@ -17,6 +17,8 @@ from examples.model_files import is_scripted, load_model, save_model, script
 from examples.participant import Participant
 from examples.training import Learner
 
+pytestmark = pytest.mark.once
+
 OF_ANOTHER_KIND = "Training with ID x is in a round of kind 'update', not of 'labels'."
 Answer = Callable[[httpx.Request], httpx.Response]
 

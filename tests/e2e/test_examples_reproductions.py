@@ -13,7 +13,7 @@ from examples import reproduce_feddc, reproduce_fedprox
 from examples.synthetic import feddc_problem, fedprox_problem
 from examples.training import Learner
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.once]
 
 
 def average_rounds(

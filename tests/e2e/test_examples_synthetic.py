@@ -1,10 +1,13 @@
 """The data sets of the reproductions are those that the papers describe."""
 
 import numpy as np
+import pytest
 import torch
 
 from examples.reproduce_fedprox import count_rises
 from examples.synthetic import feddc_problem, fedprox_problem
+
+pytestmark = pytest.mark.once
 
 
 def test_feddc_everyone_gets_ten_samples_of_its_own_and_none_is_tested_on() -> None:

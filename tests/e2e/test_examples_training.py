@@ -9,6 +9,8 @@ import torch
 
 from examples.training import Hyperparameters, Learner, RunningMoments, proximal_term, train
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:

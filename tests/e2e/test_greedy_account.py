@@ -16,6 +16,8 @@ from tests.builders.files import scripted, scripted_linear
 from tests.builders.waiting import wait_until
 from tests.server_process import ServerProcess
 
+pytestmark = pytest.mark.once
+
 PATIENCE_SECONDS = 60
 POLLS, INFERENCES = 8, 10
 

@@ -15,6 +15,8 @@ from tests.builders.files import scripted_linear
 from tests.builders.waiting import wait_until
 from tests.server_process import ServerProcess
 
+pytestmark = pytest.mark.once
+
 SILENT = 40
 SILENCE_SECONDS = 90
 PATIENCE_SECONDS = 40

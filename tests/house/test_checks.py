@@ -11,6 +11,8 @@ from pytest_django import Settings
 from fl_server import checks
 from tests.server_process import REPOSITORY, server_environment
 
+pytestmark = pytest.mark.once
+
 
 def ids() -> list[str | None]:
     return [message.id for check in checks.ALL if check is not checks.check_sandbox for message in check()]

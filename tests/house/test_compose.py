@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 import yaml
 from django.conf import settings
 
 from tests.server_process import REPOSITORY
+
+pytestmark = pytest.mark.once
 
 
 class StrictLoader(yaml.SafeLoader):

@@ -5,7 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
+import pytest
+
 from fl_server.settings.data_dir import make_data_dir, read_or_make_token
+
+pytestmark = pytest.mark.once
 
 
 def test_the_data_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:

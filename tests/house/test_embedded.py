@@ -10,6 +10,8 @@ from pytest_django import Settings
 
 from fl_server.embedded import SWEEP_TASK, EmbeddedWorker
 
+pytestmark = pytest.mark.once
+
 PATIENCE = 20.0
 
 

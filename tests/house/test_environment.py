@@ -6,6 +6,8 @@ import pytest
 
 from fl_server.settings.environment import Environment
 
+pytestmark = pytest.mark.once
+
 
 def test_a_variable_that_is_not_set_or_empty_gives_the_default() -> None:
     env = Environment({"EMPTY": "", "BLANK": "  "})

@@ -17,6 +17,8 @@ from tests.house.sockets import ask, connected, header, read_reply, wait_for_end
 from tests.memory import anonymous_memory
 from tests.server_process import ServerProcess
 
+pytestmark = pytest.mark.once
+
 PAGE = "/api/users/"
 STYLE = "/static/admin/css/base.css"
 

@@ -15,6 +15,8 @@ from fl_server.front.front import Front
 from fl_server.front.limits import Limits
 from tests.house.sockets import connected, header, read_reply, wait_for_end
 
+pytestmark = pytest.mark.once
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 

@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.server_process import REPOSITORY
+
+pytestmark = pytest.mark.once
 
 CODE = """
 import resource

@@ -9,6 +9,8 @@ import pytest
 
 from fl_server.lock import DataFolderInUseError, lock_data_folder
 
+pytestmark = pytest.mark.once
+
 
 def never() -> None:
     raise AssertionError("nobody was to be waited for")

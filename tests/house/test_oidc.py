@@ -21,6 +21,8 @@ from examples.local_server import free_port
 from tests.builders.waiting import wait_until
 from tests.server_process import REPOSITORY, ServerProcess, server_environment
 
+pytestmark = pytest.mark.once
+
 CLIENT = "fl-server"
 ANNA = {"sub": "anna-at-clinic", "preferred_username": "anna", "given_name": "Anna", "email": "anna@example.org"}
 BEN = {"sub": "ben-at-clinic", "preferred_username": "ben"}

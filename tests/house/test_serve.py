@@ -19,6 +19,8 @@ from tests.builders.waiting import wait_until
 from tests.memory import anonymous_memory
 from tests.server_process import ServerProcess, run_manage, server_environment
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.server_process import REPOSITORY, server_environment
 
+pytestmark = pytest.mark.once
+
 READ = """
 import json
 import re

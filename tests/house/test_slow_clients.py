@@ -19,6 +19,8 @@ from tests.builders.waiting import wait_until
 from tests.house.sockets import ask, connected, header, read_reply, wait_for_end
 from tests.server_process import ServerProcess
 
+pytestmark = pytest.mark.once
+
 COUNT = 200
 ACCOUNT = {"username": "anna", "password": "a-Long-password-1"}
 # Well below what a test waits.
