@@ -84,8 +84,8 @@ class Environment:
     def ports(self, name: str) -> list[int]:
         """A list of ports, written with commas or spaces."""
         words = self.words(name)
-        ports = [int(word) for word in words if word.isascii() and word.isdigit() and 0 < int(word[:6]) < 2**16]
-        if len(ports) == len(words):
+        ports = [int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 6]
+        if len(ports) == len(words) and all(0 < port < 2**16 for port in ports):
             return ports
         self._report(f"{name} must be a list of numbers from 1 to 65535, not {self.text(name)!r}.")
         return []

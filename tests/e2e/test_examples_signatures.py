@@ -86,7 +86,7 @@ NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
         *((name, lambda _value: "") for name in NAMES),
         ("webhook-id", lambda _value: str(uuid4())),
         ("webhook-timestamp", lambda value: str(int(value) + 1)),
-        ("webhook-timestamp", lambda value: f" {value}x"),
+        ("webhook-timestamp", lambda value: f"{value}x"),
         ("webhook-signature", lambda value: value.replace("v1,", "v2,")),
         ("webhook-signature", lambda value: value.removeprefix("v1,")),
         ("webhook-signature", lambda value: value[:-2]),
