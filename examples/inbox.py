@@ -170,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.rfile.read(int(length))
         try:
             # The id that is signed: whoever repeats a message could give it another X-Delivery-Id each time.
-            delivery = self.verifier.check(self.headers, content) if self.verifier else ""
+            delivery = self.verifier.check(dict(self.headers), content) if self.verifier else ""
             delivery = delivery or self.headers.get("X-Delivery-Id", "")
             notification = Notification.parse(json.loads(content), delivery=delivery, receiver=self.path.strip("/"))
         except Forged as error:

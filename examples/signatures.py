@@ -57,6 +57,7 @@ class Verifier:
             Forged: no signature fits, or the message is too old.
             NotReady: `load` has not been called.
         """
+        headers = {name.lower(): value for name, value in headers.items()}
         if self._secrets is None:
             raise NotReady
         if not self._secrets:

@@ -89,7 +89,7 @@ def post(
 
 def _post(url: httpx.URL, content: bytes, signed: Mapping[str, str], backend: BoundedBackend) -> int:
     target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-    headers: dict[bytes | str, bytes | str] = {
+    headers: dict[str, str] = {
         "Host": url.netloc.decode("ascii"),
         "User-Agent": "fl-server",
         "Content-Type": "application/json",
@@ -99,7 +99,7 @@ def _post(url: httpx.URL, content: bytes, signed: Mapping[str, str], backend: Bo
     }
     with (
         httpcore.ConnectionPool(ssl_context=_tls_context(), network_backend=backend) as pool,
-        pool.stream("POST", target, headers=headers, content=content) as response,
+        pool.stream("POST", target, headers=list(headers.items()), content=content) as response,
     ):
         _read_a_little(response)
         return response.status

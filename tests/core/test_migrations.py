@@ -129,7 +129,9 @@ def test_a_token_that_was_stored_in_clear_stays_valid_and_is_stored_no_more() ->
 
 @pytest.mark.usefixtures("_empty_database")
 def test_what_went_wrong_on_the_way_to_a_participant_moves_from_messages_that_all_participants_read() -> None:
-    rows = {model.__name__: model for model in migrate("0006_stored_files").get_app_config(APP).get_models()}
+    rows: dict[str, Any] = {
+        model.__name__: model for model in migrate("0006_stored_files").get_app_config(APP).get_models()
+    }
     anna = rows["User"].objects.create(username="anna")
     refusal = "db.internal (10.0.0.7) is neither a public address nor in FL_NOTIFICATION_ALLOWED_NETWORKS."
     reached = "anna could not be reached with UPDATE_ROUND_START (attempts: 1)"

@@ -149,7 +149,12 @@ def test_every_refused_address_gets_the_same_sentence_whatever_is_there(caplog: 
 
 def test_a_port_that_the_operator_has_not_named_is_not_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_args, **_kwargs: asked.append(host) or [])
+
+    def look_up(host: object, *_args: object, **_kwargs: object) -> list[object]:
+        asked.append(host)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
     outcomes = [
         send("http://example.com:8101/", AddressPolicy(ports=frozenset({80, 443, 8102}))),
         send("https://example.com:80/", AddressPolicy(ports=frozenset({443}))),
