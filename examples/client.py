@@ -142,6 +142,10 @@ class ParticipantClient(Client):
         """Have notifications sent to this URL from now on."""
         self.call("PATCH", "/users/myself/", json={"message_endpoint": message_endpoint})
 
+    def notification_secrets(self) -> list[str]:
+        """The secrets with which the server signs notifications, the newest first."""
+        return list(self.call("GET", "/users/myself/notification-secrets/").json()["secrets"])
+
     def trust(self, actors: Sequence[str] | str) -> None:
         """Take part in these actors' trainings without being asked: their user ids, or "everyone"."""
         trusted = actors if isinstance(actors, str) else list(actors)

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from examples.client import ParticipantClient, Refused, Unreachable
+from examples.signatures import Forged, NotReady, Verifier
 
 logger = logging.getLogger(__name__)
 ROUNDS = ("UPDATE_ROUND_START", "SWAG_ROUND_START", "MODEL_TEST_ROUND")
@@ -126,8 +127,16 @@ class Agenda:
 class Listener:
     """An HTTP server for notifications. It responds at once; the work is done later."""
 
-    def __init__(self, take: Callable[[Notification], None], *, host: str = "127.0.0.1", port: int = 0) -> None:
-        handler = type("Handler", (_Handler,), {"take": staticmethod(take)})
+    def __init__(
+        self,
+        take: Callable[[Notification], None],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        verifier: Verifier | None = None,
+    ) -> None:
+        """verifier: checks that messages come from the server. None: anyone's are taken."""
+        handler = type("Handler", (_Handler,), {"take": staticmethod(take), "verifier": verifier})
         self._server = ThreadingHTTPServer((host, port), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
@@ -146,18 +155,31 @@ class Listener:
 
 class _Handler(BaseHTTPRequestHandler):
     take: Callable[[Notification], None]
+    verifier: Verifier | None
     timeout = 30  # seconds without data before a connection is closed
 
     def do_POST(self) -> None:
-        """Anyone who can reach the port can send a message. All it can do is make us call the server with our token."""
+        """Anyone who can reach the port can send a message. Only those that the verifier accepts are taken.
+
+        Without one, all that a forged message can do is make us call the server with our token.
+        """
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > MAX_BODY:
             self.send_error(411 if not length.isdigit() else 413)
             return
+        content = self.rfile.read(int(length))
         try:
-            message = json.loads(self.rfile.read(int(length)))
-            delivery, receiver = self.headers.get("X-Delivery-Id", ""), self.path.strip("/")
-            notification = Notification.parse(message, delivery=delivery, receiver=receiver)
+            # The id that is signed: whoever repeats a message could give it another X-Delivery-Id each time.
+            delivery = self.verifier.check(dict(self.headers), content) if self.verifier else ""
+            delivery = delivery or self.headers.get("X-Delivery-Id", "")
+            notification = Notification.parse(json.loads(content), delivery=delivery, receiver=self.path.strip("/"))
+        except Forged as error:
+            logger.warning("refusing a notification from %s: %s", self.client_address[0], error)
+            self.send_error(401)
+            return
+        except NotReady:
+            self.send_error(503)  # the server sends it again
+            return
         except ValueError:
             self.send_error(400)
             return

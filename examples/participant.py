@@ -33,6 +33,7 @@ from examples.client import (
 )
 from examples.inbox import Agenda, Listener, Notification, Poller
 from examples.model_files import UnreadableModel, load_model, save_model, save_tensor
+from examples.signatures import Verifier
 from examples.training import Learner
 
 logger = logging.getLogger(__name__)
@@ -157,10 +158,10 @@ def load_learner(path: str, *, seed: int) -> Learner:
     return Learner(inputs[0], targets[0], inputs[1], targets[1], seed=seed)
 
 
-def listen(agenda: Agenda, host: str, port: int) -> Listener:
+def listen(agenda: Agenda, host: str, port: int, verifier: Verifier | None = None) -> Listener:
     """Listen for notifications. Raises ValueError if that is impossible at this address."""
     try:
-        return Listener(agenda.put, host=host, port=port)
+        return Listener(agenda.put, host=host, port=port, verifier=verifier)
     except OSError as error:
         raise ValueError(f"Can't listen at {host}, port {port}: {error.strerror or error}.") from error
 
@@ -221,6 +222,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     torch.set_num_threads(1)  # in the demo, several participants share a machine
     agenda, client = Agenda(), ParticipantClient(arguments.server, pauses=FIRST_PAUSES)
+    verifier = Verifier(client.notification_secrets)
 
     def end(*_: object) -> None:
         agenda.close()
@@ -230,10 +232,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, end)
     try:
         learner = load_learner(arguments.data, seed=arguments.seed)
-        listener = None if arguments.pull else listen(agenda, arguments.host, arguments.port)
+        listener = None if arguments.pull else listen(agenda, arguments.host, arguments.port, verifier)
         endpoint = arguments.endpoint or (listener.url() if listener else "")
         about = {"invitation": arguments.invitation} if arguments.invitation else {}
         user = client.sign_in(arguments.username, secret, message_endpoint=endpoint, client=True, **about)
+        if listener:
+            verifier.load()
         send_notifications_to(client, user, endpoint)
     except Refused as refusal:
         give_up_with(

@@ -132,7 +132,7 @@ def check_production(**_: Any) -> Iterator[checks.CheckMessage]:
 
 
 def check_people(**_: Any) -> Iterator[checks.CheckMessage]:
-    """On a server that others reach, people are asked before they take part, and not everybody asks."""
+    """On a server that others reach, people are asked before they take part, not everybody asks, and sees all."""
     if settings.FL_PRODUCTION and settings.FL_ENROLMENT == "open":
         yield checks.Warning(
             "Whom an actor adds to a training takes part in it without being asked.",
@@ -144,6 +144,12 @@ def check_people(**_: Any) -> Iterator[checks.CheckMessage]:
             "Every user may upload models and create trainings.",
             hint="Set FL_ACTORS to flagged, or remove it, and set the flag `actor` of those who may.",
             id="fl_server.W021",
+        )
+    if settings.FL_PRODUCTION and settings.FL_SHOW_CONTACTS:
+        yield checks.Warning(
+            "Every user sees the email addresses and message endpoints of all others.",
+            hint="Set FL_SHOW_CONTACTS to false, or remove it.",
+            id="fl_server.W022",
         )
 
 

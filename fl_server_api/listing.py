@@ -49,9 +49,9 @@ class PageQuery(serializers.Serializer[Any]):
     )
 
 
-def each(serializer: type[serializers.BaseSerializer[Any]]) -> Represent:
-    """What makes JSON of rows by a serializer of one."""
-    return lambda rows: list(serializer(rows, many=True).data)
+def each(serializer: type[serializers.BaseSerializer[Any]], **context: Any) -> Represent:
+    """What makes JSON of rows by a serializer of one, in this context."""
+    return lambda rows: list(serializer(rows, many=True, context=context).data)
 
 
 def listed(request: Request, rows: Rows, represent: Represent, *, piece: int = PIECE) -> HttpResponseBase:

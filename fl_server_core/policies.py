@@ -72,6 +72,14 @@ def may_retry_deliveries(user: User) -> bool:
     return permits(user, "change", Delivery)
 
 
+def may_read_deliveries(user: User, training: Training) -> bool:
+    """Its actor, and staff who may view deliveries, see what came of all notifications of a training.
+
+    The others see only what came of their own.
+    """
+    return training.actor_id == user.pk or permits(user, "view", Delivery)
+
+
 def trainings_of(user: User) -> QuerySet[Training]:
     """The trainings in which the user is actor or participant."""
     taking_part = Training.participants.through.objects.filter(user=user).values("training")
@@ -175,6 +183,12 @@ def may_create_accounts(user: User) -> bool:
 def may_manage_account(user: User, account: User, action: str = "change") -> bool:
     """Staff who may change users edit accounts, who may `delete` them delete; only superusers those of superusers."""
     return permits(user, action, User) and (bool(user.is_superuser) or not account.is_superuser)
+
+
+def may_see_contacts(user: User, account: User) -> bool:
+    """Everybody sees their own email address and message endpoint; staff who may view users, and, where
+    FL_SHOW_CONTACTS is on, all users, see those of others."""
+    return user.pk == account.pk or bool(settings.FL_SHOW_CONTACTS) or permits(user, "view", User)
 
 
 def may_call_itself_actor() -> bool:

@@ -6,9 +6,11 @@ import math
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
 MAX_JSON_DEPTH = 64
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def validate_endpoint(value: str) -> None:
@@ -31,6 +33,30 @@ def validate_endpoint(value: str) -> None:
         raise ValidationError("Enter a URL without spaces or control characters.")
     if parts.username is not None or parts.password is not None:
         raise ValidationError("Enter a URL without a user name or password.")
+
+
+def notification_ports() -> frozenset[int] | None:
+    """The ports to which notifications may be sent; None: any."""
+    if not settings.FL_PRODUCTION:
+        return None
+    return frozenset({*DEFAULT_PORTS.values(), *settings.FL_NOTIFICATION_PORTS})
+
+
+def validate_endpoint_port(value: str) -> None:
+    """Accept an endpoint whose port may be notified; whether it is a URL at all, `validate_endpoint` says.
+
+    Raises:
+        ValidationError: the operator has not named the port.
+    """
+    allowed = notification_ports()
+    try:
+        parts = urlsplit(value)
+        port = DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
+    except ValueError:
+        return
+    if allowed is not None and port is not None and port not in allowed:
+        ports = ", ".join(str(each) for each in sorted(allowed))
+        raise ValidationError(f"Enter a URL with one of the ports {ports}. The operator can allow others.")
 
 
 def validate_json(value: Any, depth: int = 0) -> None:

@@ -127,6 +127,8 @@ FL_ENROLMENT = env.word("FL_ENROLMENT", "open", ENROLMENTS)
 # Who registers models and trainings. flagged: accounts whose flag `actor` was given by the staff.
 ACTORS = ("everyone", "flagged")
 FL_ACTORS = env.word("FL_ACTORS", "everyone", ACTORS)
+# Do all users see each other's email addresses and message endpoints?
+FL_SHOW_CONTACTS = env.boolean("FL_SHOW_CONTACTS", True)
 
 # --- What the domain reads -------------------------------------------------------------------------------------------
 FL_LEASE_SECONDS = env.seconds("FL_LEASE_SECONDS", 60, least=1)
@@ -135,6 +137,8 @@ FL_NOTIFICATION_TIMEOUT_SECONDS = env.seconds("FL_NOTIFICATION_TIMEOUT_SECONDS",
 FL_NOTIFICATION_RETRY_SECONDS = env.all_seconds("FL_NOTIFICATION_RETRY_SECONDS", [2, 8, 30, 120, 300])
 FL_NOTIFICATION_SILENT_ATTEMPTS = env.integer("FL_NOTIFICATION_SILENT_ATTEMPTS", 3)
 FL_NOTIFICATION_ALLOWED_NETWORKS = env.words("FL_NOTIFICATION_ALLOWED_NETWORKS")
+# Besides 80 and 443, with the production settings.
+FL_NOTIFICATION_PORTS = env.ports("FL_NOTIFICATION_PORTS")
 # Versions of a model that are kept, besides the first and those that are named or pinned.
 FL_KEEP_VERSIONS = env.integer("FL_KEEP_VERSIONS", 10, least=2)
 FL_KEEP_DELIVERIES_DAYS = env.integer("FL_KEEP_DELIVERIES_DAYS", 90, least=1)

@@ -78,8 +78,17 @@ class Environment:
         if word in TRUE_WORDS or word in FALSE_WORDS:
             return word in TRUE_WORDS
         if word:
-            self.problems.append(f"{name} must be true or false, not {word!r}.")
+            self._report(f"{name} must be true or false, not {word!r}.")
         return default
+
+    def ports(self, name: str) -> list[int]:
+        """A list of ports, written with commas or spaces."""
+        words = self.words(name)
+        ports = [int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 6]
+        if len(ports) == len(words) and all(0 < port < 2**16 for port in ports):
+            return ports
+        self._report(f"{name} must be a list of numbers from 1 to 65535, not {self.text(name)!r}.")
+        return []
 
     def integer(self, name: str, default: int, *, least: int = 0) -> int:
         """A whole number of at least `least`."""

@@ -17,6 +17,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # Strangers may have accounts here: nobody trains on its data unasked, and not everybody asks.
 FL_ENROLMENT = env.word("FL_ENROLMENT", "consent", ENROLMENTS)
 FL_ACTORS = env.word("FL_ACTORS", "flagged", ACTORS)
+FL_SHOW_CONTACTS = env.boolean("FL_SHOW_CONTACTS", False)
 
 # Participants in a closed network speak plain HTTP to this server. Where a proxy ends TLS in front of it, the operator
 # says so, and cookies travel by TLS alone.

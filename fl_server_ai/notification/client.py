@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,7 +16,9 @@ import httpcore
 import httpx
 from django.core.exceptions import ValidationError
 
-from fl_server_ai.notification.network import AddressPolicy, AddressRefused, BoundedBackend, Deadline
+from fl_server_ai.notification.addresses import AddressPolicy
+from fl_server_ai.notification.network import AddressRefused, BoundedBackend, Deadline
+from fl_server_ai.notification.signing import signed_headers
 from fl_server_core.validators import validate_endpoint
 
 # What a proxy in between says of a receiver that it cannot reach, or a receiver that asks for patience.
@@ -57,18 +60,22 @@ def post(
     payload: Mapping[str, Any],
     *,
     delivery_id: UUID,
+    secrets: Sequence[str],
     seconds: float,
     policy: AddressPolicy | None = None,
 ) -> Outcome:
     """Send a notification over a connection of its own; whatever happens, it is over after `seconds`.
 
-    Redirects are not followed (a 3xx is a rejection) and proxies of the environment not used. X-Delivery-Id stays the
-    same however often a delivery is sent, so that its receiver can ignore a repeat.
+    Redirects are not followed (a 3xx is a rejection) and proxies of the environment not used. The id stays the same
+    however often a delivery is sent, so that its receiver can ignore a repeat. X-Delivery-Id is webhook-id for clients
+    that don't know Standard Webhooks. secrets: of the receiver; each signs.
     """
+    content = json.dumps(payload).encode()
+    headers = signed_headers(content, delivery_id=str(delivery_id), timestamp=int(time.time()), secrets=secrets)
+    headers["X-Delivery-Id"] = str(delivery_id)
     try:
         validate_endpoint(endpoint)
-        url = httpx.URL(endpoint)
-        status = _post(url, json.dumps(payload).encode(), delivery_id, BoundedBackend(Deadline(seconds), policy))
+        status = _post(httpx.URL(endpoint), content, headers, BoundedBackend(Deadline(seconds), policy))
     except (ValidationError, httpx.InvalidURL):
         return NoAnswer("The message endpoint must be an http or https URL.", is_permanent=True)
     except AddressRefused as error:
@@ -80,19 +87,19 @@ def post(
     return _outcome_of(status)
 
 
-def _post(url: httpx.URL, content: bytes, delivery_id: UUID, backend: BoundedBackend) -> int:
+def _post(url: httpx.URL, content: bytes, signed: Mapping[str, str], backend: BoundedBackend) -> int:
     target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-    headers: dict[bytes | str, bytes | str] = {
+    headers: dict[str, str] = {
         "Host": url.netloc.decode("ascii"),
         "User-Agent": "fl-server",
         "Content-Type": "application/json",
         "Content-Length": str(len(content)),
         "Connection": "close",
-        "X-Delivery-Id": str(delivery_id),
+        **signed,
     }
     with (
         httpcore.ConnectionPool(ssl_context=_tls_context(), network_backend=backend) as pool,
-        pool.stream("POST", target, headers=headers, content=content) as response,
+        pool.stream("POST", target, headers=list(headers.items()), content=content) as response,
     ):
         _read_a_little(response)
         return response.status

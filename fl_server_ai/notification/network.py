@@ -6,23 +6,30 @@ ever. Here every wait gets what is left of one deadline. That needs no event loo
 
 from __future__ import annotations
 
-import ipaddress
+import logging
 import queue
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import httpcore
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from fl_server_ai.notification.addresses import AddressPolicy
+
+logger = logging.getLogger(__name__)
+
+ADDRESS_REFUSED = "Notifications can't be sent to this address. Use a public one, or ask the operator to allow it."
+PORT_REFUSED = "Notifications can't be sent to this port. Use 80 or 443, or ask the operator to allow it."
 
 
 class AddressRefused(Exception):
-    """The policy allows no address of this host."""
+    """The policy allows no address of this host, or not its port.
+
+    The text is the same for all: who names an endpoint must not learn which internal addresses a name has.
+    """
 
 
 class Deadline:
@@ -37,21 +44,6 @@ class Deadline:
         if left <= 0:
             raise httpcore.TimeoutException("The deadline has passed.")
         return left
-
-
-@dataclass(frozen=True)
-class AddressPolicy:
-    """Allows the addresses of the public internet and those of the networks named."""
-
-    networks: tuple[Network, ...] = ()
-
-    def permits(self, text: str) -> bool:
-        address = ipaddress.ip_address(text)
-        # ::ffff:10.0.0.1 is 10.0.0.1 by another name.
-        address = getattr(address, "ipv4_mapped", None) or address
-        if any(address in network for network in self.networks):
-            return True
-        return address.is_global and not address.is_multicast
 
 
 class BoundedStream(httpcore.NetworkStream):
@@ -105,6 +97,8 @@ class BoundedBackend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """Try the host's addresses in turn; raises AddressRefused, or the httpcore exception of the last one."""
+        if self._policy is not None and not self._policy.permits_port(port):
+            raise AddressRefused(PORT_REFUSED)
         addresses = self._permitted(host, resolve(host, port, self._deadline))
         for position, address in enumerate(addresses, start=1):
             # An equal share for each: one that swallows packets leaves time for the next.
@@ -123,9 +117,11 @@ class BoundedBackend(httpcore.NetworkBackend):
             return addresses
         permitted = [address for address in addresses if self._policy.permits(address)]
         if addresses and not permitted:
-            raise AddressRefused(
-                f"{host} ({addresses[0]}) is neither a public address nor in FL_NOTIFICATION_ALLOWED_NETWORKS."
+            shown = ", ".join(addresses)
+            logger.warning(
+                "No notification to %r: %s is not public, and not in FL_NOTIFICATION_ALLOWED_NETWORKS.", host, shown
             )
+            raise AddressRefused(ADDRESS_REFUSED)
         return permitted
 
 

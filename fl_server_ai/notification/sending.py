@@ -9,12 +9,13 @@ from django.conf import settings
 from django.utils import timezone
 
 from fl_server_ai.notification import breaker
+from fl_server_ai.notification.addresses import AddressPolicy
 from fl_server_ai.notification.client import Accepted, NoAnswer, Outcome, Rejected, post
 from fl_server_ai.notification.lanes import lanes
-from fl_server_ai.notification.network import AddressPolicy
 from fl_server_ai.notification.notifications import Notification
 from fl_server_core.models.delivery import Delivery
 from fl_server_core.selectors.deliveries import sendable
+from fl_server_core.selectors.notification_secrets import notification_secrets_of
 from fl_server_core.services.delivery_attempts import (
     accept_delivery,
     claim_delivery,
@@ -22,6 +23,7 @@ from fl_server_core.services.delivery_attempts import (
     postpone_delivery,
     reject_delivery,
 )
+from fl_server_core.validators import notification_ports
 
 
 def send_delivery(delivery_id: int) -> float | None:
@@ -80,6 +82,7 @@ def _post(delivery: Delivery) -> Outcome:
         delivery.receiver.message_endpoint,
         notification.payload(),
         delivery_id=delivery.uuid,
+        secrets=notification_secrets_of(delivery.receiver),
         seconds=settings.FL_NOTIFICATION_TIMEOUT_SECONDS,
         policy=address_policy(),
     )
@@ -104,4 +107,5 @@ def address_policy() -> AddressPolicy | None:
     """
     if not settings.FL_PRODUCTION:
         return None
-    return AddressPolicy(tuple(ipaddress.ip_network(name) for name in settings.FL_NOTIFICATION_ALLOWED_NETWORKS))
+    networks = tuple(ipaddress.ip_network(name) for name in settings.FL_NOTIFICATION_ALLOWED_NETWORKS)
+    return AddressPolicy(networks, notification_ports())

@@ -34,7 +34,7 @@ MAX_ROWS = 20
 DIGEST_LENGTH = 12
 
 
-def participants(training: Training) -> SafeString | str:
+def participants(training: Training, *, shows_errors: bool) -> SafeString | str:
     """The participants; in an open round also their submissions, and whether its notification reached them."""
     people = list(training.participants.order_by("username")[: MAX_PARTICIPANTS + 1])
     shown = people[:MAX_PARTICIPANTS]
@@ -52,7 +52,7 @@ def participants(training: Training) -> SafeString | str:
             (
                 link(User, person.pk, person.username),
                 moment(submitted[person.pk]) if person.pk in submitted else waiting,
-                *_fate(sent.get(person.pk)),
+                *_fate(sent.get(person.pk), shows_errors),
             )
             for person in shown
         ],
@@ -60,7 +60,7 @@ def participants(training: Training) -> SafeString | str:
     )
 
 
-def invitations(training: Training) -> SafeString | str:
+def invitations(training: Training, *, shows_errors: bool) -> SafeString | str:
     """Who is invited and has not answered; whether the invitation arrived."""
     rows = open_invitations(training).select_related("user", "invited_by")
     shown = list(rows[:MAX_ROWS])
@@ -77,7 +77,7 @@ def invitations(training: Training) -> SafeString | str:
                 link(User, row.user_id, row.user.username),
                 NOTHING if row.invited_by is None else link(User, row.invited_by_id, row.invited_by.username),
                 moment(row.created_at),
-                *_fate(told.get(row.user_id)),
+                *_fate(told.get(row.user_id), shows_errors),
             )
             for row in shown
         ],
@@ -85,16 +85,18 @@ def invitations(training: Training) -> SafeString | str:
     )
 
 
-def _fate(delivery: Delivery | None) -> tuple[object, object, object]:
+def _fate(delivery: Delivery | None, shows_error: bool) -> tuple[object, object, object]:
     if delivery is None:
         return NOTHING, NOTHING, NOTHING
     when = delivery.settled_at or delivery.last_attempt_at
     status: str = delivery.get_status_display()
     status = status if when is None else format_html("{}, {}", status, moment(when))
+    if not shows_error:
+        return status, delivery.attempts, NOTHING
     return link(Delivery, delivery.pk, status), delivery.attempts, _short(delivery.last_error)
 
 
-def history(training: Training) -> SafeString | str:
+def history(training: Training, *, shows_errors: bool) -> SafeString | str:
     """The latest events of a training, newest first."""
     events = Event.objects.filter(training=training).select_related("user", "author").order_by("-id")
     return table(
@@ -107,12 +109,18 @@ def history(training: Training) -> SafeString | str:
                 NOTHING if event.user is None else link(User, event.user_id, event.user.username),
                 NOTHING if event.author is None else link(User, event.author_id, event.author.username),
                 event.message or NOTHING,
-                _short(figures_line(event.figures)),
+                _short(figures_line(event.figures if shows_errors else without_error(event.figures))),
             )
             for event in events[:MAX_ROWS]
         ],
         more=_all_of(events, Event, training__id__exact=training.pk),
     )
+
+
+def without_error(figures: Any) -> Any:
+    """An event's figures for staff who may not view deliveries."""
+    is_mapping = isinstance(figures, dict)
+    return {name: value for name, value in figures.items() if name != "error"} if is_mapping else figures
 
 
 def deliveries(training: Training) -> SafeString | str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias, TypedDict
 
 from django.contrib import admin, messages
-from django.db.models import F, QuerySet
+from django.db.models import F, QuerySet, Value
 from django.db.models.functions import Length
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
@@ -19,13 +19,14 @@ from django_stubs_ext import WithAnnotations
 from fl_server_api.admin.base import NOTHING, SafeAdmin, ViewOnlyAdmin, operator_of
 from fl_server_api.admin.columns import (
     OF_TRAINING,
-    FiguresField,
     TrainingColumn,
     TrainingName,
     time_of,
     with_training,
 )
-from fl_server_api.admin.html import link, moment
+from fl_server_api.admin.html import figures_list, link, moment
+from fl_server_api.admin.panels import without_error
+from fl_server_core import policies
 from fl_server_core.models import (
     Delivery,
     Event,
@@ -52,6 +53,7 @@ class MetricColumns(TypedDict):
 
 class EventColumns(TrainingName):
     about_name: str | None
+    shows_errors: bool
 
 
 MetricRow: TypeAlias = "WithAnnotations[Metric, MetricColumns]"
@@ -207,7 +209,7 @@ class TrainingInvitationAdmin(TrainingColumn, ViewOnlyAdmin[TrainingInvitation])
 
 
 @admin.register(Event)
-class EventAdmin(TrainingColumn, FiguresField, ViewOnlyAdmin[Event]):
+class EventAdmin(TrainingColumn, ViewOnlyAdmin[Event]):
     happened = time_of("at", "time")
     list_display = ("happened", "kind", "round", "training_link", "model_link", "user", "author", "text")
     list_select_related = ("user", "author")
@@ -222,7 +224,13 @@ class EventAdmin(TrainingColumn, FiguresField, ViewOnlyAdmin[Event]):
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
-        return with_training(super().get_queryset(request).annotate(about_name=F("model__name")))
+        shows_errors = Value(policies.permits(operator_of(request), "view", Delivery))
+        rows = super().get_queryset(request).annotate(about_name=F("model__name"), shows_errors=shows_errors)
+        return with_training(rows)
+
+    @admin.display(description="figures")
+    def figures_text(self, row: EventRow) -> SafeString | str:
+        return figures_list(row.figures if row.shows_errors else without_error(row.figures))
 
     @admin.display(description="model", ordering="about_name")
     def model_link(self, row: EventRow) -> SafeString | str:

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, TypedDict
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery, Value
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django_stubs_ext import WithAnnotations
@@ -16,6 +16,7 @@ from fl_server_api.admin.base import NOTHING, SafeAdmin, number_of, operator_of
 from fl_server_api.admin.columns import kind_title, named, time_of
 from fl_server_api.admin.html import counted, link
 from fl_server_api.admin.training_form import EDITABLE, MEMBERSHIP, TrainingForm
+from fl_server_core import policies
 from fl_server_core.models import Delivery, Event, GlobalModel, Round, Submission, Training, TrainingInvitation, User
 from fl_server_core.models.training import UncertaintyMethod
 from fl_server_core.selectors.rounds import rounds_closed
@@ -37,6 +38,7 @@ class TrainingColumns(TypedDict):
     model_name: str
     expected: int
     arrived: int
+    shows_errors: bool
     kind: str | None
     phase_word: str | None
     since: datetime | None
@@ -98,19 +100,21 @@ class TrainingAdmin(SafeAdmin[Training]):
                 model_name=F("model__globalmodel__name"),
                 expected=number_of(Training.participants.through.objects.all(), "training"),
                 arrived=number_of(submissions, "round__training"),
+                shows_errors=Value(policies.permits(operator_of(request), "view", Delivery)),
                 **{name: Subquery(open_rounds.values(column)) for name, column in OF_OPEN_ROUND.items()},
             )
         )
 
     def get_fieldsets(self, request: HttpRequest, obj: Training | None = None) -> Any:
         membership = MEMBERSHIP if self.has_change_permission(request, obj) else ()
+        sees_deliveries = policies.permits(operator_of(request), "view", Delivery)
         return (
             (None, {"fields": self.WHAT}),
             ("Where it is", {"fields": self.WHERE}),
             ("What it does", {"fields": EDITABLE}),
             ("Participants", {"fields": ("participants_panel", "invitations_panel", *membership)}),
             ("History", {"fields": ("history_panel",)}),
-            ("Notifications", {"fields": ("deliveries_panel",)}),
+            *([("Notifications", {"fields": ("deliveries_panel",)})] if sees_deliveries else []),
         )
 
     def save_model(self, request: HttpRequest, obj: Training, form: Any, change: bool) -> None:  # noqa: ARG002
@@ -226,15 +230,15 @@ class TrainingAdmin(SafeAdmin[Training]):
 
     @admin.display(description="participants")
     def participants_panel(self, row: TrainingRow) -> SafeString | str:
-        return panels.participants(row)
+        return panels.participants(row, shows_errors=row.shows_errors)
 
     @admin.display(description="invited")
     def invitations_panel(self, row: TrainingRow) -> SafeString | str:
-        return panels.invitations(row)
+        return panels.invitations(row, shows_errors=row.shows_errors)
 
     @admin.display(description="latest events")
     def history_panel(self, row: TrainingRow) -> SafeString | str:
-        return panels.history(row)
+        return panels.history(row, shows_errors=row.shows_errors)
 
     @admin.display(description="latest notifications")
     def deliveries_panel(self, row: TrainingRow) -> SafeString | str:

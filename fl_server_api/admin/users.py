@@ -19,7 +19,7 @@ from fl_server_api.admin.html import list_link
 from fl_server_core import policies
 from fl_server_core.models import AccessToken, Event, Metric, Model, Training, User
 from fl_server_core.policies import PRIVILEGES
-from fl_server_core.services import accounts, tokens, users
+from fl_server_core.services import accounts, notification_secrets, tokens, users
 
 
 class UserColumns(TypedDict):
@@ -62,7 +62,7 @@ class UserAdmin(SafeAdmin[User], DjangoUserAdmin[User]):
     search_help_text = "Name, email, endpoint or the beginning of an id"
     date_hierarchy = "date_joined"
     readonly_fields = ("id", "seen", "joined", "tokens_link", "events_link")
-    actions = ("renew_tokens",)
+    actions = ("renew_tokens", "rotate_secrets")
     fieldsets = (
         (None, {"fields": ("id", "username", "password", "first_name", "last_name", "email")}),
         ("Federated learning", {"fields": ("actor", "client", "message_endpoint")}),
@@ -169,6 +169,16 @@ class UserAdmin(SafeAdmin[User], DjangoUserAdmin[User]):
         for user in selected:
             tokens.renew_api_token(user=user, author=operator_of(request))
         text = f"{len(selected)} tokens renewed. Their users find them at /api/users/<id>/, signed in by password."
+        self.message_user(request, text, messages.SUCCESS)
+
+    @admin.action(permissions=["change"], description="Rotate the notification secrets of the selected users")
+    def rotate_secrets(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        author = operator_of(request)
+        done = [
+            self.is_done(request, notification_secrets.rotate_notification_secret, user=user, author=author)
+            for user in list(queryset)
+        ]
+        text = f"Notification secrets rotated: {sum(done)} of {len(done)}. The old ones sign, too, for a day."
         self.message_user(request, text, messages.SUCCESS)
 
     def dependents(self, rows: list[User]) -> Iterable[QuerySet[Any]]:

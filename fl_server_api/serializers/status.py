@@ -9,9 +9,12 @@ from fl_server_core.models.training import TrainingState
 
 
 class NotifiedSerializer(serializers.Serializer[Any]):
-    """What a participant was or is to be told, and whether it arrived."""
+    """What a participant was or is to be told, and whether it arrived.
 
-    id = serializers.UUIDField()
+    id and last_error: null for those who are neither its receiver nor the training's actor.
+    """
+
+    id = serializers.UUIDField(allow_null=True)
     notification_type = serializers.CharField()
     status = serializers.ChoiceField(DeliveryStatus.choices)
     created_at = serializers.DateTimeField()
@@ -19,16 +22,20 @@ class NotifiedSerializer(serializers.Serializer[Any]):
     last_attempt_at = serializers.DateTimeField(allow_null=True)
     next_attempt_at = serializers.DateTimeField(allow_null=True)
     settled_at = serializers.DateTimeField(allow_null=True)
-    last_error = serializers.CharField(allow_blank=True)
+    last_error = serializers.CharField(allow_blank=True, allow_null=True)
 
 
 class ParticipantStatusSerializer(serializers.Serializer[Any]):
-    """notification: of the open round. waits_behind: an earlier one, not delivered yet, that goes first."""
+    """notification: of the open round. waits_behind: an earlier one, not delivered yet, that goes first.
+
+    message_endpoint: without its query; null for other participants.
+    """
 
     id = serializers.UUIDField()
     username = serializers.CharField()
     awaited = serializers.BooleanField()
     answered_at = serializers.DateTimeField(allow_null=True)
+    message_endpoint = serializers.CharField(allow_null=True, allow_blank=True)
     notification = NotifiedSerializer(allow_null=True)
     waits_behind = NotifiedSerializer(allow_null=True)
 
@@ -39,6 +46,7 @@ class InvitedSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     username = serializers.CharField()
     invited_at = serializers.DateTimeField()
+    message_endpoint = serializers.CharField(allow_null=True, allow_blank=True)
     notification = NotifiedSerializer(allow_null=True)
 
 
@@ -68,7 +76,10 @@ class StatusSerializer(serializers.Serializer[Any]):
 
 
 class EventSerializer(serializers.ModelSerializer[Event]):
-    """Something that happened to a training. user: whom it is about. author: who did it."""
+    """Something that happened to a training. user: whom it is about. author: who did it.
+
+    figures: numbers; and as `error`, for the user and the actor alone, what went wrong on the way to the user.
+    """
 
     kind = serializers.ChoiceField(EventKind.choices)
     round = serializers.IntegerField()
@@ -80,3 +91,11 @@ class EventSerializer(serializers.ModelSerializer[Event]):
         model = Event
         fields = ["id", "at", "kind", "round", "user", "username", "author", "author_name", "message", "figures"]
         read_only_fields = fields
+
+    def to_representation(self, event: Event) -> dict[str, Any]:
+        """context: reader, and sees_errors: of all users."""
+        shown = super().to_representation(event)
+        is_shown = self.context["sees_errors"] or event.user_id == self.context["reader"].pk
+        if not is_shown and isinstance(event.figures, dict):
+            shown["figures"] = {name: value for name, value in event.figures.items() if name != "error"}
+        return shown

@@ -10,10 +10,12 @@ from rest_framework import serializers
 
 from fl_server_api.serializers.generic import StrictSerializer
 from fl_server_api.serializers.training import identifiers
+from fl_server_core import policies
 from fl_server_core.models import User
 from fl_server_core.selectors.training_invitations import EVERYONE, trusted_actors_of
 
 USER_FIELDS = ["username", "first_name", "last_name", "email", "id", "actor", "client", "message_endpoint"]
+CONTACTS = ("email", "message_endpoint")
 ACTORS_SCHEMA = {
     "oneOf": [
         {"type": "array", "items": {"type": "string", "format": "uuid"}},
@@ -27,10 +29,10 @@ INVITATION_LENGTH = 200
 PASSWORD_LENGTH = 1024  # hashing takes its time even for a password that nobody types
 
 
-class UserSerializer(serializers.ModelSerializer[User]):
-    """What everybody signed in may know of a user."""
+class AccountSerializer(serializers.ModelSerializer[User]):
+    """A user, as it sees itself."""
 
-    email = serializers.CharField(read_only=True, help_text="May be empty.")
+    email = serializers.CharField(read_only=True, help_text="May be empty, or not shown to others.")
 
     class Meta:
         model = User
@@ -38,12 +40,22 @@ class UserSerializer(serializers.ModelSerializer[User]):
         read_only_fields = USER_FIELDS
 
 
-class OwnUserSerializer(UserSerializer):
+class UserSerializer(AccountSerializer):
+    """A user, as others see it: perhaps without its email address and endpoint. context: reader."""
+
+    def to_representation(self, user: User) -> dict[str, Any]:
+        shown = super().to_representation(user)
+        if not policies.may_see_contacts(self.context["reader"], user):
+            shown.update(dict.fromkeys(CONTACTS, ""))
+        return shown
+
+
+class OwnUserSerializer(AccountSerializer):
     """What only the user itself may know: the API token too."""
 
     token = serializers.SerializerMethodField()
 
-    class Meta(UserSerializer.Meta):
+    class Meta(AccountSerializer.Meta):
         fields = [*USER_FIELDS, "token"]
         read_only_fields = fields
 
@@ -51,22 +63,22 @@ class OwnUserSerializer(UserSerializer):
         return str(self.context["token"])
 
 
-class ShownUserSerializer(UserSerializer):
+class ShownUserSerializer(AccountSerializer):
     """A user as it is shown to the caller; for the schema alone. Only the caller itself has a token in it."""
 
     token = serializers.CharField(required=False, help_text="Only if this user is the caller.")
 
-    class Meta(UserSerializer.Meta):
+    class Meta(AccountSerializer.Meta):
         fields = [*USER_FIELDS, "token"]
         read_only_fields = USER_FIELDS
 
 
-class MyselfSerializer(UserSerializer):
+class MyselfSerializer(AccountSerializer):
     """What the user itself is shown of its settings: whose trainings it takes part in without being asked."""
 
     trusted_actors = serializers.SerializerMethodField()
 
-    class Meta(UserSerializer.Meta):
+    class Meta(AccountSerializer.Meta):
         fields = [*USER_FIELDS, "trusted_actors"]
         read_only_fields = fields
 
@@ -76,10 +88,16 @@ class MyselfSerializer(UserSerializer):
         return trusted if isinstance(trusted, str) else [str(actor) for actor in trusted]
 
 
+class SecretsSerializer(serializers.Serializer[Any]):
+    """With what notifications to the caller are signed."""
+
+    secrets = serializers.ListField(child=serializers.CharField(), help_text="The newest first.")
+
+
 class ChangedMyselfSerializer(MyselfSerializer, OwnUserSerializer):
     """The account after a change, which may have made another API token."""
 
-    class Meta(UserSerializer.Meta):
+    class Meta(AccountSerializer.Meta):
         fields = [*USER_FIELDS, "trusted_actors", "token"]
         read_only_fields = fields
 

@@ -15,6 +15,7 @@ from fl_server_api.openapi import READ, WRITE, answers, sentence
 from fl_server_api.serializers.generic import EmptyRequest, checked
 from fl_server_api.serializers.status import EventSerializer, StatusSerializer
 from fl_server_api.views.base import ApiView, JSONView, caller
+from fl_server_core import policies
 from fl_server_core.selectors.status import training_history, training_status
 from fl_server_core.selectors.trainings import get_readable_training
 from fl_server_core.services.trainings import resume_training, stop_training
@@ -53,10 +54,11 @@ class TrainingStatusView(ApiView):
         """Show what a training waits for.
 
         For its actor and its participants: the phase, the round, its start and deadline, and for each participant the
-        latest notification, whether it has arrived, and whether a submission is awaited.
+        latest notification, whether it has arrived, and whether a submission is awaited. The ids of notifications,
+        endpoints and errors are shown to the actor; participants see only their own.
         """
         training = get_readable_training(training_id, caller(request))
-        return Response(StatusSerializer(training_status(training)).data)
+        return Response(StatusSerializer(training_status(training, caller(request))).data)
 
 
 class TrainingHistoryView(ApiView):
@@ -67,4 +69,6 @@ class TrainingHistoryView(ApiView):
         For its actor and its participants; oldest first.
         """
         training = get_readable_training(training_id, caller(request))
-        return listed(request, training_history(training), each(EventSerializer))
+        sees_errors = policies.may_read_deliveries(caller(request), training)
+        represent = each(EventSerializer, reader=caller(request), sees_errors=sees_errors)
+        return listed(request, training_history(training), represent)

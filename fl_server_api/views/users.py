@@ -84,9 +84,10 @@ class UsersView(ApiView):
     def get(self, request: Request) -> HttpResponseBase:
         """List every user.
 
-        Their API tokens are left out.
+        Their API tokens are left out. Where the server doesn't show contacts, `email` and `message_endpoint` of others
+        are empty.
         """
-        return listed(request, all_users(), each(UserSerializer))
+        return listed(request, all_users(), each(UserSerializer, reader=caller(request)))
 
     @extend_schema(
         auth=[],
@@ -172,7 +173,7 @@ class UserView(ApiView):
         """
         user = get_user(user_id)
         is_own = user == caller(request) and has_scope(request, Scope.ACCOUNT)
-        return Response(_own(user) if is_own else UserSerializer(user).data)
+        return Response(_own(user) if is_own else UserSerializer(user, context={"reader": caller(request)}).data)
 
 
 class MyInvitationsView(ApiView):

@@ -36,6 +36,7 @@ class EventKind(models.TextChoices):
     TOKEN_RENEWED = "token_renewed", "API token renewed"
     TOKEN_MADE = "token_made", "token made"
     TOKEN_ENDED = "token_ended", "token ended"
+    SECRET_ROTATED = "secret_rotated", "notification secret rotated"
     PASSWORD_CHANGED = "password_changed", "password changed"
     IDENTITY_LINKED = "identity_linked", "identity linked"
     IDENTITY_UNLINKED = "identity_unlinked", "identity unlinked"
@@ -53,8 +54,9 @@ class Event(models.Model):
     """What happened to a training, a model or a user, when, and with which figures.
 
     A deletion belongs to what is left: that of a training to its model. UPDATE_DELETED: a submission to a round that is
-    not closed went with the update. user: whom it is about. author: who did it, if
-    a person did. round: None for events of users.
+    not closed went with the update. user: whom it is about. author: who did it, if a person did. round: None for events
+    of users. figures: numbers, and as `error` what went wrong on the way to the user, which other participants
+    don't see.
     """
 
     training = models.ForeignKey(Training, on_delete=models.CASCADE, null=True, blank=True, related_name="events")

@@ -5,7 +5,7 @@ import uuid
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 
-from fl_server_core.validators import validate_endpoint
+from fl_server_core.validators import validate_endpoint, validate_endpoint_port
 
 
 class User(AbstractUser):
@@ -23,10 +23,14 @@ class User(AbstractUser):
     message_endpoint = models.CharField(
         max_length=2048,
         blank=True,
-        validators=[validate_endpoint],
+        validators=[validate_endpoint, validate_endpoint_port],
         help_text="Where notifications are sent. Empty: the user fetches them.",
     )
     trusted_actors = models.ManyToManyField("self", symmetrical=False, blank=True, related_name="trusted_by")
     trusts_everyone = models.BooleanField(default=False)
     token_generation = models.IntegerField(default=0, editable=False)
     """Raised whenever the API token is to change: see `fl_server_core.services.tokens`."""
+    secret_generation = models.IntegerField(default=0, editable=False)
+    """Raised whenever the notification secret is rotated: see `fl_server_core.selectors.notification_secrets`."""
+    former_secrets_until: models.JSONField[list[str], list[str]] = models.JSONField(default=list, editable=False)
+    """Until when each former generation signs, too (ISO 8601), the newest first."""

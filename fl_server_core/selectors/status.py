@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 from django.db.models import QuerySet
 
+from fl_server_core import policies
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.round import Round
 from fl_server_core.models.training import Training, TrainingState
+from fl_server_core.models.user import User
 from fl_server_core.registry import round_kinds
 from fl_server_core.selectors import rounds
 from fl_server_core.selectors.training_invitations import open_invitations
 
 IDLE = "idle"
 
+MaySee = Callable[[UUID], bool]
+"""Does the reader see ids, endpoints and errors of what this receiver is sent?"""
 
-def training_status(training: Training) -> dict[str, Any]:
+
+def training_status(training: Training, reader: User | None = None) -> dict[str, Any]:
     """Phase, round, since when, deadline, and for each participant what it was told and what it submitted.
 
-    A constant number of statements, whatever the number of participants.
+    reader: who is to read it; of the notifications of others it sees what `policies` says. None: nobody outside the
+    server. A constant number of statements, whatever the number of participants.
     """
+    may_see = _who_sees_details(training, reader)
     current = rounds.current_round(training)
     row = rounds.open_round_of(training)
     return {
@@ -40,9 +49,14 @@ def training_status(training: Training) -> dict[str, Any]:
         "problem": _problem_of(training, row),
         "problem_since": row.problem_since if row else None,
         "failure": _failure_of(training, row),
-        "participants": _participants(training, row),
-        "invited": _invited(training),
+        "participants": _participants(training, row, may_see),
+        "invited": _invited(training, may_see),
     }
+
+
+def _who_sees_details(training: Training, reader: User | None) -> MaySee:
+    sees_all = reader is None or policies.may_read_deliveries(reader, training)
+    return lambda receiver_id: sees_all or (reader is not None and receiver_id == reader.pk)
 
 
 def _problem_of(training: Training, row: Round | None) -> str | None:
@@ -62,26 +76,27 @@ def _failure_of(training: Training, row: Round | None) -> str | None:
     return failure.message if failure else None
 
 
-def _participants(training: Training, row: Round | None) -> list[dict[str, Any]]:
+def _participants(training: Training, row: Round | None, may_see: MaySee) -> list[dict[str, Any]]:
     told = _newest_deliveries(row)
     blocking = _blocking_deliveries(training)
     submitted = {one.participant_id: one for one in row.submissions.all()} if row else {}
-    people = training.participants.order_by("id").values_list("id", "username")
+    people = training.participants.order_by("id").only("id", "username", "message_endpoint")
     is_waiting = training.is_running and not training.locked
     return [
         {
-            "id": person,
-            "username": name,
-            "awaited": is_waiting and person not in submitted,
-            "answered_at": submitted[person].submitted_at if person in submitted else None,
-            "notification": _about(told.get(person)),
-            "waits_behind": _about(_before(blocking.get(person), told.get(person))),
+            "id": person.pk,
+            "username": person.username,
+            "awaited": is_waiting and person.pk not in submitted,
+            "answered_at": submitted[person.pk].submitted_at if person.pk in submitted else None,
+            "message_endpoint": _endpoint_of(person, may_see),
+            "notification": _about(told.get(person.pk), may_see),
+            "waits_behind": _about(_before(blocking.get(person.pk), told.get(person.pk)), may_see),
         }
-        for person, name in people
+        for person in people
     ]
 
 
-def _invited(training: Training) -> list[dict[str, Any]]:
+def _invited(training: Training, may_see: MaySee) -> list[dict[str, Any]]:
     """Who has not answered yet, and whether the invitation has arrived."""
     sent = Delivery.objects.filter(training=training, notification_type=NotificationType.TRAINING_INVITATION)
     told = {delivery.receiver_id: delivery for delivery in sent.order_by("id")}
@@ -90,7 +105,8 @@ def _invited(training: Training) -> list[dict[str, Any]]:
             "id": invitation.user_id,
             "username": invitation.user.username,
             "invited_at": invitation.created_at,
-            "notification": _about(told.get(invitation.user_id)),
+            "message_endpoint": _endpoint_of(invitation.user, may_see),
+            "notification": _about(told.get(invitation.user_id), may_see),
         }
         for invitation in open_invitations(training).select_related("user")
     ]
@@ -116,11 +132,23 @@ def _before(blocking: Delivery | None, newest: Delivery | None) -> Delivery | No
     return blocking if blocking and newest and blocking.pk < newest.pk else None
 
 
-def _about(delivery: Delivery | None) -> dict[str, Any] | None:
+def _endpoint_of(receiver: User, may_see: MaySee) -> str | None:
+    """Without the query and what stands before the host, which may hold a secret of the receiver."""
+    if not may_see(receiver.pk):
+        return None
+    try:
+        parts = urlsplit(receiver.message_endpoint)
+    except ValueError:
+        return ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _about(delivery: Delivery | None, may_see: MaySee) -> dict[str, Any] | None:
     if delivery is None:
         return None
+    is_shown = may_see(delivery.receiver_id)
     return {
-        "id": delivery.uuid,
+        "id": delivery.uuid if is_shown else None,
         "notification_type": delivery.notification_type,
         "status": delivery.status,
         "created_at": delivery.created_at,
@@ -128,5 +156,5 @@ def _about(delivery: Delivery | None) -> dict[str, Any] | None:
         "last_attempt_at": delivery.last_attempt_at,
         "next_attempt_at": delivery.next_attempt_at if delivery.status == DeliveryStatus.PENDING else None,
         "settled_at": delivery.settled_at,
-        "last_error": delivery.last_error,
+        "last_error": delivery.last_error if is_shown else None,
     }

@@ -6,6 +6,7 @@ alone that is no longer pending: it was superseded, or acknowledged, meanwhile.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -27,6 +28,8 @@ from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.deliveries import send_after_commit
 from fl_server_core.services.history import record
 from fl_server_core.services.participants import drop_participants
+
+logger = logging.getLogger(__name__)
 
 # Beyond the timeout of an attempt, so that who makes it has the time to settle it.
 LEASE_SLACK = timedelta(seconds=5)
@@ -100,7 +103,8 @@ def reject_delivery(*, delivery: Delivery, reason: str) -> None:
                 training=training,
                 leaving=[pending.receiver_id],
                 kind=EventKind.PARTICIPANT_REJECTED,
-                message=f"{pending.receiver.username} rejected {pending.notification_type}: {reason}",
+                message=f"{pending.receiver.username} rejected {pending.notification_type}.",
+                error=reason,
             )
         _nudge_next(pending)
 
@@ -172,12 +176,17 @@ def _give_up(delivery: Delivery, training: Training | None) -> None:
     _settle(delivery, DeliveryStatus.FAILED)
     if training is not None and delivery.is_round_start:
         user_id = delivery.receiver_id
-        reason = (
-            f"{delivery.receiver.username} could not be reached with {delivery.notification_type} "
-            f"(attempts: {delivery.attempts}): {delivery.last_error}"
+        name = delivery.receiver.username
+        reason = f"{name} could not be reached with {delivery.notification_type} (attempts: {delivery.attempts})."
+        logger.warning("%s %s", reason, delivery.last_error)
+        record(
+            training=training,
+            kind=EventKind.DELIVERY_FAILED,
+            number=rounds.current_round(training),
+            user_id=user_id,
+            message=reason,
+            error=delivery.last_error,
         )
-        number = rounds.current_round(training)
-        record(training=training, kind=EventKind.DELIVERY_FAILED, number=number, user_id=user_id, message=reason)
         if _opens_present_round(training, delivery) and _waits_for(training, user_id):
             fail_training(training=training, reason=reason, user_id=user_id)
     _nudge_next(delivery)

@@ -41,11 +41,20 @@ def record_each(
     user_ids: Sequence[UUID],
     author_id: UUID | None,
     message: str = "",
+    **figures: Any,
 ) -> None:
     """Write down the same of several users, in one statement."""
     Event.objects.bulk_create(
         [
-            Event(training=training, kind=kind, round=number, user_id=user_id, author_id=author_id, message=message)
+            Event(
+                training=training,
+                kind=kind,
+                round=number,
+                user_id=user_id,
+                author_id=author_id,
+                message=message,
+                figures=figures,
+            )
             for user_id in user_ids
         ]
     )

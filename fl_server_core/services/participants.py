@@ -7,6 +7,7 @@ has accepted; one who trusts the training's actor at the moment of inviting take
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -143,11 +144,12 @@ def drop_participants(
     kind: EventKind,
     message: str = "",
     author_id: UUID | None = None,
+    **figures: Any,
 ) -> None:
     """Take participants out of a locked training. Submissions to a round that is not yet claimed go with them.
 
     Those who were removed or left are told; those who rejected a notification are not. Without participants, a running
-    training fails.
+    training fails. figures: of the events.
     """
     present = set(rounds.participant_ids(training))
     leavers = [leaver for leaver in leaving if leaver in present]
@@ -158,7 +160,15 @@ def drop_participants(
     supersede(training_id=training.id, receiver_ids=leavers)
     if training.is_running and kind in WENT:
         notify(training=training, receiver_ids=leavers, kind=NotificationType.CLIENT_REMOVED)
-    record_each(training=training, kind=kind, number=number, user_ids=leavers, author_id=author_id, message=message)
+    record_each(
+        training=training,
+        kind=kind,
+        number=number,
+        user_ids=leavers,
+        author_id=author_id,
+        message=message,
+        **figures,
+    )
     training.participants.remove(*User.objects.filter(pk__in=leavers))
     if training.is_running and len(leavers) == len(present) and not training.locked:
         fail_training(training=training, reason="All participants have left.")

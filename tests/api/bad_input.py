@@ -7,6 +7,7 @@ from typing import Any
 ENDPOINTS: dict[str, str] = {
     "users/": "GET POST",
     "users/myself/": "GET PATCH DELETE",
+    "users/myself/notification-secrets/": "GET POST",
     "users/myself/tokens/": "GET POST",
     "users/myself/tokens/{token}/": "GET DELETE",
     "users/{user}/": "GET",

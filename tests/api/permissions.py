@@ -66,6 +66,10 @@ SECTIONS: dict[str, list[Call]] = {
                                                      "401  400  400  400  400  200  400  400  400  400  400  400"),
         Call("DELETE", "users/myself/tokens/{token}/", "end it",
                                                      "401  400  400  400  400  204  400  400  400  400  400  400"),
+        Call("GET", "users/myself/notification-secrets/", "show the secrets that sign one's notifications",
+                                                     "401  200  200  200  200  200  200  200  200  200  200  200"),
+        Call("POST", "users/myself/notification-secrets/", "rotate one's secret",
+                                                     "401  201  201  201  201  201  201  201  201  201  201  201"),
         Call("GET", "users/groups/", "list one's groups",
                                                      "401  -    -    -    -    ward+operators - - - -    -    -"),
         Call("GET", "users/invitations/", "list what one can accept",
@@ -225,6 +229,8 @@ all of them. The permission to change something includes viewing it.
 | `change_training` | start, stop and resume it; add, invite and remove participants |
 | `delete_training` | delete it |
 | `add_training` | create a training of one's own model without the flag `actor` |
+| `view_delivery` | in a status and a history, ids of notifications, endpoints and errors of all participants |
+| `view_user` | the email addresses and message endpoints of all users, where they aren't shown to everyone |
 | `view_globalmodel` | download any global model, show its versions and metadata, ask it for inferences |
 | `add_globalmodel` | upload models without the flag `actor` |
 | `delete_globalmodel` | delete a global model; one with a training only with `delete_training`, too |

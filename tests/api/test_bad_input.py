@@ -101,6 +101,8 @@ def test_no_kind_of_body_breaks_an_endpoint(people: People, ground: Ground) -> N
     """An empty body, which starts, stops and resumes, is sent by somebody who may not."""
     for (method, path), (content_type, body) in itertools.product(WRITING, BAD_BODIES):
         client = people.outsider.client
+        if path == "users/myself/notification-secrets/" and body in (b"", b"{}"):
+            continue  # everybody may
         answer = send_raw(client, method, ground.address(path), body, content_type)
         check(answer, (method, path, content_type, body[:40]))
     assert ground.count() == ground.before

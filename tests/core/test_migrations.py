@@ -15,8 +15,9 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from fl_server_ai.notification.network import ADDRESS_REFUSED
 from fl_server_ai.trainer import ModelTrainer
-from fl_server_core.models import GlobalModel, Training, User
+from fl_server_core.models import Delivery, Event, GlobalModel, Training, User
 from fl_server_core.models.files import new_file_name
 from fl_server_core.rounds.kinds import Offer
 from fl_server_core.rounds.submitting import submit
@@ -124,3 +125,29 @@ def test_a_token_that_was_stored_in_clear_stays_valid_and_is_stored_no_more() ->
     assert (token.user.username, token.is_api_token) == ("anna", False)
     assert "authtoken_token" not in connection.introspection.table_names()
     assert find_token(api_token_of(token.user)) is not None
+
+
+@pytest.mark.usefixtures("_empty_database")
+def test_what_went_wrong_on_the_way_to_a_participant_moves_from_messages_that_all_participants_read() -> None:
+    rows: dict[str, Any] = {
+        model.__name__: model for model in migrate("0006_stored_files").get_app_config(APP).get_models()
+    }
+    anna = rows["User"].objects.create(username="anna")
+    refusal = "db.internal (10.0.0.7) is neither a public address nor in FL_NOTIFICATION_ALLOWED_NETWORKS."
+    reached = "anna could not be reached with UPDATE_ROUND_START (attempts: 1)"
+    rows["Delivery"].objects.create(receiver=anna, training_uuid=uuid4(), last_error=refusal)
+    for kind, message in (
+        ("delivery_failed", f"{reached}: {refusal}"),
+        ("failed", f"{reached}: Status 503."),
+        ("failed", "All participants have left."),
+        ("participant_rejected", "anna rejected UPDATE_ROUND_START: Status 500."),
+    ):
+        rows["Event"].objects.create(kind=kind, message=message)
+    migrate_to_newest()
+    assert list(Event.objects.order_by("id").values_list("message", "figures")) == [
+        (f"{reached}.", {"error": ADDRESS_REFUSED}),
+        (f"{reached}.", {"error": "Status 503."}),
+        ("All participants have left.", {}),
+        ("anna rejected UPDATE_ROUND_START.", {"error": "Status 500."}),
+    ]
+    assert Delivery.objects.get().last_error == ADDRESS_REFUSED

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, Permission
+from pytest_django import Settings
 
 from fl_server_core import policies
 from fl_server_core.models import GlobalModel, LocalModel, MeanModel, Training, User
@@ -150,6 +151,8 @@ TABLE: dict[str, tuple[Question, set[str]]] = {
     "give privileges": (lambda user, scene: policies.may_give_privileges(user), {"superuser"}),
     "hold tokens": (lambda user, scene: policies.may_hold_tokens(user), {"superuser"}),
     "retry deliveries": (lambda user, scene: policies.may_retry_deliveries(user), ALL),
+    "read deliveries": (lambda user, scene: policies.may_read_deliveries(user, scene.training), {"actor"} | ALL),
+    "see contacts": (lambda user, scene: policies.may_see_contacts(user, scene.people["outsider"]), set(PEOPLE)),
     "delete metrics": (lambda user, scene: policies.may_delete_metrics(user), ALL),
     "list groups": (lambda user, scene: policies.may_list_groups(user), ALL),
     "read group": (lambda user, scene: policies.may_read_group(user, scene.group), {"other"} | ALL),
@@ -179,6 +182,7 @@ ONE_PERMISSION: dict[str, tuple[Question, set[str]]] = {
     "invite": (TABLE["invite"][0], {"add_invitation"}),
     "withdraw invitations": (TABLE["withdraw invitations"][0], {"delete_invitation"}),
     "retry deliveries": (TABLE["retry deliveries"][0], {"change_delivery"}),
+    "read deliveries": (TABLE["read deliveries"][0], {"view_delivery", "change_delivery"}),
     "delete metrics": (TABLE["delete metrics"][0], {"delete_metric"}),
     "list groups": (TABLE["list groups"][0], {"view_group", "change_group"}),
     "read group": (TABLE["read group"][0], {"view_group", "change_group"}),
@@ -195,6 +199,13 @@ ONE_PERMISSION: dict[str, tuple[Question, set[str]]] = {
 def test_those_and_no_others_may(question: str, scene: Scene) -> None:
     ask, expected = TABLE[question]
     assert {name for name, user in scene.people.items() if ask(user, scene)} == expected
+
+
+def test_where_contacts_are_not_shown_users_see_their_own_and_staff_all(scene: Scene, settings: Settings) -> None:
+    settings.FL_SHOW_CONTACTS = False
+    account = scene.people["outsider"]
+    seeing = {name for name, user in scene.people.items() if policies.may_see_contacts(user, account)}
+    assert seeing == {"outsider"} | ALL
 
 
 def test_every_policy_is_in_the_table() -> None:

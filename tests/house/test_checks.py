@@ -25,7 +25,7 @@ def laptop(settings: Settings) -> None:
     settings.FL_EMBEDDED = True
     settings.FL_SECRET_KEY_IS_LOCAL = True
     settings.FL_POSTGRES_HOST = ""
-    settings.FL_ENROLMENT, settings.FL_ACTORS = "consent", "flagged"
+    settings.FL_ENROLMENT, settings.FL_ACTORS, settings.FL_SHOW_CONTACTS = "consent", "flagged", False
 
 
 @pytest.fixture
@@ -43,10 +43,10 @@ def test_a_laptop_with_nothing_set_is_fine() -> None:
 
 
 def test_open_doors_are_fine_on_a_laptop_and_a_warning_in_production(settings: Settings) -> None:
-    settings.FL_ENROLMENT, settings.FL_ACTORS = "open", "everyone"
+    settings.FL_ENROLMENT, settings.FL_ACTORS, settings.FL_SHOW_CONTACTS = "open", "everyone", True
     assert ids() == []
     settings.FL_PRODUCTION = True
-    assert ids() == ["fl_server.W020", "fl_server.W021"]
+    assert ids() == ["fl_server.W020", "fl_server.W021", "fl_server.W022"]
 
 
 def test_one_process_in_production_is_fine(settings: Settings) -> None:

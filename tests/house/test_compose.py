@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -49,11 +50,48 @@ def test_every_queue_has_a_worker_of_its_own() -> None:
     assert sorted(served) == sorted(queue.name for queue in settings.CELERY_TASK_QUEUES)
 
 
-def test_participants_in_the_network_of_the_services_may_be_notified() -> None:
+def default_of(value: str) -> str:
+    """The default of a variable: `${NAME:-default}`."""
+    found = re.fullmatch(r"\$\{\w+:-(.+)\}", value)
+    assert found, value
+    return found[1]
+
+
+def test_notifications_may_go_to_a_network_that_holds_participants_and_no_service_of_ours() -> None:
     document = compose()
-    (network,) = document["networks"]["default"]["ipam"]["config"]
-    allowed = document["services"]["web"]["environment"]["FL_NOTIFICATION_ALLOWED_NETWORKS"]
-    assert re.fullmatch(r"\$\{FL_NOTIFICATION_ALLOWED_NETWORKS:-(.+)\}", allowed)[1] == network["subnet"]  # type: ignore[index]
+    (network,) = document["networks"]["participants"]["ipam"]["config"]
+    allowed = default_of(document["services"]["web"]["environment"]["FL_NOTIFICATION_ALLOWED_NETWORKS"])
+    assert allowed == network["ip_range"]
+    given_to_participants = ip_network(allowed)
+    assert given_to_participants.subnet_of(ip_network(network["subnet"]))  # type: ignore[arg-type]
+    present = {
+        name: service["networks"]["participants"]["ipv4_address"]
+        for name, service in document["services"].items()
+        if "participants" in service.get("networks", {})
+    }
+    assert set(present) == {"web", "notifier"}  # the one for participants to reach, the other to reach them
+    for address in (*present.values(), network["gateway"]):
+        assert ip_address(address) in ip_network(network["subnet"])
+        assert ip_address(address) not in given_to_participants
+
+
+def test_the_stores_are_out_of_the_participants_reach_and_ask_for_passwords() -> None:
+    services = compose()["services"]
+    for name in ("postgres", "redis"):
+        assert "networks" not in services[name]
+        assert "ports" not in services[name]
+    assert services["postgres"]["environment"]["POSTGRES_PASSWORD"].startswith("${FL_POSTGRES_PASSWD:?")
+    assert services["redis"]["environment"] == {"REDISCLI_AUTH": "${FL_REDIS_PASSWD:?set it in .env}"}
+    assert '--requirepass "$$REDISCLI_AUTH"' in services["redis"]["command"][-1]
+    location = services["web"]["environment"]["FL_REDIS_LOCATION"]
+    assert re.fullmatch(r"redis://:\$\{FL_REDIS_PASSWD:\?[^}]+\}@redis:6379/1", location)
+
+
+def test_the_readme_makes_every_secret_that_must_be_set() -> None:
+    needed = set(re.findall(r"\$\{(\w+):\?", (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")))
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert needed == {"FL_POSTGRES_PASSWD", "FL_REDIS_PASSWD", "FL_DJANGO_SECRET_KEY"}
+    assert [name for name in needed if f"{name}=%s" not in readme] == []
 
 
 def test_what_it_sets_are_settings() -> None:

@@ -86,3 +86,15 @@ def test_a_time_zone_is_one_that_this_machine_knows(zone: str) -> None:
     assert env.time_zone("ZONE", "UTC") == "UTC"
     assert env.problems == [f"ZONE must name a time zone such as Europe/Berlin, not {zone!r}."]
     assert Environment({"ZONE": "Asia/Tokyo"}).time_zone("ZONE", "UTC") == "Asia/Tokyo"
+
+
+def test_ports_are_a_list_of_numbers() -> None:
+    env = Environment({"PORTS": "8101, 8102\n65535"})
+    assert (env.ports("PORTS"), env.ports("MISSING"), env.problems) == ([8101, 8102, 65535], [], [])
+
+
+@pytest.mark.parametrize("words", ["http", "0", "65536", "-1", "80 8x", "8100-8200", "\u0661", "1" * 5000])
+def test_what_is_not_a_port_is_a_problem(words: str) -> None:
+    env = Environment({"PORTS": words})
+    assert env.ports("PORTS") == []
+    assert env.problems == [f"PORTS must be a list of numbers from 1 to 65535, not {words!r}."]

@@ -154,6 +154,22 @@ def test_a_word_that_no_setting_knows_is_reported_once(tmp_path: Path) -> None:
     assert problem == ["FL_ENROLMENT must be one of open, consent, not 'ask'."]
 
 
+def test_contacts_are_shown_on_a_laptop_only_unless_the_operator_says_so(tmp_path: Path) -> None:
+    def shows(module: str, **variables: str) -> bool:
+        return bool(read_settings(tmp_path, "FL_SHOW_CONTACTS", module=module, **variables)["FL_SHOW_CONTACTS"])
+
+    development, production = "fl_server.settings.development", "fl_server.settings.production"
+    assert (shows(development), shows(production)) == (True, False)
+    assert (shows(development, FL_SHOW_CONTACTS="no"), shows(production, FL_SHOW_CONTACTS="yes")) == (False, True)
+
+
+def test_a_list_of_ports_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
+    names = ("FL_NOTIFICATION_PORTS", "FL_ENVIRONMENT_PROBLEMS")
+    read = read_settings(tmp_path, *names, FL_NOTIFICATION_PORTS="8101 all")
+    problem = "FL_NOTIFICATION_PORTS must be a list of numbers from 1 to 65535, not '8101 all'."
+    assert list(read.values()) == [[], [problem]]
+
+
 def test_cookies_travel_by_tls_alone_where_a_proxy_ends_it(tmp_path: Path) -> None:
     names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE")
     assert list(read_settings(tmp_path, *names).values()) == [False, False]

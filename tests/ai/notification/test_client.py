@@ -18,13 +18,14 @@ import pytest
 
 from fl_server_ai.notification import client
 from fl_server_ai.notification.client import Accepted, NoAnswer, Outcome, Rejected
-from tests.ai.notification.listener import PATIENCE, closed_port, listening, misbehaving
+from tests.ai.notification.listener import PATIENCE, SECRET, closed_port, listening, misbehaving
 
 PAYLOAD = {"notification_type": "CLIENT_REMOVED", "training_uuid": str(uuid4()), "body": {}}
 
 
 def post(endpoint: str, seconds: float = PATIENCE, **changes: Any) -> Outcome:
-    return client.post(endpoint, PAYLOAD, **{"delivery_id": uuid4(), "seconds": seconds, **changes})
+    arguments = {"delivery_id": uuid4(), "secrets": [SECRET], "seconds": seconds}
+    return client.post(endpoint, PAYLOAD, **{**arguments, **changes})
 
 
 def no_answer_of(outcome: Outcome) -> NoAnswer:

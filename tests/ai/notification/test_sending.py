@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from fl_server_ai.notification.network import ADDRESS_REFUSED
 from fl_server_core.models import Delivery, EventKind
 from fl_server_core.services.trainings import delete_training
 from tests.ai.notification.conftest import Queue
@@ -93,7 +94,8 @@ def test_who_rejects_the_start_of_a_round_leaves_the_training(queue: Queue, comm
     assert world.delivery(ROUND).status == "rejected"
     [event] = world.events(EventKind.PARTICIPANT_REJECTED)
     assert event.user == world.people[0]
-    assert event.message == f"p0 rejected UPDATE_ROUND_START: Status {status}."
+    assert event.message == "p0 rejected UPDATE_ROUND_START."
+    assert event.figures == {"error": f"Status {status}."}
     assert refusing.types == [START, ROUND]  # who rejected is not told of the removal
     assert world.now.state == "O"
 
@@ -123,6 +125,10 @@ def unreachable_world(queue: Queue, commit: Commit, **options: Any) -> tuple[Wor
         queue.run()
     queue.later.clear()
     return world, world.delivery(ROUND)
+
+
+def delivery_error(world: World) -> str:
+    return world.delivery(ROUND).last_error
 
 
 def exhaust(queue: Queue, delivery: Delivery) -> None:
@@ -160,8 +166,9 @@ def test_after_five_retries_the_training_fails_and_says_whom_it_could_not_reach(
     [failed] = world.events(EventKind.FAILED)
     assert given_up.user == failed.user == world.people[0]
     assert given_up.message == failed.message
-    assert "p0 could not be reached with UPDATE_ROUND_START (attempts: 6): " in failed.message
-    assert "refused" in failed.message
+    assert failed.message == "p0 could not be reached with UPDATE_ROUND_START (attempts: 6)."
+    assert given_up.figures == {"error": delivery_error(world)}
+    assert "refused" in delivery_error(world)
     assert world.statuses(1)[-1] == (ROUND, "superseded")
 
 
@@ -220,11 +227,12 @@ def test_an_address_that_may_not_be_notified_is_given_up_at_once(
     queue: Queue, commit: Commit, listener: Listener, settings: Settings
 ) -> None:
     settings.FL_PRODUCTION = True
+    settings.FL_NOTIFICATION_PORTS = [listener.port]
     with commit():
         world = World([listener.url]).start()
     queue.run()
     assert world.statuses() == [(START, "failed"), (ROUND, "failed")]
-    assert "neither a public address nor in" in world.delivery(ROUND).last_error
+    assert world.delivery(ROUND).last_error == ADDRESS_REFUSED
     assert world.now.state == "E"
     assert listener.heard == []
 

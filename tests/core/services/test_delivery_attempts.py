@@ -167,7 +167,7 @@ def test_to_reject_the_start_of_a_round_is_to_leave_the_training() -> None:
     assert not world.takes_part()
     [event] = world.events(EventKind.PARTICIPANT_REJECTED)
     assert event.user == person
-    assert event.message == "p0 rejected UPDATE_ROUND_START: Declined."
+    assert (event.message, event.figures) == ("p0 rejected UPDATE_ROUND_START.", {"error": "Declined."})
 
 
 def test_to_reject_another_type_has_no_consequences() -> None:
