@@ -148,7 +148,7 @@ def test_the_list_says_what_each_training_waits_for(operator: Client, actor: Use
     mark_claimed(closing)
     page = operator.get(list_url(Training)).content.decode()
     cells = {
-        name: page[page.index(f">{name} <small>") :].split("</tr>")[0] for name in ("resting", "waiting", "closing")
+        name: page[page.index(f">{name} <code") :].split("</tr>")[0] for name in ("resting", "waiting", "closing")
     }
     for name, words in {
         "resting": ("initial", "0 of 5", "1 registered"),
