@@ -45,7 +45,7 @@ def _running(status: Mapping[str, Any]) -> SafeString:
     where = f"Round {_number(status)} of {status['target_num_updates']}"
     if status["phase"] not in ("update", "idle"):
         where += f" ({status['phase']} round)"
-    awaited = [person["username"] for person in status["participants"] if person["awaited"]]
+    awaited = sorted(person["username"] for person in status["participants"] if person["awaited"])
     if status["locked"]:
         return format_html("{}: a worker is closing it.", where)
     if not awaited:
@@ -180,9 +180,9 @@ def _happening(event: Event, first: int) -> Happening:
 
 
 def _figures(figures: object) -> str:
-    """The plain ones: `updates 3, seconds 0.25`."""
+    """The plain ones, in the order of their names, which databases don't keep: `seconds 0.25, updates 3`."""
     values = figures if isinstance(figures, Mapping) else {}
-    plain = [(str(name), value) for name, value in values.items() if isinstance(value, (int, float, str))]
+    plain = [(str(name), value) for name, value in sorted(values.items()) if isinstance(value, (int, float, str))]
     return ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in plain)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Max, OuterRef, QuerySet, Subquery
+from django.db.models import F, Max, OuterRef, QuerySet, Subquery
 
 from fl_server_core import policies
 from fl_server_core.exceptions import EntityNotFound, NotAllowed
@@ -18,7 +19,6 @@ from fl_server_core.models.metric import Metric
 from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
-from fl_server_core.models.training_invitation import TrainingInvitation
 from fl_server_core.models.user import User
 from fl_server_core.selectors.status import training_status
 
@@ -42,7 +42,7 @@ def watched_training(training_id: UUID, user: User) -> tuple[Training, str]:
     Raises:
         EntityNotFound, NotAllowed: no such training, or the user may not read it.
     """
-    training = _marked(training_id).first()
+    training = _marked().filter(pk=training_id).first()
     if training is None:
         raise EntityNotFound("Training", training_id)
     if not policies.may_read_training(user, training):
@@ -59,46 +59,33 @@ def live_training(training: Training, mark: str) -> Live:
 
 def curves_mark(training: Training) -> str:
     """Changes when the curves do. Of a training that `watched_training` has found."""
-    return ".".join(
-        _plain(getattr(training, name)) for name in ("last_metric", "last_submission", "last_round", "last_event")
-    )
+    return ".".join(_plain(getattr(training, name)) for name in ("last_metric", "last_submission", "last_event"))
 
 
-_FACTS = (
-    "last_event", "last_round", "told", "tried", "settled", "submitted", "last_submission", "last_invitation",
-    "answered", "people", "last_metric",
-)  # fmt: skip
+_FACTS = ("last_event", "tried", "settled", "last_submission", "last_metric")
 
 
-def _marked(training_id: UUID) -> QuerySet[Training]:
-    """The training with what changes when its page does. None of it looks at more rows than one round has."""
+@cache
+def _marked() -> QuerySet[Training]:
+    """Trainings with what changes when its page does; an event, or `last_update`, tells of everything else.
+
+    None of it looks at more rows than one round has. Made once: putting it together costs more than asking.
+    """
     open_rounds = Round.objects.filter(training=OuterRef(OuterRef("pk")), opened_at__isnull=False, closed_at=None)
-    submissions = Submission.objects.filter(round__in=open_rounds.values("pk"))
     deliveries = Delivery.objects.filter(round__in=open_rounds.values("pk"))
-    invitations = TrainingInvitation.objects.filter(training=OuterRef("pk"))
-    people = Training.participants.through.objects.filter(training=OuterRef("pk"))
+    submissions = Submission.objects.filter(round__in=open_rounds.values("pk"))
     metrics = Metric.objects.filter(model=OuterRef("model"))
-    return (
-        Training.objects.filter(pk=training_id)
-        .select_related("actor")
-        .annotate(
-            name=F("model__globalmodel__name"),
-            last_event=_one(Event.objects.filter(training=OuterRef("pk")), "training", Max("pk")),
-            last_round=_one(Round.objects.filter(training=OuterRef("pk")), "training", Max("pk")),
-            told=_one(deliveries, "round", Max("pk")),
-            tried=_one(deliveries, "round", Max("last_attempt_at")),
-            settled=_one(deliveries, "round", Max("settled_at")),
-            submitted=_one(submissions, "round", Count("pk")),
-            last_submission=_one(submissions, "round", Max("submitted_at")),
-            last_invitation=_one(invitations, "training", Max("pk")),
-            answered=_one(invitations, "training", Max("settled_at")),
-            people=_one(people, "training", Count("pk")),
-            last_metric=Subquery(metrics.order_by("-pk").values("pk")[:1]),
-        )
+    return Training.objects.select_related("actor").annotate(
+        name=F("model__globalmodel__name"),
+        last_event=_one(Event.objects.filter(training=OuterRef("pk")), "training", Max("pk")),
+        tried=_one(deliveries, "round", Max("last_attempt_at")),
+        settled=_one(deliveries, "round", Max("settled_at")),
+        last_submission=_one(submissions, "round", Max("submitted_at")),
+        last_metric=Subquery(metrics.order_by("-pk").values("pk")[:1]),
     )
 
 
-def _one(rows: QuerySet[Any], by: str, figure: Count | Max) -> Subquery:
+def _one(rows: QuerySet[Any], by: str, figure: Max) -> Subquery:
     """One figure of the rows, which all have the same `by`."""
     return Subquery(rows.order_by().values(by).annotate(figure=figure).values("figure"))
 

@@ -52,7 +52,7 @@ function labelSearches() {
 }
 
 dress(document);
-addEventListener("load", labelSearches);
+addEventListener("load", () => setTimeout(labelSearches)); // after those of jQuery, which come later than they say
 setInterval(() => {
   if (!document.hidden) document.querySelectorAll("time[data-relative]").forEach(showTime);
 }, 1000);
