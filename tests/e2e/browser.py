@@ -25,7 +25,7 @@ FLAGS = (
 )  # fmt: skip
 WIDTHS = (1280, 390)
 THEMES = ("light", "dark")
-SCREENSHOTS = os.environ.get("FL_SCREENSHOTS", "")
+SCREENSHOTS = os.environ.get("SCREENSHOTS", "")
 """The folder that keeps a picture of every page that is looked at; none without it."""
 
 
@@ -65,10 +65,12 @@ def heard_on(page: Page, address: str) -> list[str]:
     return heard
 
 
-def barriers(page: Page) -> list[str]:
-    """What axe finds serious or critical on the page as it is now (WCAG 2.2 AA and its own good practice)."""
-    # Its own way of reading style sheets misses those that are imported.
-    found: dict[str, Any] = Axe().run(page, options={"resultTypes": ["violations"], "preload": False}).response
+def barriers(page: Page, *rules: str) -> list[str]:
+    """What axe finds serious or critical on the page as it is now, by these rules or by all that it has."""
+    options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}  # its preloading asks wrong addresses
+    if rules:
+        options["runOnly"] = list(rules)
+    found: dict[str, Any] = Axe().run(page, options=options).response
     return [
         f"{one['id']}: {node['html'][:200]}"
         for one in found["violations"]

@@ -114,7 +114,8 @@ def test_no_page_has_barriers_or_is_wider_than_the_window(page: Page, training: 
                 page.set_viewport_size({"width": width, "height": 900})
                 keep_picture(page, f"{name}-{width}-{theme}")
                 assert (overflow(page), name, width) == (0, name, width)
-            assert (barriers(page), name, theme) == ([], name, theme)
+            rules = ("color-contrast", "link-in-text-block") if theme == "dark" else ()  # the rest is the same in both
+            assert (barriers(page, *rules), name, theme) == ([], name, theme)
 
 
 def test_curves_grow_and_the_sentence_follows_without_a_reload(page: Page, training: Training) -> None:
