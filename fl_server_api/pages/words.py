@@ -92,16 +92,16 @@ class Person:
 
 def people(live: Live) -> list[Person]:
     """The participants: those first who hold the round up, and of these the ones that the server can't reach."""
-    rows = [_person(one, live.status["deadline"] is not None) for one in live.status["participants"]]
+    rows = [_person(one) for one in live.status["participants"]]
     order = {"bad": 0, "busy": 1}
     return sorted(rows, key=lambda row: (order.get(row.tone, 2), row.name))
 
 
-def _person(row: Mapping[str, Any], has_deadline: bool) -> Person:
+def _person(row: Mapping[str, Any]) -> Person:
     told = row["waits_behind"] or row["notification"]
     status = told["status"] if told else ""
     error = told["last_error"] if told and status != "accepted" else ""
-    word, tone = _part(row, status, error, has_deadline)
+    word, tone = _part(row, status, error)
     next_try = told["next_attempt_at"] if told else None
     return Person(row["id"], row["username"], word, tone, TOLD.get(status, ""), error, row["answered_at"], next_try)
 
@@ -117,13 +117,13 @@ TOLD = {
 """Was a participant told? By the status of the notification."""
 
 
-def _part(row: Mapping[str, Any], status: str, error: str, has_deadline: bool) -> tuple[str, str]:
+def _part(row: Mapping[str, Any], status: str, error: str) -> tuple[str, str]:
     if row["answered_at"] is not None:
         return "submitted", "good"
     if not row["awaited"]:
         return "not awaited", ""
     if status == "failed" or error:
-        return ("out of reach until the deadline" if has_deadline else "out of reach"), "bad"
+        return "out of reach", "bad"
     return "awaited", "busy"
 
 

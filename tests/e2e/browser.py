@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
+from django.db import connections
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -39,8 +40,11 @@ def chromium() -> Iterator[Browser]:
         pytest.skip("there is no Chromium: make browser installs it")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        yield browser
-        browser.close()
+        try:
+            yield browser
+        finally:
+            browser.close()
+            connections.close_all()  # beside a running loop Django opened others than this thread has elsewhere
 
 
 def sign_in(context: BrowserContext, user: User, address: str) -> None:
