@@ -49,12 +49,11 @@ def metric_curves(training: Training, user: User) -> list[Curve]:
 
 def participants_curves(training: Training, user: User, source: str, key: str) -> dict[str, dict[int, float]]:
     """One metric as each participant reported it: by name and round."""
-    rows = _last(_readable(source, training, user).filter(key=key))
+    rows = _readable(source, training, user).filter(key=key).order_by("pk")
     values: dict[str, dict[int, float]] = defaultdict(dict)
-    found = rows.order_by("reporter__username", "step").values_list("reporter__username", "step", "value_float")
-    for name, step, value in found.iterator():
-        values[name][step] = value
-    return values
+    for name, step, value in rows.values_list("reporter__username", "step", "value_float").iterator():
+        values[name][step] = value  # a later one replaces it
+    return {name: values[name] for name in sorted(values)}
 
 
 def _curves(source: str, training: Training, user: User) -> list[Curve]:
