@@ -92,7 +92,7 @@ def _linked(figure: Figure) -> Figure:
     return Figure(figure.title, figure.value, figure.note, reverse("admin:system"), figure.tone, figure.word)
 
 
-def _list(kind: str, **filters: str) -> str:
+def _list(kind: str, **filters: object) -> str:
     return f"{reverse(f'admin:fl_server_core_{kind}_changelist')}?{urlencode(filters)}"
 
 

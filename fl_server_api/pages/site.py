@@ -31,7 +31,7 @@ class OperatorSite(AdminSite):
         context["zone"] = timezone.get_current_timezone_name()
         return context
 
-    def get_urls(self) -> list[URLPattern | URLResolver]:  # type: ignore[override]  # the stubs know no patterns
+    def get_urls(self) -> list[URLPattern | URLResolver]:
         frame = Frame("admin/base_site.html", "admin", self.each_context)
         own = [path("system/", self.admin_view(self.system), name="system")]
         return [*own, *TrainingPages(frame).urls(self.admin_view), *super().get_urls()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -51,7 +52,8 @@ def participants_curves(training: Training, user: User, source: str, key: str) -
     """One metric as each participant reported it: by name and round."""
     rows = _readable(source, training, user).filter(key=key).order_by("pk")
     values: dict[str, dict[int, float]] = defaultdict(dict)
-    for name, step, value in rows.values_list("reporter__username", "step", "value_float").iterator():
+    found: Iterable[Any] = rows.values_list("reporter__username", "step", "value_float").iterator()
+    for name, step, value in found:
         values[name][step] = value  # a later one replaces it
     return {name: values[name] for name in sorted(values)}
 

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, Count, Exists, F, Max, Min, OuterRef, Q, Subquery, When, Window
+from django.db.models import Case, Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery, When, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
@@ -86,7 +87,9 @@ def trainings_by_state() -> dict[str, int]:
 
 def open_rounds(limit: int = MAX_ROWS) -> list[OpenRound]:
     """The open rounds of running trainings: those that have waited longest first."""
-    taking_part = Training.participants.through.objects.filter(training=OuterRef("training")).order_by()
+    taking_part: QuerySet[Any, Any] = Training.participants.through.objects.filter(
+        training=OuterRef("training")
+    ).order_by()
     submitted = Submission.objects.filter(round=OuterRef(OuterRef("pk")), participant=OuterRef("user"))
     counted = taking_part.values("training").annotate(number=Count("pk")).values("number")
     missing = taking_part.filter(~Exists(submitted)).values("training").annotate(number=Count("pk")).values("number")
@@ -119,8 +122,9 @@ def open_rounds(limit: int = MAX_ROWS) -> list[OpenRound]:
 def _names_of_awaited(round_ids: Sequence[int]) -> dict[int, list[str]]:
     """By round: the first few participants who have not submitted."""
     submitted = Submission.objects.filter(round=OuterRef("training__rounds__pk"), participant=OuterRef("user"))
+    taking_part: QuerySet[Any, Any] = Training.participants.through.objects.all()
     rows = (
-        Training.participants.through.objects.filter(~Exists(submitted), training__rounds__in=round_ids)
+        taking_part.filter(~Exists(submitted), training__rounds__in=round_ids)
         .annotate(place=Window(RowNumber(), partition_by="training__rounds", order_by="user__username"))
         .filter(place__lte=NAMES)
         .values_list("training__rounds", "user__username")

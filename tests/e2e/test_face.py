@@ -26,7 +26,7 @@ from tests.builders.rows import (
 )
 from tests.e2e.browser import THEMES, WIDTHS, barriers, chromium, heard_on, keep_picture, overflow, sign_in
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.once, pytest.mark.django_db(transaction=True)]
 ZONE = "America/New_York"
 PATIENCE = 15_000.0  # milliseconds: a page asks for news every three seconds
 

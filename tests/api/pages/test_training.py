@@ -53,7 +53,7 @@ def squeezed(text: str) -> str:
 
 
 def sentence(client: Client, training: Training) -> str:
-    return client.get(address(training)).context["standing"].sentence
+    return str(client.get(address(training)).context["standing"].sentence)
 
 
 def test_staff_may_watch_and_steer_by_their_permissions(training: Training) -> None:

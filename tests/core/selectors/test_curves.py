@@ -7,7 +7,7 @@ import math
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from fl_server_core.models import Metric, Training, User
+from fl_server_core.models import GlobalModel, Metric, Training, User
 from fl_server_core.selectors.curves import TESTS, UPDATES, Curve, metric_curves, participants_curves
 from tests.builders.rows import make_metric, make_running, make_update, make_user
 
@@ -92,8 +92,9 @@ def test_each_participants_own_values_are_by_name_and_round(
 def test_of_the_updates_a_participant_sees_its_own_and_the_actor_all(
     training: Training, actor: User, anna: User, ben: User
 ) -> None:
+    model = GlobalModel.objects.get(pk=training.model_id)
     for person, value in ((anna, 1.0), (ben, 3.0)):
-        update = make_update(training.model, person, stored_as="x")
+        update = make_update(model, person, stored_as="x")
         make_metric(update, "loss", value, reporter=person, step=0)
     means = {person.username: only_curve(training, person).points[0].mean for person in (actor, anna, ben)}
     assert means == {"actor": 2.0, "anna": 1.0, "ben": 3.0}
