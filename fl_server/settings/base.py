@@ -36,7 +36,7 @@ INSTALLED_APPS = [
     "fl_server_core",
     "fl_server_ai",
     "fl_server_api",
-    "django.contrib.admin",
+    "fl_server_api.apps.OperatorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -3,13 +3,6 @@
 Importing the package registers every page. Every change goes through the services, as in the API.
 """
 
-from django.contrib import admin
-
 from fl_server_api.admin import identities, models, records, rounds, secrets, trainings, users, versions
-
-admin.site.site_header = "Federated learning server"
-admin.site.site_title = "Federated learning server"
-admin.site.index_title = "Overview"
-admin.site.site_url = None  # the server has no other pages
 
 __all__ = ["identities", "models", "records", "rounds", "secrets", "trainings", "users", "versions"]

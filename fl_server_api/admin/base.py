@@ -20,11 +20,11 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 
+from fl_server_api.pages.html import NOTHING
 from fl_server_core.exceptions import DomainError
 from fl_server_core.models import User
 
 Row = TypeVar("Row", bound=Model)
-NOTHING = "–"
 SHORTEST_PREFIX = 4  # digits; shorter ones would match half the table
 LONGEST_INTEGER = 18  # digits that every integer column can be compared with
 
@@ -74,7 +74,9 @@ class SafeAdmin(ModelAdmin[Row]):
         if any(_is_incomparable(key, text) for key, texts in request.GET.lists() for text in texts):
             self.message_user(request, "You can't search for null characters or very long numbers.", messages.ERROR)
             return HttpResponseRedirect(request.path)
-        return super().changelist_view(request, extra_context)
+        title = str(self.opts.verbose_name_plural)
+        context = {"title": title[:1].upper() + title[1:], **(extra_context or {})}
+        return super().changelist_view(request, context)
 
     def changeform_view(
         self,

@@ -11,8 +11,8 @@ from django.db.models import F, Model, QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from fl_server_api.admin.base import NOTHING
-from fl_server_api.admin.html import figures_list, link, moment
+from fl_server_api.admin.html import figures_list, link
+from fl_server_api.pages.html import NOTHING, moment, short_id
 from fl_server_core.models import Training
 from fl_server_core.registry import round_kinds
 
@@ -65,4 +65,4 @@ def kind_title(name: str) -> str:
 
 def named(name: str, key: object) -> SafeString:
     """A row's name with the beginning of its id."""
-    return format_html("{} <small>{}</small>", name or NOTHING, str(key)[:8])
+    return format_html("{} {}", name or NOTHING, short_id(key))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,12 +11,11 @@ from django.db.models import Model
 from django.db.models.fields.files import FieldFile
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from fl_server_api.admin.base import NOTHING, change_url
+from fl_server_api.admin.base import change_url
+from fl_server_api.pages.html import NOTHING
 
 
 def link(model: type[Model], key: object, text: object) -> SafeString | str:
@@ -29,16 +27,6 @@ def list_link(model: type[Model], text: str, **filters: Any) -> SafeString:
     """A link to the filtered list of a kind's rows."""
     url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     return format_html('<a href="{}?{}">{}</a>', url, urlencode(filters), text)
-
-
-def moment(when: datetime | None) -> SafeString | str:
-    """A time in the server's time zone, with seconds."""
-    if when is None:
-        return NOTHING
-    local = timezone.localtime(when)
-    day, time = date_format(local, "Y-m-d"), date_format(local, "H:i:s")
-    # A narrow column breaks between the two, not at the hyphens.
-    return format_html('<span style="white-space: nowrap">{}</span> {}', day, time)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, more: str = "") -> SafeString | str:

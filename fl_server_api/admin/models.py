@@ -14,10 +14,11 @@ from django.utils.safestring import SafeString
 from django_stubs_ext import WithAnnotations
 
 from fl_server_api.admin import panels
-from fl_server_api.admin.base import NOTHING, Row, SafeAdmin, number_of, operator_of
+from fl_server_api.admin.base import Row, SafeAdmin, number_of, operator_of
 from fl_server_api.admin.columns import time_of
 from fl_server_api.admin.fields import SafeJSONField, json_box
 from fl_server_api.admin.html import file_size, link, list_link
+from fl_server_api.pages.html import NOTHING
 from fl_server_core.exceptions import EntityNotFound
 from fl_server_core.models import (
     Event,

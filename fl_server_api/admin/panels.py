@@ -11,8 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from fl_server_api.admin.base import NOTHING
-from fl_server_api.admin.html import figures_line, link, list_link, moment, table
+from fl_server_api.admin.html import figures_line, link, list_link, table
+from fl_server_api.pages.html import NOTHING, moment
 from fl_server_core.models import (
     Delivery,
     Event,

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django_stubs_ext import WithAnnotations
 
-from fl_server_api.admin.base import NOTHING, SafeAdmin, ViewOnlyAdmin, operator_of
+from fl_server_api.admin.base import SafeAdmin, ViewOnlyAdmin, operator_of
 from fl_server_api.admin.columns import (
     OF_TRAINING,
     TrainingColumn,
@@ -24,9 +24,14 @@ from fl_server_api.admin.columns import (
     time_of,
     with_training,
 )
+<<<<<<< HEAD
 from fl_server_api.admin.html import figures_list, link, moment
 from fl_server_api.admin.panels import without_error
 from fl_server_core import policies
+=======
+from fl_server_api.admin.html import link
+from fl_server_api.pages.html import NOTHING, moment
+>>>>>>> face
 from fl_server_core.models import (
     Delivery,
     Event,

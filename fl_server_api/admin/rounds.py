@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django_stubs_ext import WithAnnotations
 
-from fl_server_api.admin.base import NOTHING, ViewOnlyAdmin, number_of
+from fl_server_api.admin.base import ViewOnlyAdmin, number_of
 from fl_server_api.admin.columns import (
     OF_ROUND,
     OF_TRAINING,
@@ -22,6 +22,7 @@ from fl_server_api.admin.columns import (
     with_training,
 )
 from fl_server_api.admin.html import file_size, link, list_link
+from fl_server_api.pages.html import NOTHING
 from fl_server_core.models import Delivery, LocalModel, ModelVersion, Round, Submission
 
 

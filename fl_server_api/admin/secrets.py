@@ -11,8 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from fl_server_api.admin.base import NOTHING, Row, SafeAdmin, operator_of
+from fl_server_api.admin.base import Row, SafeAdmin, operator_of
 from fl_server_api.admin.columns import time_of
+from fl_server_api.pages.html import NOTHING
 from fl_server_core import policies
 from fl_server_core.models import AccessToken, Invitation, Scope
 from fl_server_core.services import invitations, tokens

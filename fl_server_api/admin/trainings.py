@@ -6,17 +6,27 @@ from typing import Any, TypeAlias, TypedDict
 from uuid import UUID
 
 from django.contrib import admin, messages
+<<<<<<< HEAD
 from django.db.models import F, OuterRef, QuerySet, Subquery, Value
+=======
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import F, OuterRef, QuerySet, Subquery
+>>>>>>> face
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django_stubs_ext import WithAnnotations
 
 from fl_server_api.admin import panels
-from fl_server_api.admin.base import NOTHING, SafeAdmin, number_of, operator_of
+from fl_server_api.admin.base import SafeAdmin, number_of, operator_of
 from fl_server_api.admin.columns import kind_title, named, time_of
 from fl_server_api.admin.html import counted, link
 from fl_server_api.admin.training_form import EDITABLE, MEMBERSHIP, TrainingForm
+<<<<<<< HEAD
 from fl_server_core import policies
+=======
+from fl_server_api.pages.html import NOTHING
+>>>>>>> face
 from fl_server_core.models import Delivery, Event, GlobalModel, Round, Submission, Training, TrainingInvitation, User
 from fl_server_core.models.training import UncertaintyMethod
 from fl_server_core.selectors.rounds import rounds_closed
@@ -51,6 +61,13 @@ class TrainingColumns(TypedDict):
 
 
 TrainingRow: TypeAlias = "WithAnnotations[Training, TrainingColumns]"
+
+
+class TrainingList(ChangeList):
+    """The list's links lead to the live pages, which link to the forms."""
+
+    def url_for_result(self, result: Any) -> str:
+        return reverse("admin:training", args=[result.pk])
 
 
 @admin.register(Training)
@@ -104,6 +121,9 @@ class TrainingAdmin(SafeAdmin[Training]):
                 **{name: Subquery(open_rounds.values(column)) for name, column in OF_OPEN_ROUND.items()},
             )
         )
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
+        return TrainingList
 
     def get_fieldsets(self, request: HttpRequest, obj: Training | None = None) -> Any:
         membership = MEMBERSHIP if self.has_change_permission(request, obj) else ()

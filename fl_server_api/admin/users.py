@@ -13,9 +13,10 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django_stubs_ext import WithAnnotations
 
-from fl_server_api.admin.base import NOTHING, SafeAdmin, number_of, operator_of
+from fl_server_api.admin.base import SafeAdmin, number_of, operator_of
 from fl_server_api.admin.columns import time_of
 from fl_server_api.admin.html import list_link
+from fl_server_api.pages.html import NOTHING
 from fl_server_core import policies
 from fl_server_core.models import AccessToken, Event, Metric, Model, Training, User
 from fl_server_core.policies import PRIVILEGES

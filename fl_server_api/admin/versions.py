@@ -12,10 +12,11 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.safestring import SafeString
 from django_stubs_ext import WithAnnotations
 
-from fl_server_api.admin.base import NOTHING, SafeAdmin, operator_of
+from fl_server_api.admin.base import SafeAdmin, operator_of
 from fl_server_api.admin.columns import kind_title, time_of
 from fl_server_api.admin.html import counted, figures_list, file_size, link, list_link
 from fl_server_api.admin.panels import DIGEST_LENGTH, means_of_versions, version_state
+from fl_server_api.pages.html import NOTHING
 from fl_server_core.models import GlobalModel, Metric, ModelVersion, Round
 from fl_server_core.services.versions import describe_version, restore_version
 

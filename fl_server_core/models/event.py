@@ -20,6 +20,7 @@ class EventKind(models.TextChoices):
     PARTICIPANT_REMOVED = "participant_removed", "participant removed"
     PARTICIPANT_REJECTED = "participant_rejected", "participant rejected a notification"
     PARTICIPANT_LEFT = "participant_left", "participant left"
+    PARTICIPANT_REMINDED = "participant_reminded", "participant reminded"
     PARTICIPANT_INVITED = "participant_invited", "invited to take part"
     PARTICIPANT_ACCEPTED = "participant_accepted", "invitation to take part accepted"
     PARTICIPANT_DECLINED = "participant_declined", "invitation to take part declined"

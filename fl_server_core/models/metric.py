@@ -42,6 +42,7 @@ class Metric(models.Model):
 
     class Meta:
         ordering = ["id"]
+        indexes = [models.Index(fields=["model", "id"], name="metric_of_model")]  # finds a model's last one
 
     def __str__(self) -> str:
         return f"{self.key} of {self.model_id}"

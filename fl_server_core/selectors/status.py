@@ -78,7 +78,8 @@ def _failure_of(training: Training, row: Round | None) -> str | None:
 
 def _participants(training: Training, row: Round | None, may_see: MaySee) -> list[dict[str, Any]]:
     told = _newest_deliveries(row)
-    blocking = _blocking_deliveries(training)
+    is_pending = any(delivery.status == DeliveryStatus.PENDING for delivery in told.values())
+    blocking = _blocking_deliveries(training) if is_pending else {}
     submitted = {one.participant_id: one for one in row.submissions.all()} if row else {}
     people = training.participants.order_by("id").only("id", "username", "message_endpoint")
     is_waiting = training.is_running and not training.locked
@@ -98,6 +99,9 @@ def _participants(training: Training, row: Round | None, may_see: MaySee) -> lis
 
 def _invited(training: Training, may_see: MaySee) -> list[dict[str, Any]]:
     """Who has not answered yet, and whether the invitation has arrived."""
+    invitations = list(open_invitations(training).select_related("user"))
+    if not invitations:
+        return []
     sent = Delivery.objects.filter(training=training, notification_type=NotificationType.TRAINING_INVITATION)
     told = {delivery.receiver_id: delivery for delivery in sent.order_by("id")}
     return [
@@ -108,7 +112,7 @@ def _invited(training: Training, may_see: MaySee) -> list[dict[str, Any]]:
             "message_endpoint": _endpoint_of(invitation.user, may_see),
             "notification": _about(told.get(invitation.user_id), may_see),
         }
-        for invitation in open_invitations(training).select_related("user")
+        for invitation in invitations
     ]
 
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from tests.e2e.browser import chromium
 from tests.server_process import ServerProcess, run_manage, server_environment
 
 pytestmark = pytest.mark.once
 
 PASSWORD = "a-password-for-the-browser"
-# Root may not use Chromium's own sandbox; the rest keeps it from asking its maker's servers for things.
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 # ReDoc's page shows its maker's logo, from the maker's host: the policy keeps the browser from asking for it.
 EXPECTED = ("cdn.redoc.ly", "favicon.ico", "/favicon")
 
@@ -41,16 +35,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture
 def page(server: ServerProcess) -> Iterator[Page]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("REQUIRE_SERVICES"):
-            pytest.fail("There is no Chromium: make browser installs it.")
-        pytest.skip("there is no Chromium: make browser installs it")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        opened = browser.new_page(base_url=server.base_url)
-        yield opened
-        browser.close()
+    with chromium() as browser:
+        yield browser.new_page(base_url=server.base_url)
 
 
 @pytest.fixture

@@ -147,9 +147,7 @@ def test_the_list_says_what_each_training_waits_for(operator: Client, actor: Use
     closing = make_running(actor, [anna], name="closing", target_num_updates=5)
     mark_claimed(closing)
     page = operator.get(list_url(Training)).content.decode()
-    cells = {
-        name: page[page.index(f">{name} <small>") :].split("</tr>")[0] for name in ("resting", "waiting", "closing")
-    }
+    cells = {name: page[page.index(f">{name} <code") :].split("</tr>")[0] for name in ("resting", "waiting", "closing")}
     for name, words in {
         "resting": ("initial", "0 of 5", "1 registered"),
         "waiting": (">update round<", "2 of 5", "1 of 2"),

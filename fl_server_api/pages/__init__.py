@@ -1,0 +1,1 @@
+"""The pages that people look at: what Django's admin doesn't have. docs/pages.md says how to add one."""

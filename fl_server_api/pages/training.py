@@ -1,0 +1,174 @@
+"""The page of one training, live: for the admin, and for every other frame that has a base template and URLs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.cache import cache
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotModified, HttpResponseRedirect, JsonResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.http import parse_etags
+
+from fl_server_api.pages import plots, words
+from fl_server_api.pages.steps import STEPS, Step, offered
+from fl_server_core import policies
+from fl_server_core.exceptions import DomainError, EntityNotFound, NotAllowed
+from fl_server_core.models import Training, User
+from fl_server_core.selectors import curves
+from fl_server_core.selectors.live import Live, curves_mark, live_training, watched_training
+
+CURVES_SECONDS = 3600
+PARTS = ("state", "people", "history")
+"""What a refresh replaces: each a template, and an element of the page with this id."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where the pages are shown. base: the template around them. namespace: of the URLs. context: of every page."""
+
+    base: str
+    namespace: str
+    context: Callable[[HttpRequest], Mapping[str, Any]]
+
+    def url(self, name: str, *arguments: object) -> str:
+        return reverse(f"{self.namespace}:{name}", args=arguments)
+
+
+class TrainingPages:
+    """The views of a training, by the policies: whoever may read it watches, whoever may steer it has the buttons."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+
+    def urls(self, wrap: Callable[..., Any]) -> list[URLPattern]:
+        """wrap: what the frame does with each view, such as asking for a login."""
+        views = {"": self.page, "state/": self.state, "curves/": self.curves, "curves/each/": self.each}
+        names = ("training", "training_state", "training_curves", "training_each")
+        found = zip(views.items(), names, strict=True)
+        at = "trainings/<uuid:training_id>/"
+        return [
+            *(path(f"{at}{end}", wrap(view), name=name) for (end, view), name in found),
+            path(f"{at}steps/<slug:step>/", wrap(self.step), name="training_step"),
+        ]
+
+    def page(self, request: HttpRequest, training_id: UUID) -> HttpResponse:
+        """The page. It opens without the curves, which its script asks for."""
+        training, mark = _watched(training_id, _user(request))
+        seen = live_training(training, mark)
+        context = {**self.frame.context(request), **self._context(seen, _user(request)), "title": ""}
+        return TemplateResponse(request, "pages/training.html", context)
+
+    def state(self, request: HttpRequest, training_id: UUID) -> HttpResponse:
+        """What has changed since the page was made; 304 if nothing has."""
+        user = _user(request)
+        training, mark = _watched(training_id, user)
+        etag = _etag(mark, user)
+        if _is_known(request, etag):
+            return HttpResponseNotModified(headers={"ETag": etag})
+        context = self._context(live_training(training, mark), user)
+        parts = {part: render_to_string(f"pages/training_{part}.html", context, request) for part in PARTS}
+        answer = {"parts": parts, "curves": curves_mark(training), "running": training.is_running}
+        return JsonResponse(answer, headers={"ETag": etag})
+
+    def curves(self, request: HttpRequest, training_id: UUID) -> HttpResponse:
+        """All plots of the training; 304 if the reader has them."""
+        user = _user(request)
+        training, _ = _watched(training_id, user)
+        etag = _etag(curves_mark(training), user)
+        if _is_known(request, etag):
+            return HttpResponseNotModified(headers={"ETag": etag})
+        key = f"curves:{training.pk}:{etag}"
+        found = cache.get(key)
+        if found is None:
+            made = curves.metric_curves(training, user)
+            found = {plots.plot_name(curve): plots.curve_plot(curve, training) for curve in made}
+            cache.set(key, found, CURVES_SECONDS)
+        return JsonResponse({"plots": found}, headers={"ETag": etag})
+
+    def each(self, request: HttpRequest, training_id: UUID) -> HttpResponse:
+        """One plot's metric as each participant reported it."""
+        user = _user(request)
+        training, _ = _watched(training_id, user)
+        source, _, key = request.GET.get("plot", "").partition(":")
+        if source not in (curves.TESTS, curves.UPDATES) or "\0" in key:
+            raise Http404("No such plot.")
+        values = curves.participants_curves(training, user, source, key)
+        return JsonResponse({"series": plots.each_plot(values)})
+
+    def step(self, request: HttpRequest, training_id: UUID, step: str) -> HttpResponse:
+        """Ask whether the user is sure (GET), then do it (POST)."""
+        user = _user(request)
+        training, _ = _watched(training_id, user)
+        chosen = STEPS.get(step)
+        if chosen is None:
+            raise Http404("No such step.")
+        if not policies.may_steer_training(user, training):
+            raise PermissionDenied
+        back = self.frame.url("training", training_id)
+        if request.method == "POST":
+            _take(request, chosen, training)
+            return HttpResponseRedirect(back)
+        context = {
+            **self.frame.context(request), "base": self.frame.base, "title": chosen.title, "step": chosen, "back": back,
+            "name": getattr(training, "name", ""), "training": training, "user_name": request.GET.get("user", ""),
+        }  # fmt: skip
+        return TemplateResponse(request, "pages/step.html", context)
+
+    def _context(self, seen: Live, user: User) -> dict[str, Any]:
+        training = seen.training
+        may_steer = policies.may_steer_training(user, training)
+        steps = [(step, self.frame.url("training_step", training.pk, step.name)) for step in offered(training)]
+        return {
+            "base": self.frame.base,
+            "namespace": self.frame.namespace,
+            "training": training,
+            "name": seen.name,
+            "standing": words.standing(seen),
+            "people": words.people(seen),
+            "invited": seen.status["invited"],
+            "story": words.story(seen),
+            "problem": seen.status["problem"],
+            "steps": steps if may_steer else [],
+            "remove_url": self.frame.url("training_step", training.pk, "remove") if may_steer else "",
+            "curves_mark": curves_mark(training),
+            **{f"{view}_url": self.frame.url(f"training_{view}", training.pk) for view in ("state", "curves", "each")},
+        }
+
+
+def _user(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def _watched(training_id: UUID, user: User) -> tuple[Training, str]:
+    try:
+        return watched_training(training_id, user)
+    except EntityNotFound as error:
+        raise Http404(error.message) from error
+    except NotAllowed as error:
+        raise PermissionDenied(error.message) from error
+
+
+def _take(request: HttpRequest, step: Step, training: Training) -> None:
+    try:
+        done = step.take(training.pk, _user(request), request.POST)
+    except DomainError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, done)
+
+
+def _etag(mark: str, user: User) -> str:
+    """Not the mark itself: a proxy and a log need not know when things happened."""
+    return f'"{sha256(f"{mark} {user.pk}".encode()).hexdigest()[:32]}"'
+
+
+def _is_known(request: HttpRequest, etag: str) -> bool:
+    return etag in parse_etags(request.headers.get("If-None-Match", ""))

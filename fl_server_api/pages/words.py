@@ -1,0 +1,190 @@
+"""A training in words: where it stands in one sentence, who of its people does what, and what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from fl_server_api.pages.html import ago
+from fl_server_core.models import Event, EventKind
+from fl_server_core.models.training import TrainingState
+from fl_server_core.selectors.live import Live
+
+NAMES = 3
+
+
+@dataclass(frozen=True)
+class Standing:
+    """word and tone: the state, in a word and a colour. sentence: all of it."""
+
+    word: str
+    tone: str
+    sentence: SafeString
+
+
+def standing(live: Live) -> Standing:
+    """Where the training stands."""
+    status, state = live.status, live.training.state
+    if state == TrainingState.INITIAL:
+        number = len(status["participants"])
+        return Standing("not started", "", format_html("Not started. {}.", _counted(number, "participant")))
+    if state == TrainingState.COMPLETED:
+        return Standing("completed", "good", format_html("Completed after {}.", _counted(_closed(status), "round")))
+    if state == TrainingState.ERROR:
+        reason = status["failure"] or "It was stopped before a round was closed."
+        return Standing("in error", "bad", format_html("In error in round {}: {}", _number(status), reason))
+    return Standing("running", "busy", _running(status))
+
+
+def _running(status: Mapping[str, Any]) -> SafeString:
+    where = f"Round {_number(status)} of {status['target_num_updates']}"
+    if status["phase"] not in ("update", "idle"):
+        where += f" ({status['phase']} round)"
+    awaited = sorted(person["username"] for person in status["participants"] if person["awaited"])
+    if status["locked"]:
+        return format_html("{}: a worker is closing it.", where)
+    if not awaited:
+        return format_html("{}: everyone has submitted, a worker is about to close it.", where)
+    waiting = format_html("{}: waiting for {}, open since {}", where, _listed(awaited), ago(status["since"]))
+    if status["deadline"] is None:
+        return format_html("{}, without a deadline.", waiting)
+    return format_html("{}, deadline {}.", waiting, ago(status["deadline"]))
+
+
+def _closed(status: Mapping[str, Any]) -> int:
+    return int(min(status["rounds_closed"], status["target_num_updates"]))
+
+
+def _number(status: Mapping[str, Any]) -> int:
+    """The round that is open, counted from 1. A test round belongs to the one that has just been closed."""
+    after = status["rounds_closed"] + (status["phase"] in ("update", "idle"))
+    return int(max(1, min(after, status["target_num_updates"])))
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) > NAMES:
+        return f"{', '.join(names[:NAMES])} and {len(names) - NAMES} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class Person:
+    """A participant in the open round. next_try: of its notification."""
+
+    id: Any
+    name: str
+    word: str
+    tone: str
+    told: str
+    error: str
+    submitted_at: datetime | None
+    next_try: datetime | None
+
+
+def people(live: Live) -> list[Person]:
+    """The participants: those first who hold the round up, and of these the ones that the server can't reach."""
+    rows = [_person(one) for one in live.status["participants"]]
+    order = {"bad": 0, "busy": 1}
+    return sorted(rows, key=lambda row: (order.get(row.tone, 2), row.name))
+
+
+def _person(row: Mapping[str, Any]) -> Person:
+    told = row["waits_behind"] or row["notification"]
+    status = told["status"] if told else ""
+    error = told["last_error"] if told and status != "accepted" else ""
+    word, tone = _part(row, status, error)
+    next_try = told["next_attempt_at"] if told else None
+    return Person(row["id"], row["username"], word, tone, TOLD.get(status, ""), error, row["answered_at"], next_try)
+
+
+TOLD = {
+    "": "–",
+    "pending": "on its way",
+    "accepted": "yes",
+    "rejected": "refused by the participant",
+    "failed": "gave up",
+    "superseded": "no longer needed",
+}
+"""Was a participant told? By the status of the notification."""
+
+
+def _part(row: Mapping[str, Any], status: str, error: str) -> tuple[str, str]:
+    if row["answered_at"] is not None:
+        return "submitted", "good"
+    if not row["awaited"]:
+        return "not awaited", ""
+    if status == "failed" or error:
+        return "out of reach", "bad"
+    return "awaited", "busy"
+
+
+STORY = {
+    EventKind.STARTED: "The training was started.",
+    EventKind.AGGREGATED: "The updates became a new version.",
+    EventKind.PASSED_ON: "The models were passed on.",
+    EventKind.MOMENTS_AVERAGED: "The moments were averaged.",
+    EventKind.TESTED: "The model was tested.",
+    EventKind.PARTICIPANT_ADDED: "{user} takes part.",
+    EventKind.PARTICIPANT_REMOVED: "{user} was removed.",
+    EventKind.PARTICIPANT_REJECTED: "{user} refused a notification.",
+    EventKind.PARTICIPANT_LEFT: "{user} left.",
+    EventKind.PARTICIPANT_REMINDED: "{user} was reminded.",
+    EventKind.PARTICIPANT_INVITED: "{user} was invited.",
+    EventKind.PARTICIPANT_ACCEPTED: "{user} accepted the invitation.",
+    EventKind.PARTICIPANT_DECLINED: "{user} declined the invitation.",
+    EventKind.PARTICIPANT_UNINVITED: "{user}'s invitation was withdrawn.",
+    EventKind.DELIVERY_FAILED: "The server gave up notifying {user}.",
+    EventKind.DELIVERIES_RETRIED: "Undelivered notifications were sent again.",
+    EventKind.TAKEN_OVER: "Another worker took over from one that went silent.",
+    EventKind.FAILED: "The training failed.",
+    EventKind.RESUMED: "The training was resumed.",
+    EventKind.STOPPED: "The training was stopped.",
+    EventKind.FINISHED: "The training finished.",
+}
+"""What happened, by kind of event. Other kinds tell their own name."""
+
+
+@dataclass(frozen=True)
+class Happening:
+    at: datetime
+    text: str
+    tone: str
+
+
+def story(live: Live) -> list[Happening]:
+    """What happened, newest first."""
+    first = live.training.first_round or 0
+    return [_happening(event, first) for event in live.events]
+
+
+def _happening(event: Event, first: int) -> Happening:
+    name = event.user.username if event.user else "Somebody who is gone"
+    kind = EventKind(event.kind) if event.kind in EventKind.values else None
+    told = STORY.get(kind, f"{event.get_kind_display().capitalize()}.") if kind else event.kind
+    words = [told.format(user=name)]
+    if kind in (EventKind.AGGREGATED, EventKind.PASSED_ON, EventKind.TESTED) and event.round is not None:
+        words.insert(0, f"Round {event.round - first + (kind != EventKind.TESTED)}:")
+    words += [event.message] if event.message else []
+    words += [f"({_figures(event.figures)})"] if _figures(event.figures) else []
+    words += [f"By {event.author.username}."] if event.author else []
+    return Happening(event.at, " ".join(words), "bad" if kind == EventKind.FAILED else "")
+
+
+def _figures(figures: object) -> str:
+    """The plain ones, in the order of their names, which databases don't keep: `seconds 0.25, updates 3`."""
+    values = figures if isinstance(figures, Mapping) else {}
+    plain = [(str(name), value) for name, value in sorted(values.items()) if isinstance(value, (int, float, str))]
+    return ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in plain)
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

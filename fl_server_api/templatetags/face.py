@@ -1,0 +1,12 @@
+"""Filters for the pages: times and ids."""
+
+from __future__ import annotations
+
+from django import template
+
+from fl_server_api.pages import html
+
+register = template.Library()
+register.filter("moment", html.moment)
+register.filter("ago", html.ago)
+register.filter("short_id", html.short_id)

@@ -1,0 +1,94 @@
+"""A training as those see it who watch it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, Max, OuterRef, QuerySet, Subquery
+
+from fl_server_core import policies
+from fl_server_core.exceptions import EntityNotFound, NotAllowed
+from fl_server_core.models.delivery import Delivery
+from fl_server_core.models.event import Event
+from fl_server_core.models.metric import Metric
+from fl_server_core.models.round import Round
+from fl_server_core.models.submission import Submission
+from fl_server_core.models.training import Training
+from fl_server_core.models.user import User
+from fl_server_core.selectors.status import training_status
+
+MAX_EVENTS = 30
+
+
+@dataclass(frozen=True)
+class Live:
+    """status: as the API tells it. events: the latest, newest first. mark: changes when anything of this does."""
+
+    training: Training
+    name: str
+    status: dict[str, Any]
+    events: Sequence[Event]
+    mark: str
+
+
+def watched_training(training_id: UUID, user: User) -> tuple[Training, str]:
+    """A training that the user may read, and its mark, in one statement.
+
+    Raises:
+        EntityNotFound, NotAllowed: no such training, or the user may not read it.
+    """
+    training = _marked().filter(pk=training_id).first()
+    if training is None:
+        raise EntityNotFound("Training", training_id)
+    if not policies.may_read_training(user, training):
+        raise NotAllowed
+    facts = [getattr(training, name) for name in ("state", "locked", "last_update", *_FACTS)]
+    return training, ".".join(_plain(fact) for fact in facts)
+
+
+def live_training(training: Training, mark: str) -> Live:
+    """Everything that the page shows but the curves, in a constant number of statements."""
+    events = training.events.select_related("user", "author").order_by("-id")[:MAX_EVENTS]
+    return Live(training, getattr(training, "name", "") or "", training_status(training), list(events), mark)
+
+
+def curves_mark(training: Training) -> str:
+    """Changes when the curves do. Of a training that `watched_training` has found."""
+    return ".".join(_plain(getattr(training, name)) for name in ("last_metric", "last_submission", "last_event"))
+
+
+_FACTS = ("last_event", "tried", "settled", "last_submission", "last_metric")
+
+
+@cache
+def _marked() -> QuerySet[Training]:
+    """Trainings with what changes when its page does; an event, or `last_update`, tells of everything else.
+
+    None of it looks at more rows than one round has. Made once: putting it together costs more than asking.
+    """
+    open_rounds = Round.objects.filter(training=OuterRef(OuterRef("pk")), opened_at__isnull=False, closed_at=None)
+    deliveries = Delivery.objects.filter(round__in=open_rounds.values("pk"))
+    submissions = Submission.objects.filter(round__in=open_rounds.values("pk"))
+    metrics = Metric.objects.filter(model=OuterRef("model"))
+    return Training.objects.select_related("actor").annotate(
+        name=F("model__globalmodel__name"),
+        last_event=_one(Event.objects.filter(training=OuterRef("pk")), "training", Max("pk")),
+        tried=_one(deliveries, "round", Max("last_attempt_at")),
+        settled=_one(deliveries, "round", Max("settled_at")),
+        last_submission=_one(submissions, "round", Max("submitted_at")),
+        last_metric=Subquery(metrics.order_by("-pk").values("pk")[:1]),
+    )
+
+
+def _one(rows: QuerySet[Any], by: str, figure: Max) -> Subquery:
+    """One figure of the rows, which all have the same `by`."""
+    return Subquery(rows.order_by().values(by).annotate(figure=figure).values("figure"))
+
+
+def _plain(fact: object) -> str:
+    return fact.isoformat() if isinstance(fact, datetime) else str(fact)

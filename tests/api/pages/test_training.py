@@ -1,0 +1,276 @@
+"""The live page of a training: who may see it, what it says, and what its buttons do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from fl_server_core.models import Event, EventKind, Metric, Round, Training, User
+from fl_server_core.models.training import TrainingState
+from tests.builders.clients import browser_of, make_operator, staff_with
+from tests.builders.rounds import mark_failed
+from tests.builders.rows import (
+    make_delivery,
+    make_event,
+    make_metric,
+    make_running,
+    make_submission,
+    make_training,
+    make_training_invitation,
+    make_user,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    return browser_of(make_operator())
+
+
+@pytest.fixture
+def clinics(db: None) -> list[User]:
+    return [make_user(f"clinic-{index}") for index in range(1, 6)]
+
+
+@pytest.fixture
+def training(clinics: list[User]) -> Training:
+    return make_running(make_user("actor"), clinics, name="lungs", target_num_updates=40)
+
+
+def address(training: Training, end: str = "") -> str:
+    return f"/admin/trainings/{training.pk}/{end}"
+
+
+def squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def sentence(client: Client, training: Training) -> str:
+    return str(client.get(address(training)).context["standing"].sentence)
+
+
+def test_staff_may_watch_and_steer_by_their_permissions(training: Training) -> None:
+    clerk = staff_with("view_training")
+    page = browser_of(clerk).get(address(training))
+    assert page.status_code == 200
+    assert "steps/" not in page.content.decode()
+    assert browser_of(clerk).get(address(training, "steps/stop/")).status_code == 403
+    assert browser_of(clerk).post(address(training, "steps/stop/")).status_code == 403
+    training.refresh_from_db()
+    assert training.is_running
+
+
+def test_participants_outsiders_and_staff_without_permission_are_kept_out(
+    training: Training, clinics: list[User]
+) -> None:
+    for end in ("", "state/", "curves/", "curves/each/?plot=tests:loss", "steps/stop/"):
+        for person in (None, clinics[0], training.actor, User.objects.get_or_create(username="outsider")[0]):
+            client = Client() if person is None else browser_of(person)
+            assert client.get(address(training, end))["Location"].startswith("/admin/login/")
+    idle = browser_of(make_user("idle", is_staff=True))
+    assert {idle.get(address(training, end)).status_code for end in ("", "state/", "curves/", "steps/stop/")} == {403}
+
+
+def test_an_unknown_training_step_or_plot_is_not_found(operator: Client, training: Training) -> None:
+    assert operator.get("/admin/trainings/00000000-0000-4000-8000-000000000000/").status_code == 404
+    for end in ("steps/nonsense/", "curves/each/", "curves/each/?plot=x:loss", "curves/each/?plot=tests:%00"):
+        assert operator.get(address(training, end)).status_code == 404
+
+
+def test_the_state_is_told_in_one_sentence(operator: Client, training: Training, clinics: list[User]) -> None:
+    now = timezone.now()
+    Round.objects.filter(training=training).update(
+        opened_at=now - timedelta(minutes=2, seconds=5), deadline=now + timedelta(minutes=58, seconds=5)
+    )
+    for clinic in clinics[:4]:
+        make_submission(training, clinic, is_silent=True)
+    told = sentence(operator, training)
+    assert told.startswith("Round 1 of 40: waiting for clinic-5, open since <time")
+    assert "2\xa0minutes ago</time>, deadline <time" in told
+    assert told.endswith("in 58\xa0minutes</time>.")
+
+
+def test_of_many_who_are_awaited_three_are_named(operator: Client, training: Training) -> None:
+    assert "waiting for clinic-1, clinic-2, clinic-3 and 2 more, open since" in sentence(operator, training)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"state": TrainingState.INITIAL}, "Not started. 5 participants."),
+        ({"state": TrainingState.COMPLETED}, "Completed after 0 rounds."),
+        ({"locked": True}, "Round 1 of 40: a worker is closing it."),
+    ],
+)
+def test_each_state_has_its_sentence(operator: Client, training: Training, fields: dict[str, Any], told: str) -> None:
+    Training.objects.filter(pk=training.pk).update(**fields)
+    assert sentence(operator, training) == told
+
+
+def test_a_failed_training_says_why_and_goes_on_by_a_button(operator: Client, training: Training) -> None:
+    mark_failed(training)
+    make_event(training, EventKind.FAILED, message="The disk is <full>.")
+    assert sentence(operator, training) == "In error in round 1: The disk is &lt;full&gt;."
+    assert operator.get(address(training, "steps/resume/")).status_code == 200
+    training.refresh_from_db()
+    assert not training.is_running  # looking at the question does nothing
+    answer = operator.post(address(training, "steps/resume/"), follow=True)
+    assert [str(message) for message in answer.context["messages"]] == ["The training goes on."]
+    training.refresh_from_db()
+    assert training.is_running
+    assert Event.objects.filter(kind=EventKind.RESUMED, author__username="operator").count() == 1
+
+
+def test_who_holds_the_round_up_comes_first_with_error_and_next_try(
+    operator: Client, training: Training, clinics: list[User]
+) -> None:
+    make_submission(training, clinics[0], is_silent=True)
+    make_delivery(training, clinics[1], status="accepted")
+    next_try = timezone.now() + timedelta(minutes=2)
+    make_delivery(training, clinics[3], last_error="Connection refused", attempts=3, next_attempt_at=next_try)
+    people = operator.get(address(training)).context["people"]
+    assert [(one.name, one.word, one.told) for one in people] == [
+        ("clinic-4", "out of reach", "on its way"),
+        ("clinic-2", "awaited", "yes"),
+        ("clinic-3", "awaited", "–"),
+        ("clinic-5", "awaited", "–"),
+        ("clinic-1", "submitted", "–"),
+    ]
+    assert (people[0].error, people[0].next_try) == ("Connection refused", next_try)
+
+
+def test_the_history_is_told_in_words(operator: Client, training: Training, clinics: list[User]) -> None:
+    make_event(training, EventKind.AGGREGATED, round=3, figures={"updates": 5, "seconds": 0.25, "models": {"a": 1}})
+    make_event(training, EventKind.PARTICIPANT_LEFT, user=clinics[2])
+    make_event(training, "of-a-plug-in")
+    story = [one.text for one in operator.get(address(training)).context["story"]]
+    assert story == [
+        "of-a-plug-in",
+        "clinic-3 left.",
+        "Round 4: The updates became a new version. (seconds 0.25, updates 5)",
+    ]
+
+
+def test_stopping_reminding_inviting_and_removing_leave_events_with_their_author(
+    operator: Client, training: Training, clinics: list[User]
+) -> None:
+    make_user("clinic-9")
+    for step, data in (
+        ("remind", {}),
+        ("invite", {"user": "clinic-9"}),
+        ("remove", {"user": clinics[0].username}),
+        ("stop", {}),
+    ):
+        answer = operator.post(address(training, f"steps/{step}/"), data, follow=True)
+        assert [message.level_tag for message in answer.context["messages"]] == ["success"], step
+    events = Event.objects.filter(training=training, author__username="operator").values_list("kind", "user__username")
+    assert ("participant_reminded", "clinic-5") in events
+    assert ("participant_added", "clinic-9") in events
+    assert ("participant_removed", "clinic-1") in events
+    assert "stopped" in {kind for kind, _ in events}
+    training.refresh_from_db()
+    assert not training.is_running
+
+
+def test_what_a_service_refuses_becomes_a_message(operator: Client, training: Training) -> None:
+    for step, data, told in (
+        ("start", {}, "is not in state INITIAL"),
+        ("invite", {"user": "no\0body"}, "There is no user"),
+        ("remove", {}, "There is no user"),
+    ):
+        answer = operator.post(address(training, f"steps/{step}/"), data, follow=True)
+        assert told in str(next(iter(answer.context["messages"])))
+
+
+def test_a_refresh_tells_nothing_until_something_changes(
+    operator: Client, training: Training, clinics: list[User]
+) -> None:
+    etag = ""
+
+    def refreshed() -> int:
+        nonlocal etag
+        answer = operator.get(address(training, "state/"), headers={"If-None-Match": etag})
+        etag = answer["ETag"]
+        return answer.status_code
+
+    changes = (
+        lambda: make_submission(training, clinics[0], is_silent=True),
+        lambda: make_delivery(training, clinics[1], last_attempt_at=timezone.now()),
+        lambda: make_event(training, EventKind.EDITED),
+        lambda: make_metric(training.model, reporter=clinics[0], step=0),
+        lambda: training.save(),
+    )
+    assert refreshed() == 200
+    for change in changes:
+        assert refreshed() == 304
+        change()
+        assert refreshed() == 200
+
+
+def test_a_refresh_holds_the_parts_of_the_page(operator: Client, training: Training) -> None:
+    parts = operator.get(address(training, "state/")).json()["parts"]
+    assert set(parts) == {"state", "people", "history"}
+    page = squeezed(operator.get(address(training)).content.decode())
+    for part, html in parts.items():
+        assert f'<divid="{part}">{squeezed(html)}</div>' in page
+
+
+def test_the_plots_have_mean_spread_and_what_the_table_shows(
+    operator: Client, training: Training, clinics: list[User]
+) -> None:
+    for clinic, value in zip(clinics, (1.0, 2.0, 3.0), strict=False):
+        make_metric(training.model, "loss", value, reporter=clinic, step=0)
+    plot = operator.get(address(training, "curves/")).json()["plots"]["tests:loss"]
+    (mean,) = plot["series"]
+    assert (plot["title"], plot["x"]) == ("loss, of the global model", {"label": "round", "values": [0]})
+    assert mean == {"name": "mean", "y": [2.0], "low": [pytest.approx(1.1835, abs=1e-4)], "high": [2.8165]}
+    assert [column["name"] for column in plot["columns"]] == ["deviation", "least", "most", "participants"]
+
+
+def test_the_plots_are_asked_of_the_database_again_once_there_are_new_metrics(
+    operator: Client, training: Training, clinics: list[User]
+) -> None:
+    make_metric(training.model, "loss", 1.0, reporter=clinics[0], step=0)
+    first = operator.get(address(training, "curves/"))
+    again = operator.get(address(training, "curves/"), headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    make_metric(training.model, "loss", 3.0, reporter=clinics[1], step=0)
+    after = operator.get(address(training, "curves/"), headers={"If-None-Match": first["ETag"]}).json()
+    assert after["plots"]["tests:loss"]["series"][0]["y"] == [2.0]
+
+
+def test_each_participants_series_have_gaps_where_it_reported_nothing(
+    operator: Client, training: Training, clinics: list[User]
+) -> None:
+    make_metric(training.model, "loss", 1.0, reporter=clinics[0], step=0)
+    make_metric(training.model, "loss", 2.0, reporter=clinics[1], step=1)
+    series = operator.get(address(training, "curves/each/?plot=tests:loss")).json()["series"]
+    assert series == [{"name": "clinic-1", "y": [1.0, None]}, {"name": "clinic-2", "y": [None, 2.0]}]
+
+
+def test_the_page_takes_few_statements_whatever_there_is(operator: Client, training: Training) -> None:
+    mark_failed(training)
+    make_event(training, EventKind.FAILED, message="x")
+    make_training_invitation(training, make_user("guest"))
+    with CaptureQueriesContext(connection) as few:
+        operator.get(address(training))
+    people = [make_user() for _ in range(20)]
+    training.participants.add(*people)
+    Metric.objects.bulk_create(
+        [Metric(model=training.model, key="loss", value_float=1.0, step=0, reporter=person) for person in people]
+    )
+    with CaptureQueriesContext(connection) as many:
+        operator.get(address(training))
+    assert len(many) == len(few) <= 12
+
+
+def test_a_training_that_was_not_started_offers_to_start(operator: Client, clinics: list[User]) -> None:
+    training = make_training(make_user("actor"), clinics)
+    assert [step.name for step, _ in operator.get(address(training)).context["steps"]] == ["start", "invite"]
