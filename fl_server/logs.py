@@ -37,7 +37,11 @@ class Seldom(logging.Filter):
 
 
 class NotOfClients(logging.Filter):
-    """Drops what Django logs as a failure of the server, although it is the client's: a budget that is spent (507)."""
+    """Drops what Django logs as a failure of the server, although it is none: clients can make any number of them.
+
+    507: a budget is spent. 503: too many ask at once. Where a 503 is a failure, of the database, the files or the
+    sandbox, whoever noticed it has written why.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return getattr(record, "status_code", None) != 507
+        return getattr(record, "status_code", None) not in (503, 507)

@@ -17,10 +17,11 @@ from gunicorn.workers.base import Worker
 
 from fl_server.celery import app
 from fl_server.embedded import EmbeddedWorker
+from fl_server.front.answer import answer_to_guess
 from fl_server.front.front import SWEEP_SECONDS, Front
 from fl_server.front.limits import limits_of_settings
 from fl_server.limits import allow_many_files
-from fl_server_api.wsgi import prepared
+from fl_server_api.wsgi import ignore_charset
 from fl_server_core.rounds.ending import release_all_claims
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class ServerWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         loop = asyncio.get_running_loop()
         told = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, told.set)
-        front = Front(self.wsgi, threads=self.cfg.threads, limits=limits_of_settings())
+        front = Front(self.wsgi, threads=self.cfg.threads, limits=limits_of_settings(), at_once=answer_to_guess)
         listening = [
             await loop.create_server(front.connect, sock=listener.sock, backlog=self.cfg.backlog)
             for listener in self.sockets
@@ -134,7 +135,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def load(self) -> Any:
         """The WSGI application, loaded once, before the fork."""
-        return prepared(get_wsgi_application())
+        return ignore_charset(get_wsgi_application())
 
     def run(self) -> None:
         """Serve; ends by `SystemExit`, with 0 after a clean stop."""

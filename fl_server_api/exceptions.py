@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
@@ -32,6 +33,7 @@ from fl_server_core.exceptions import (
     TooManyFailures,
 )
 
+logger = logging.getLogger(__name__)
 STATUSES: dict[type[Exception], int] = {
     NotAllowed: status.HTTP_403_FORBIDDEN,
     EntityNotFound: status.HTTP_400_BAD_REQUEST,
@@ -65,6 +67,8 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     """The answer to a refusal. None lets any other error become a 500."""
     if not isinstance(error, DomainError | SandboxError):
         return exception_handler(_refusal_of_body(error), context)
+    if isinstance(error, SandboxFailed):
+        logger.error("Models cannot be run.", exc_info=error)
     code = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
     return Response(_body(error), status=code, headers=_headers(error, code))
 

@@ -42,7 +42,9 @@ class JSONParser(parsers.JSONParser):
             raise RequestTooLarge(f"The JSON holds more than {MAX_LISTS} lists and objects.")
         try:
             value = json.loads(body.decode(), parse_constant=strict_constant)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError:
+            raise ParseError("JSON parse error - the text is not UTF-8") from None
+        except json.JSONDecodeError as error:
             raise ParseError(f"JSON parse error - {error}") from None
         except ValueError as error:
             sentence = TOO_MANY_DIGITS if "digits" in str(error) else str(error)

@@ -8,6 +8,7 @@ from time import monotonic, sleep
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 
 from fl_server_core.long_requests import poll_of, seat
 from fl_server_core.models import Delivery, User
@@ -16,8 +17,8 @@ from fl_server_core.selectors.deliveries import pending_notifications
 POLL_SECONDS = 0.5
 
 
-def wait_for_notifications(*, user: User, seconds: float) -> list[Delivery]:
-    """The user's pending notifications, as soon as there are any, or none after `seconds`.
+def wait_for_notifications(*, user: User, seconds: float) -> QuerySet[Delivery]:
+    """The user's pending notifications, as soon as there are any, or after `seconds`.
 
     At most half of this process's request threads wait, and without a database connection; the rest is answered at
     once.
@@ -26,27 +27,24 @@ def wait_for_notifications(*, user: User, seconds: float) -> list[Delivery]:
         AccountBusy: the user has as many requests waiting as an account may.
     """
     found = pending_notifications(user)
-    if found or seconds <= 0:
+    if seconds <= 0 or found.exists():
         return found
     with poll_of(user, seconds), seat() as held:
         if not held or not _seats().acquire(blocking=False):
             return found
         try:
-            return _poll(user, monotonic() + seconds)
+            _poll(found, monotonic() + seconds)
         finally:
             _seats().release()
+    return found
 
 
-def _poll(user: User, end: float) -> list[Delivery]:
-    while True:
-        left = end - monotonic()
-        if left <= 0:
-            return []
+def _poll(found: QuerySet[Delivery], end: float) -> None:
+    while (left := end - monotonic()) > 0:
         connection.close()
         sleep(min(POLL_SECONDS, left))
-        found = pending_notifications(user)
-        if found:
-            return found
+        if found.exists():
+            return
 
 
 @cache

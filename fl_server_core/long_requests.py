@@ -76,7 +76,7 @@ def _place(what: str, account: User, limit: int, setting: str, longest: float) -
     place = take_place(setting, account.pk, limit=limit, seconds=longest)
     if place is None:
         raise AccountBusy(
-            f"You have {limit} {what} under way, as many as an account may have at once ({setting}). "
+            f"You have as many {what} under way as an account may have at once: {limit} ({setting}). "
             "Wait until one is answered, then try again.",
             RETRY_SECONDS,
         )

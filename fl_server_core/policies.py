@@ -167,6 +167,11 @@ def updates_readable_by(user: User, training: Training) -> QuerySet[LocalModel]:
     return updates if reads_all else updates.filter(Q(owner=user) | Q(passed_to=user))
 
 
+def may_take_back_metrics(user: User, model: Model) -> bool:
+    """Who has reported some of the model, and whoever may still report."""
+    return may_report_metrics(user, model) or Metric.objects.filter(model=model, reporter=user).exists()
+
+
 def may_delete_metrics(user: User) -> bool:
     """Staff who may delete metrics."""
     return permits(user, "delete", Metric)

@@ -15,6 +15,7 @@ from django.utils.http import http_date
 
 from fl_server.front.body import Body
 from fl_server_api.middleware import NO_FILES, RETRY_SECONDS
+from fl_server_api.wsgi import refusal_of_guess
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -55,10 +56,23 @@ class Answer:
     headers: list[tuple[str, str]]
     content: bytes | Readable = field(default=b"", repr=False)
 
+    @property
+    def is_file(self) -> bool:
+        """Does closing it take longer than a moment?"""
+        return not isinstance(self.content, bytes)
+
     def close(self) -> None:
         """Close the file; it may be called twice."""
         if not isinstance(self.content, bytes):
             self.content.close()
+
+
+def answer_to_guess(environ: WSGIEnvironment) -> Answer | None:
+    """The refusal of those who are known to guess passwords: it costs less than a thread."""
+    refused = refusal_of_guess(environ)
+    if refused is None:
+        return None
+    return Answer(refused.status, refused.reason, [*refused.headers, ("Date", http_date())], refused.body)
 
 
 def refusal(status: int, sentence: str, path: str, retry_after: int | None = None) -> Answer:

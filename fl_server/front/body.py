@@ -33,6 +33,11 @@ class Body:
         """Is there enough in memory to be stored?"""
         return self._held >= BLOCK_BYTES
 
+    @property
+    def is_file(self) -> bool:
+        """Does closing it take longer than a moment?"""
+        return self._file is not None
+
     def store(self) -> None:
         """Write what is in memory to the file. Raises `OSError` where the disk refuses."""
         if self._file is None:

@@ -15,6 +15,7 @@ from fl_server.front.body import Body
 from fl_server.front.credentials import Known, may_be_known
 from fl_server.front.environ import Address, declared_length, make_environ
 from fl_server.front.pace import Pace
+from fl_server.front.parsing import StrictConnection, reason_of
 from fl_server.front.sending import send
 from fl_server.front.threads import Threads
 from fl_server_api.body_limits import ANONYMOUS_BYTES, largest_body, size_in_words
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 logger = logging.getLogger(__name__)
-MAX_HEADER_BYTES = 64 * 1024
 WRITE_BUFFER_BYTES = 256 * 1024
 
 
@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER_BYTES)
+        self._http = StrictConnection()
         self._state = State.HEADER
         self._is_known: bool | None = None  # None: nobody has looked
         self._writable = asyncio.Event()
@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
             try:
                 event = self._http.next_event()
             except h11.RemoteProtocolError as error:
-                self._refuse(error.error_status_hint, f"The request can't be understood: {error}")
+                self._refuse(error.error_status_hint, f"The request can't be understood: {reason_of(error)}.")
                 return
             if isinstance(event, h11.Request):
                 self._begin(event)
@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
         try:
             self._environ = make_environ(request, self.address, self._server)
         except ValueError as error:
-            self._refuse(400, f"The request can't be understood: {error}")
+            self._refuse(400, f"The request can't be understood: {error}.")
             return
         self._length = declared_length(request)
         self._body = Body()

@@ -24,11 +24,8 @@ def make_environ(request: h11.Request, client: Address, server: Address) -> WSGI
     """All but `wsgi.input` and CONTENT_LENGTH, which are known when the body has arrived.
 
     Raises:
-        ValueError: the target is no address, or the body has two lengths. A proxy that goes by the other one would take
-            the rest of the body for a request of somebody else (RFC 9112, section 6.1).
+        ValueError: the target is not an address.
     """
-    if {b"transfer-encoding", b"content-length"} <= {name for name, _ in request.headers}:
-        raise ValueError("it has a Content-Length and a Transfer-Encoding")
     path, _, query = _origin_form(request.target).partition(b"?")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method.decode("ascii"),

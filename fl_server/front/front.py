@@ -33,10 +33,19 @@ QUIET_SECONDS = 5.0
 class Front:
     """Serves connections with the application. It belongs to the loop that runs when it is made."""
 
-    def __init__(self, application: WSGIApplication, *, threads: int, limits: Limits) -> None:
+    def __init__(
+        self,
+        application: WSGIApplication,
+        *,
+        threads: int,
+        limits: Limits,
+        at_once: Callable[[WSGIEnvironment], Answer | None] = lambda _environ: None,
+    ) -> None:
+        """at_once: the answer to a request that needs no thread."""
         self.limits = limits
         self.is_stopping = False
         self._application = application
+        self._at_once = at_once
         self._loop = asyncio.get_running_loop()
         self._requests = ThreadPoolExecutor(threads, "request")
         self._checks = ThreadPoolExecutor(CHECK_THREADS, "credentials")
@@ -120,6 +129,12 @@ class Front:
         self._in_thread(self._files, store, then, failed=False)
 
     def run(self, environ: WSGIEnvironment, body: Body, then: Callable[[Answer], None]) -> None:
+        answer = self._at_once(environ)
+        if answer is not None:
+            self.discard(body)
+            self._loop.call_soon(then, answer)  # not called here: it may go on to the next request, and so on
+            return
+
         def run() -> None:
             self._loop.call_soon_threadsafe(then, answer_of(self._application, environ, body))
 
@@ -129,6 +144,9 @@ class Front:
         return self._loop.run_in_executor(self._files, cast(Readable, answer.content).read, size)
 
     def discard(self, thing: Body | Answer) -> None:
+        if not thing.is_file:
+            thing.close()
+            return
         try:
             self._files.submit(thing.close)
         except RuntimeError:  # the server has stopped

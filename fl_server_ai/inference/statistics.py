@@ -46,7 +46,10 @@ def layer_statistics(model: Model, user: User | None = None) -> dict[str, Any] |
     try:
         with inference_of(user or base.owner):
             stats = _computed(base)
-    except (AccountBusy, ServerBusy, ModelNotTrusted, ModelStopped, SandboxBusy, SandboxFailed) as error:
+    except (AccountBusy, ServerBusy, SandboxBusy) as error:
+        logger.debug("No statistics of %s: %s", base.pk, error)  # not the server's failure: clients can make any number
+        return None
+    except (ModelNotTrusted, ModelStopped, SandboxFailed) as error:
         logger.warning("No statistics of %s: %s", base.pk, error)
         return None
     except (ModelRunError, InvalidInput):

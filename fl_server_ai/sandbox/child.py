@@ -104,7 +104,7 @@ class Worker:
 def _sentence(error: Exception) -> str:
     """The model's own message: its first line; of a traceback that TorchScript put into one, the last error in it."""
     text = str(error).strip()
-    if isinstance(error, ModelRunError):
+    if type(error) in _KINDS or isinstance(error, ModelRunError):
         return text
     if isinstance(error, ModuleNotFoundError):
         return f"The model needs the package {error.name}, which this server does not have."
@@ -113,4 +113,4 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, MemoryError) or any(words in line for words in _NO_MEMORY):
         return "The model could not allocate memory: it asked for more than the operator allows (FL_SANDBOX_MEMORY_MB)."
     line = "".join(character for character in line if character.isprintable())[:_LONGEST_MESSAGE].strip()
-    return line or type(error).__name__
+    return f"The model failed: {line or type(error).__name__}"

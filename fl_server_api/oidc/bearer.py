@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+
 from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
@@ -10,6 +12,7 @@ from fl_server_api.oidc.provider import InvalidIdentity, ProviderUnavailable, pr
 from fl_server_core.models import User
 from fl_server_core.services.identities import user_of_identity
 
+logger = logging.getLogger(__name__)
 INVALID = "Invalid identity token."
 UNKNOWN = "No account belongs to this identity. Sign in once with a browser, or ask the operator to link it."
 
@@ -28,7 +31,8 @@ class IdentityTokenAuthentication(BaseAuthentication):
             return None
         try:
             claims = provider.verify(given.strip().decode("ascii"))
-        except ProviderUnavailable:
+        except ProviderUnavailable as error:
+            logger.warning("OpenID Connect: %s", error)
             raise ProviderAway from None
         except (InvalidIdentity, UnicodeDecodeError):
             raise AuthenticationFailed(INVALID) from None

@@ -36,7 +36,7 @@ from fl_server_core.rounds.kinds import Offer
 from fl_server_core.rounds.submitting import submit
 from fl_server_core.selectors.models import get_readable_model, metrics_of_model
 from fl_server_core.selectors.versions import round_of
-from fl_server_core.services.metrics import report_metrics
+from fl_server_core.services.metrics import report_metrics, take_back_metrics
 from fl_server_core.services.models import create_global_model, create_mean_model, delete_model, set_preprocessing
 
 FORM = "multipart/form-data"
@@ -161,6 +161,15 @@ class ModelMetricsView(ApiView):
         report_metrics(model_id=model_id, reporter=caller(request), **values)
         body = {"detail": "Model Metrics Upload Accepted", "model_id": str(model_id)}
         return Response(body, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses=answers({200: sentence("Metrics removed!")}, 400, 401, 403))
+    def delete(self, request: Request, model_id: UUID) -> Response:
+        """Remove the caller's metrics of a model.
+
+        All that the caller has reported of it. A test round that they were submitted to keeps counting the submission.
+        """
+        take_back_metrics(model_id=model_id, reporter=caller(request))
+        return Response({"detail": "Metrics removed!"})
 
 
 class ModelPreprocessingView(ApiView):

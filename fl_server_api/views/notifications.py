@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fl_server_api.listing import PageQuery, each, listed
 from fl_server_api.openapi import READ, WRITE, answers, sentence
 from fl_server_api.polling import wait_for_notifications
 from fl_server_api.serializers.generic import checked
@@ -17,8 +19,10 @@ TAKEN_IN = OpenApiExample("Taken in", request_only=True, value={"accept": True})
 
 
 class NotificationsView(ApiView):
-    @extend_schema(parameters=[WaitRequest], responses=answers({200: NotificationSerializer(many=True)}, 400, *READ))
-    def get(self, request: Request) -> Response:
+    @extend_schema(
+        parameters=[WaitRequest, PageQuery], responses=answers({200: NotificationSerializer(many=True)}, 400, *READ)
+    )
+    def get(self, request: Request) -> HttpResponseBase:
         """Fetch the caller's notifications.
 
         Those not yet acknowledged, oldest first. With `wait`, the server holds the request for up to that many seconds
@@ -26,7 +30,7 @@ class NotificationsView(ApiView):
         """
         seconds = checked(WaitRequest, request.query_params)["wait"]
         found = wait_for_notifications(user=caller(request), seconds=seconds)
-        return Response(NotificationSerializer(found, many=True).data)
+        return listed(request, found, each(NotificationSerializer))
 
 
 class NotificationAckView(JSONView):

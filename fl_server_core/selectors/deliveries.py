@@ -50,6 +50,6 @@ def waited_behind_a_failure(delivery: Delivery) -> bool:
     ).exists()
 
 
-def pending_notifications(user: User) -> list[Delivery]:
+def pending_notifications(user: User) -> QuerySet[Delivery]:
     """What the user has not yet been told, or has not acknowledged: oldest first."""
-    return list(Delivery.objects.filter(receiver=user, status=DeliveryStatus.PENDING).order_by("pk"))
+    return Delivery.objects.filter(receiver=user, status=DeliveryStatus.PENDING).order_by("pk")

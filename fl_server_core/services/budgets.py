@@ -17,10 +17,11 @@ from fl_server_core.models.user import User
 from fl_server_core.selectors.budgets import owned_by
 from fl_server_core.storage import storage_errors
 
-MEGABYTE = 1024 * 1024
+KILOBYTE = 1024
+MEGABYTE = 1024 * KILOBYTE
 BATCH = 500
 MAKE_ROOM = "Delete {things} that you no longer need, or ask the server's staff for more."
-METRICS_GO = "Metrics go with their model, and the server's staff can delete them."
+METRICS_GO = "You can delete those that you reported of a model (DELETE /api/models/<id>/metrics/)."
 ROUND_WAITS = (
     " If a round waits for this upload, send it again once there is room; the training's actor can also go on without"
     " you."
@@ -38,7 +39,7 @@ def refuse_larger_than_budget(*files: IO[bytes] | File[bytes] | None) -> None:
         size = getattr(file, "size", None) or 0
         if limit and size > limit * MEGABYTE:
             raise LargerThanBudget(
-                f"The file has {_megabytes(size)}, which is more than an account may store on this server: {limit} MB "
+                f"The file has {_in_words(size)}, which is more than an account may store on this server: {limit} MB "
                 "(FL_MAX_STORAGE_MB). Send a smaller file, or ask the server's staff for more."
             )
 
@@ -106,15 +107,19 @@ def _refuse_more(number: int, limit: int, things: str, setting: str) -> None:
 def _refuse_bytes(used: int, added: int, of_metrics: int) -> None:
     limit = settings.FL_MAX_STORAGE_MB
     if used > limit * MEGABYTE:
-        metrics = f" {_megabytes(of_metrics)} are values of metrics. {METRICS_GO}" if of_metrics else ""
+        free = max(0, limit * MEGABYTE - (used - added))
+        metrics = f" {_in_words(of_metrics)} are values of metrics. {METRICS_GO}" if of_metrics else ""
         raise BudgetSpent(
-            f"Your storage is full: with these {_megabytes(added)} you would use {_megabytes(used)} of {limit} MB "
-            "(FL_MAX_STORAGE_MB). " + MAKE_ROOM.format(things="models, updates or trainings") + metrics + ROUND_WAITS
+            f"Your storage is full: of {limit} MB (FL_MAX_STORAGE_MB), {_in_words(free)} are free, and this needs "
+            f"{_in_words(added)}. " + MAKE_ROOM.format(things="models, updates or trainings") + metrics + ROUND_WAITS
         )
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / MEGABYTE:.1f} MB"
+def _in_words(size: int) -> str:
+    """10 bytes, 1.5 KB, 2.0 MB: never 0 for what is not nothing."""
+    if size < KILOBYTE:
+        return f"{size} bytes"
+    return f"{size / KILOBYTE:.1f} KB" if size < MEGABYTE else f"{size / MEGABYTE:.1f} MB"
 
 
 def _bytes_of(names: Iterable[str], sizes: Mapping[str, int]) -> int:

@@ -21,6 +21,8 @@ from fl_server_core.selectors.rounds import open_round_of
 from fl_server_core.services.budgets import refuse_more_metrics, require_budget
 from fl_server_core.services.history import record
 
+MAX_KEYS = 100
+"""Names of metrics in one event: there may be a million."""
 Reported = Sequence[tuple[str, str | bytes]]
 
 
@@ -86,6 +88,36 @@ def _metric(model: Model, reporter: User, key: str, value: str | bytes) -> Metri
     except ValueError:
         metric.value = value if isinstance(value, bytes) else value.encode()
     return metric
+
+
+def take_back_metrics(*, model_id: UUID, reporter: User) -> int:
+    """Remove what somebody has reported of a model. A submission to a test round stays, without its values.
+
+    Returns: how many there were.
+
+    Raises:
+        EntityNotFound, NotAllowed: no such model, or it is none of the user's business.
+    """
+    model = get_model(model_id)
+    if not policies.may_take_back_metrics(reporter, model):
+        raise NotAllowed
+    base = global_of(model)
+    with transaction.atomic():
+        training = Training.objects.select_for_update().filter(model_id=base.pk).first()
+        rows = Metric.objects.filter(model_id=model.pk, reporter=reporter)
+        keys = sorted(rows.order_by().values_list("key", flat=True).distinct()[:MAX_KEYS])
+        count, _ = rows.delete()
+        if count:
+            record(
+                training=training,
+                model=base,
+                kind=EventKind.METRICS_DELETED,
+                number=base.round,
+                author_id=reporter.pk,
+                keys=keys,
+                metrics=count,
+            )
+    return count
 
 
 def delete_metrics(*, metric_ids: Sequence[int], user: User) -> None:

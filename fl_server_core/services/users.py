@@ -60,14 +60,22 @@ def register_user(
         with transaction.atomic():
             user.save()
             on_creation(user)
-            if author is not None:
-                record(training=None, kind=EventKind.CREATED, user_id=user.pk, author_id=author.pk)
+            record(
+                training=None, kind=EventKind.CREATED, user_id=user.pk, author_id=_creator(user, author, is_operator)
+            )
     except IntegrityError:
         raise InvalidValue(TAKEN) from None
     except DataError:
         # Lower-casing and Unicode normalization, which are done on creation, may lengthen a text.
         raise InvalidValue(TOO_LONG) from None
     return user
+
+
+def _creator(user: User, author: User | None, is_operator: bool) -> UUID | None:
+    """Who made an account: its author, nobody known at the server's shell, or its owner."""
+    if author is not None:
+        return author.pk
+    return None if is_operator else user.pk
 
 
 def edit_user(*, user_id: UUID, author: User, values: Mapping[str, Any]) -> None:

@@ -112,6 +112,8 @@ SECTIONS: dict[str, list[Call]] = {
                                                      " metric metric"),
         Call("POST", "models/{model}/metrics/", "report metrics",
                                                      "401  403  403  403  403  201  201  201  201  403  201  201"),
+        Call("DELETE", "models/{model}/metrics/", "remove those that one has reported",
+                                                     "401  403  403  403  403  200  200  200  200  403  200  200"),
         Call("GET", "models/{model}/versions/", "list its versions",
                                                      "401  403  403  403  403  0    0    0    0    403  0    0"),
         Call("PATCH", "models/{model}/versions/0/", "name or pin a version",

@@ -120,8 +120,8 @@ def test_a_busy_server_says_to_try_again(people: People, model: GlobalModel, mon
     assert (answer.status_code, list(answer.json())) == (503, ["detail"])
 
 
-def test_a_sandbox_that_does_not_start_is_told_in_one_sentence(
-    people: People, model: GlobalModel, monkeypatch: pytest.MonkeyPatch
+def test_a_sandbox_that_does_not_start_is_told_in_one_sentence_and_logged(
+    people: People, model: GlobalModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     close_sandbox()
     monkeypatch.setattr(server_sandbox, "TASKS", "nowhere.tasks")
@@ -129,6 +129,7 @@ def test_a_sandbox_that_does_not_start_is_told_in_one_sentence(
         answer = ask(people.actor.client, model, model_input=[[1.0, 2.0, 3.0]])
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
         assert "sandbox does not start" in answer.json()["detail"]
+        assert "Models cannot be run." in [record.getMessage() for record in caplog.records]
         assert people.actor.client.get(f"/api/models/{model.pk}/metadata/").json()["stats"] is None
     finally:
         close_sandbox()

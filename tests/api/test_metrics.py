@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from fl_server_core.models import GlobalModel, Metric, Training
+from fl_server_core.models import Event, GlobalModel, Metric, Training
 from tests.api.conftest import People
 from tests.builders.files import uploaded
 from tests.builders.rounds import set_model_round
@@ -146,3 +146,31 @@ def test_the_metrics_of_an_update_are_for_its_owner_and_the_actor(
     make_metric(update, reporter=people.participant.user)
     for name, status in (("participant", 200), ("actor", 200), ("outsider", 403)):
         assert getattr(people, name).client.get(f"/api/models/{update.pk}/metrics/").status_code == status, name
+
+
+def test_everybody_takes_back_its_own_metrics_only(people: People, model: GlobalModel, running: Training) -> None:
+    for person in (people.participant, people.actor):
+        assert (
+            report(person.client, model.pk, metric_names=["plot", "loss"], metric_values=["text", "1"]).status_code
+            == 201
+        )
+    path = f"/api/models/{model.pk}/metrics/"
+    assert [one.delete(path).status_code for one in (people.nobody, people.outsider.client)] == [401, 403]
+    answer = people.participant.client.delete(path)
+    assert (answer.status_code, answer.json()) == (200, {"detail": "Metrics removed!"})
+    assert set(Metric.objects.values_list("reporter", flat=True)) == {people.actor.user.pk}
+    event = Event.objects.get(kind="metrics_deleted")
+    assert (event.author, event.training, event.figures) == (
+        people.participant.user, running, {"keys": ["loss", "plot"], "metrics": 2},
+    )  # fmt: skip
+
+
+def test_who_has_left_may_still_take_back_what_it_has_reported(
+    people: People, model: GlobalModel, running: Training
+) -> None:
+    assert report(people.participant.client, model.pk, metric_names=["plot"], metric_values=["text"]).status_code == 201
+    running.participants.clear()
+    path = f"/api/models/{model.pk}/metrics/"
+    assert people.participant.client.get(path).status_code == 403
+    assert [people.participant.client.delete(path).status_code for _ in range(2)] == [200, 403]
+    assert not Metric.objects.exists()

@@ -31,6 +31,16 @@ def test_a_user_fetches_what_it_has_not_acknowledged_oldest_first(people: People
     assert people.participant.client.get("/api/notifications/").json() == rows[1:]
 
 
+def test_a_page_of_them_says_how_many_there_are(people: People, running: Training) -> None:
+    client = people.participant.client
+    rows = client.get("/api/notifications/").json()
+    answer = client.get("/api/notifications/?limit=1&offset=1")
+    assert (answer.json(), answer.headers["X-Total-Count"]) == (rows[1:], "2")
+    assert answer.headers["Link"] == '</api/notifications/?limit=1&offset=0>; rel="prev"'
+    assert client.get("/api/notifications/?limit=0").status_code == 400
+    assert people.outsider.client.get("/api/notifications/?limit=1").headers["X-Total-Count"] == "0"
+
+
 def test_rejecting_the_open_round_is_leaving_the_training(people: People, running: Training) -> None:
     round_start = Delivery.objects.get(notification_type="UPDATE_ROUND_START")
     assert acknowledge(people.participant.client, str(round_start.uuid), {"accept": False}).status_code == 200

@@ -52,7 +52,7 @@ def test_who_waits_is_answered_when_something_comes(seats: Settings) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_who_waits_in_vain_is_answered_with_nothing(seats: Settings) -> None:
     user = make_user("somebody")
-    assert wait_for_notifications(user=user, seconds=0.05) == []
+    assert list(wait_for_notifications(user=user, seconds=0.05)) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -93,7 +93,7 @@ def test_no_more_than_half_of_the_threads_wait(seats: Settings, monkeypatch: pyt
         thread.start()
     all_wait.wait(PATIENCE)
     # At once: to wait would be to call `hold`.
-    assert wait_for_notifications(user=world.people[0], seconds=PATIENCE) == []
+    assert list(wait_for_notifications(user=world.people[0], seconds=PATIENCE)) == []
     start_training(training_id=world.training.pk, user=world.actor)
     over.set()
     for thread in threads:
@@ -113,7 +113,7 @@ def test_a_seat_is_free_again_when_its_user_was_answered(seats: Settings, monkey
 
     monkeypatch.setattr(polling, "sleep", rest)
     for waited in (1, 2):
-        assert wait_for_notifications(user=user, seconds=0.3) == []
+        assert list(wait_for_notifications(user=user, seconds=0.3)) == []
         assert len(rests) >= waited
 
 
@@ -122,4 +122,4 @@ def test_a_server_with_one_thread_lets_nobody_wait(seats: Settings, monkeypatch:
     seats.FL_WEB_THREADS = 1
     user = make_user("somebody")
     monkeypatch.delattr(polling, "sleep")  # to wait would be a NameError
-    assert wait_for_notifications(user=user, seconds=PATIENCE) == []
+    assert list(wait_for_notifications(user=user, seconds=PATIENCE)) == []

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django import Settings
 
-from fl_server_core.models import Invitation, User
+from fl_server_core.models import Event, Invitation, User
 from fl_server_core.services.invitations import invite
 from tests.builders.clients import client_of, operator_browser
 from tests.builders.rows import make_user
@@ -29,6 +29,13 @@ def test_a_server_for_invited_people_takes_a_code_and_says_what_is_missing(setti
     assert (accepted.status_code, "token" in accepted.json(), "invitation" in accepted.json()) == (201, True, False)
     again = client_of().post("/api/users/", {**NEW, "username": "other", "invitation": code}, format="json")
     assert (again.status_code, "has been used" in again.json()["detail"]) == (403, True)
+
+
+def test_who_registers_leaves_an_event(settings: Settings) -> None:
+    settings.FL_REGISTRATION = "open"
+    answer = client_of().post("/api/users/", NEW, format="json")
+    event = Event.objects.get()
+    assert (event.kind, str(event.user_id), event.author_id) == ("created", answer.json()["id"], event.user_id)
 
 
 def test_a_closed_server_says_so(settings: Settings) -> None:

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
+from django.db import connection
 
+from fl_server.management.commands import create_demo_data
 from fl_server_core.models import GlobalModel, Training, User
 from fl_server_core.models.training import TrainingState
+from tests.builders.files import scripted_linear
 from tests.server_process import REPOSITORY, server_environment
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +79,16 @@ def test_an_empty_database_is_a_sentence(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stderr.startswith("CommandError: The database is empty.")
+
+
+def test_what_takes_long_is_done_before_the_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_savepoints: list[int] = []
+
+    def model_file() -> SimpleUploadedFile:
+        open_savepoints.append(len(connection.savepoint_ids))
+        return SimpleUploadedFile("model.pt", scripted_linear())
+
+    before = len(connection.savepoint_ids)
+    monkeypatch.setattr(create_demo_data, "_model_file", model_file)
+    call_command("create_demo_data", stdout=StringIO())
+    assert open_savepoints == [before]

@@ -84,6 +84,12 @@ def test_http_1_0_ends_with_its_answer(server: ServerProcess) -> None:
         (b"GET http://[/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 100_000, 431),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 100_000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\nHost: localhost\n\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\nX: a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\r\n\tb\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
     ],
 )
@@ -93,6 +99,8 @@ def test_what_is_not_http_is_refused_with_a_sentence(server: ServerProcess, sent
         reply = read_reply(opened)
         assert (reply.status, reply.headers["connection"]) == (status, "close")
         assert reply.json["detail"].startswith("The request can't be understood: ")
+        assert reply.json["detail"].endswith(".")
+        assert "bytearray" not in reply.json["detail"]
         opened.shutdown(socket.SHUT_WR)
         assert wait_for_end(opened) == b""
 

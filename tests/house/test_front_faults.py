@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fl_server.front.answer import Answer
 from fl_server.front.front import Front
 from fl_server.front.limits import Limits
 from tests.house.sockets import connected, header, read_reply, wait_for_end
@@ -24,15 +25,17 @@ LIMITS = Limits(header=20, silence=60, rate=0, connections=100, per_address=0)
 
 
 @contextmanager
-def served(application: WSGIApplication) -> Iterator[str]:
-    """The front in a thread of this process."""
+def served(
+    application: WSGIApplication, at_once: Callable[[WSGIEnvironment], Answer | None] = lambda _environ: None
+) -> Iterator[str]:
+    """The front, with two threads for requests, in a thread of this process."""
     urls: list[str] = []
     ready = Event()
     control: list[Any] = []
 
     async def serve() -> None:
         told = asyncio.Event()
-        front = Front(application, threads=2, limits=LIMITS)
+        front = Front(application, threads=2, limits=LIMITS, at_once=at_once)
         server = await asyncio.get_running_loop().create_server(front.connect, "127.0.0.1", 0)
         urls.append(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         control.extend([asyncio.get_running_loop(), told])
@@ -105,3 +108,23 @@ def test_a_file_that_is_shorter_than_promised_ends_the_connection(caplog: pytest
         opened.sendall(header("GET", "/"))
         assert wait_for_end(opened).endswith(b"\r\n\r\n")
     assert [record.getMessage() for record in caplog.records] == ["An answer broke off."]
+
+
+def test_what_is_refused_at_once_needs_no_thread_however_much_of_it_comes() -> None:
+    blocked = Event()
+
+    def application(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        blocked.wait(60)
+        start_response("200 OK", [])
+        return [b"slow"]
+
+    def at_once(environ: WSGIEnvironment) -> Answer | None:
+        return Answer(429, "Too Many Requests", [("Content-Length", "0")]) if environ["PATH_INFO"] == "/guess" else None
+
+    with served(application, at_once) as url, connected(url) as one, connected(url) as other, connected(url) as third:
+        for waiting in (one, other):
+            waiting.sendall(header("GET", "/"))
+        third.sendall(header("GET", "/guess") * 1500)  # more than Python's functions may call each other
+        assert {read_reply(third).status for _ in range(1500)} == {429}
+        blocked.set()
+        assert [read_reply(waiting).body for waiting in (one, other)] == [b"slow", b"slow"]

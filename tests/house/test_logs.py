@@ -63,7 +63,7 @@ def test_a_filter_that_the_admin_does_not_allow_writes_no_traceback(lines: list[
     ]
 
 
-def test_a_spent_budget_is_no_failure_of_the_server(lines: list[logging.LogRecord]) -> None:
-    for status in (507, 500):
+def test_a_spent_budget_and_too_many_who_ask_are_no_failures_of_the_server(lines: list[logging.LogRecord]) -> None:
+    for status in (507, 503, 500):
         logging.getLogger("django.request").error("%s", status, extra={"status_code": status})
     assert [record.getMessage() for record in lines] == ["500"]

@@ -53,9 +53,10 @@ class Command(BaseCommand):
         if User.objects.filter(username__in=(ACTOR, *PARTICIPANTS)).exists():
             raise CommandError("The users of the demo exist already.")
         password = password or secrets.token_urlsafe(12)
+        model_file = _model_file()  # takes seconds: on SQLite, a running server could write nothing meanwhile
         try:
             with transaction.atomic():
-                training_id = _create(password)
+                training_id = _create(password, model_file)
         except DomainError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Users {', '.join((ACTOR, *PARTICIPANTS))}, with the password {password}")
@@ -79,7 +80,7 @@ def _next_steps(password: str, training_id: str) -> str:
     )
 
 
-def _create(password: str) -> str:
+def _create(password: str, model_file: SimpleUploadedFile) -> str:
     actor = register_user(username=ACTOR, password=password, actor=True, is_operator=True)
     participants = [register_user(username=name, password=password, client=True) for name in PARTICIPANTS]
     for participant in participants:  # so that they take part where the server asks for consent
@@ -88,7 +89,7 @@ def _create(password: str) -> str:
         owner=actor,
         name="Demo: handwritten digits",
         description="Two layers for images of 8 × 8 pixels in a row, with values from 0 to 1.",
-        model_file=_model_file(),
+        model_file=model_file,
         input_shape=[None, 64],
     )
     training = create_training(

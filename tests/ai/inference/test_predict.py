@@ -66,7 +66,9 @@ def test_the_preprocessed_input_is_what_must_fit_the_input_shape(owner: User) ->
 
 
 def test_input_that_the_model_cannot_take_is_refused_with_its_own_words(owner: User) -> None:
-    with pytest.raises(ModelRunError, match=r"mat1 and mat2 shapes cannot be multiplied \(1x2 and 3x2\)"):
+    with pytest.raises(
+        ModelRunError, match=r"^The model failed: mat1 and mat2 shapes cannot be multiplied \(1x2 and 3x2\)"
+    ):
         ask(make_model(owner, weights=uneven()), [[1.0, 2.0]])
     with pytest.raises(ModelRunError, match=r"shapes cannot be multiplied"):
         ask(make_model(owner, weights=script(uneven())), [[1.0, 2.0]])

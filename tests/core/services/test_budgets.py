@@ -106,7 +106,7 @@ def test_bytes_are_counted_up_to_the_last(actor: User, settings: Settings) -> No
     before = stored_files()
     with pytest.raises(BudgetSpent) as refusal:
         upload(actor)
-    assert f"with these {SIZE}.0 MB you would use {3 * SIZE}.0 MB of {2 * SIZE} MB" in str(refusal.value)
+    assert f"of {2 * SIZE} MB (FL_MAX_STORAGE_MB), 0 bytes are free, and this needs {SIZE}.0 MB." in str(refusal.value)
     assert stored_files() == before
     # The one that is replaced makes room.
     set_preprocessing(model_id=first.pk, user=actor, file=uploaded(scripted_linear(2.0)))
@@ -173,8 +173,8 @@ def test_values_of_metrics_are_named_as_what_fills_the_storage(actor: User, sett
     settings.FL_MAX_STORAGE_MB = SIZE + 1
     with pytest.raises(BudgetSpent) as refusal:
         report_metrics(model_id=model.pk, reporter=actor, metrics=[("curve", b"xx")])
-    assert "with these 2.0 MB you would use" in str(refusal.value)
-    assert "2.0 MB are values of metrics. Metrics go with their model" in str(refusal.value)
+    assert f"of {SIZE + 1} MB (FL_MAX_STORAGE_MB), 1 bytes are free, and this needs 2 bytes." in str(refusal.value)
+    assert "2 bytes are values of metrics. You can delete those that you reported" in str(refusal.value)
     assert not Metric.objects.exists()
 
 
