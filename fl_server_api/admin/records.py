@@ -24,14 +24,10 @@ from fl_server_api.admin.columns import (
     time_of,
     with_training,
 )
-<<<<<<< HEAD
-from fl_server_api.admin.html import figures_list, link, moment
+from fl_server_api.admin.html import figures_list, link
 from fl_server_api.admin.panels import without_error
-from fl_server_core import policies
-=======
-from fl_server_api.admin.html import link
 from fl_server_api.pages.html import NOTHING, moment
->>>>>>> face
+from fl_server_core import policies
 from fl_server_core.models import (
     Delivery,
     Event,

@@ -6,12 +6,8 @@ from typing import Any, TypeAlias, TypedDict
 from uuid import UUID
 
 from django.contrib import admin, messages
-<<<<<<< HEAD
-from django.db.models import F, OuterRef, QuerySet, Subquery, Value
-=======
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import F, OuterRef, QuerySet, Subquery
->>>>>>> face
+from django.db.models import F, OuterRef, QuerySet, Subquery, Value
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -22,11 +18,8 @@ from fl_server_api.admin.base import SafeAdmin, number_of, operator_of
 from fl_server_api.admin.columns import kind_title, named, time_of
 from fl_server_api.admin.html import counted, link
 from fl_server_api.admin.training_form import EDITABLE, MEMBERSHIP, TrainingForm
-<<<<<<< HEAD
-from fl_server_core import policies
-=======
 from fl_server_api.pages.html import NOTHING
->>>>>>> face
+from fl_server_core import policies
 from fl_server_core.models import Delivery, Event, GlobalModel, Round, Submission, Training, TrainingInvitation, User
 from fl_server_core.models.training import UncertaintyMethod
 from fl_server_core.selectors.rounds import rounds_closed

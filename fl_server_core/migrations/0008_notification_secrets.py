@@ -4,6 +4,7 @@ import re
 
 from django.db import migrations, models
 
+import fl_server_core.models.event
 import fl_server_core.validators
 
 OLD_MESSAGES = re.compile(r"(.+ could not be reached with \w+ \(attempts: \d+\)|.+ rejected \w+): (.+)", re.DOTALL)
@@ -44,49 +45,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="event",
             name="kind",
-            field=models.CharField(
-                choices=[
-                    ("started", "started"),
-                    ("aggregated", "aggregated"),
-                    ("passed_on", "passed on"),
-                    ("moments_averaged", "moments averaged"),
-                    ("tested", "tested"),
-                    ("round_closed", "round closed"),
-                    ("participant_added", "participant added"),
-                    ("participant_removed", "participant removed"),
-                    ("participant_rejected", "participant rejected a notification"),
-                    ("participant_left", "participant left"),
-                    ("participant_invited", "invited to take part"),
-                    ("participant_accepted", "invitation to take part accepted"),
-                    ("participant_declined", "invitation to take part declined"),
-                    ("participant_uninvited", "invitation to take part withdrawn"),
-                    ("update_deleted", "update deleted"),
-                    ("metrics_deleted", "metrics deleted"),
-                    ("delivery_failed", "delivery failed"),
-                    ("deliveries_retried", "deliveries sent again"),
-                    ("taken_over", "taken over from a worker that went silent"),
-                    ("created", "created"),
-                    ("edited", "edited"),
-                    ("deleted", "deleted"),
-                    ("trust_changed", "trusted actors changed"),
-                    ("token_renewed", "API token renewed"),
-                    ("token_made", "token made"),
-                    ("token_ended", "token ended"),
-                    ("secret_rotated", "notification secret rotated"),
-                    ("password_changed", "password changed"),
-                    ("identity_linked", "identity linked"),
-                    ("identity_unlinked", "identity unlinked"),
-                    ("invited", "invitation made"),
-                    ("invitation_withdrawn", "invitation withdrawn"),
-                    ("version_restored", "version restored"),
-                    ("version_described", "version named or pinned"),
-                    ("failed", "failed"),
-                    ("resumed", "resumed"),
-                    ("stopped", "stopped"),
-                    ("finished", "finished"),
-                ],
-                max_length=32,
-            ),
+            field=models.CharField(choices=fl_server_core.models.event.event_kinds, max_length=32),
         ),
         migrations.AlterField(
             model_name="user",

@@ -51,6 +51,11 @@ class EventKind(models.TextChoices):
     FINISHED = "finished", "finished"
 
 
+def event_kinds() -> list[tuple[str, str]]:
+    """The choices of `Event.kind`: a callable, so that a new kind needs no migration."""
+    return EventKind.choices
+
+
 class Event(models.Model):
     """What happened to a training, a model or a user, when, and with which figures.
 
@@ -63,7 +68,7 @@ class Event(models.Model):
     training = models.ForeignKey(Training, on_delete=models.CASCADE, null=True, blank=True, related_name="events")
     model = models.ForeignKey(GlobalModel, on_delete=models.CASCADE, null=True, blank=True, related_name="events")
     at = models.DateTimeField(auto_now_add=True)
-    kind = models.CharField(max_length=32, choices=EventKind.choices)
+    kind = models.CharField(max_length=32, choices=event_kinds)
     round = models.IntegerField(null=True, blank=True)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="events"
