@@ -24,6 +24,7 @@ from typing import NoReturn
 
 from fl_server_ai.sandbox.births import become_reaper, fork_apart
 from fl_server_ai.sandbox.configuration import ChildSetup
+from fl_server_ai.sandbox.identity import real_nobody
 from fl_server_ai.sandbox.interpreter import count_threads
 from fl_server_ai.sandbox.limits import limit_cpu
 from fl_server_ai.sandbox.probe import missing_walls
@@ -121,5 +122,9 @@ def _limit(pid: int, soft: int, hard: int) -> int:
 
 def _end(pid: int) -> int:
     # One that has died already keeps its own status until it is waited for.
-    os.kill(pid, signal.SIGKILL)
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except PermissionError:  # a root without CAP_KILL
+        with real_nobody():
+            os.kill(pid, signal.SIGKILL)
     return os.waitpid(pid, 0)[1]

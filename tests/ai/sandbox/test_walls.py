@@ -96,8 +96,10 @@ def prey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prey]:
             stream.listen(100)
         os.chmod(path, 0o777)
         processes = [
-            stack.enter_context(subprocess.Popen(["sleep", "600"], **as_nobody))
-            for as_nobody in ({}, {"user": NOBODY, "group": NOBODY, "extra_groups": []} if IS_ROOT else {})
+            stack.enter_context(
+                subprocess.Popen(["sleep", "600"], user=user, group=user, extra_groups=None if user is None else [])
+            )
+            for user in (None, NOBODY if IS_ROOT else None)
         ]
         for process in processes:
             stack.callback(process.kill)
