@@ -16,3 +16,5 @@ class FlServerConfig(AppConfig):
         """Called once by Django when all apps are loaded."""
         for check in checks.ALL:
             register(check, "fl_server")
+        for check in checks.FOR_DEPLOYMENT:
+            register(check, "fl_server", deploy=True)

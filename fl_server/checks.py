@@ -13,8 +13,26 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
-from fl_server_ai.sandbox import sandbox_support
+from fl_server_ai.sandbox import sandbox_support, standing
 from fl_server_ai.sandbox.trusted import failing_imports
+
+_NAMESPACES = (
+    "Let the server's user make user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, "
+    "kernel.apparmor_restrict_unprivileged_userns), and in a container allow the system call unshare."
+)
+# By name, with the number of the warning. check_sandbox warns about the walls that are not here.
+WALLS = {
+    "landlock": ("W030", "Use Linux 5.13 or newer with Landlock turned on, and in a container allow its system calls."),
+    "mounts": ("W031", _NAMESPACES),
+    "network": ("W032", _NAMESPACES),
+    "pids": ("W033", _NAMESPACES),
+    "ipc": ("W034", _NAMESPACES),
+    "hostname": ("W035", _NAMESPACES),
+    "user": ("W036", _NAMESPACES),
+    "uid": ("W037", "Only root can run a model as another user, and a server that runs as root risks more."),
+    "capabilities": ("W038", "Run the server on Linux."),
+    "processes": ("W039", _NAMESPACES),
+}
 
 
 def check_environment(**_: Any) -> list[checks.CheckMessage]:
@@ -163,6 +181,18 @@ def check_sandbox(**_: Any) -> Iterator[checks.CheckMessage]:
         )
 
 
+def check_walls(**_: Any) -> Iterator[checks.CheckMessage]:
+    """Of the walls that stand in case another one has a hole, those that this system does not offer."""
+    for wall in standing():
+        if not wall.stands and wall.name in WALLS:
+            number, hint = WALLS[wall.name]
+            yield checks.Warning(
+                f"Models run without a wall of the sandbox ({wall.name}), which stops {wall.stops}: {wall.why_not}",
+                hint=f"{hint} Or accept it, and add fl_server.{number} to FL_SILENCED_CHECKS.",
+                id=f"fl_server.{number}",
+            )
+
+
 def check_trusted_globals(**_: Any) -> Iterator[checks.CheckMessage]:
     """The sandbox imports what the operator trusts, so it must be possible to import it."""
     for module, problem in failing_imports(settings.FL_TRUSTED_GLOBALS).items():
@@ -186,6 +216,8 @@ ALL = (
     check_people,
     check_sandbox,
 )
+# It starts a process, so not every command does it: `manage.py check --deploy`.
+FOR_DEPLOYMENT = (check_walls,)
 
 
 def refuse_misconfiguration() -> None:

@@ -149,6 +149,9 @@ FL_SANDBOX_TIMEOUT_SECONDS = env.seconds("FL_SANDBOX_TIMEOUT_SECONDS", 30, least
 FL_SANDBOX_CPU_SECONDS = env.integer("FL_SANDBOX_CPU_SECONDS", 30, least=1)
 FL_SANDBOX_CACHE_MB = env.integer("FL_SANDBOX_CACHE_MB", 512)
 FL_TRUSTED_GLOBALS = env.words("FL_TRUSTED_GLOBALS")
+# Warnings of `manage.py check` that the operator has read and accepts.
+FL_SILENCED_CHECKS = env.words("FL_SILENCED_CHECKS")
+SILENCED_SYSTEM_CHECKS = [*FL_SILENCED_CHECKS]
 FL_MAX_UPLOAD_MB = env.integer("FL_MAX_UPLOAD_MB", 4096, least=1)
 # What one account may own and do; 0: no bound. docs/budgets.md
 FL_MAX_MODELS = env.integer("FL_MAX_MODELS", 200)

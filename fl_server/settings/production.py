@@ -1,7 +1,7 @@
 """A server that others reach."""
 
 from fl_server.settings.base import *  # noqa: F403 - a thin override of everything
-from fl_server.settings.base import ACTORS, ENROLMENTS, REGISTRATION_MODES, env
+from fl_server.settings.base import ACTORS, ENROLMENTS, FL_SILENCED_CHECKS, REGISTRATION_MODES, env
 
 FL_PRODUCTION = True
 DEBUG = False
@@ -28,6 +28,7 @@ CSRF_COOKIE_SECURE = FL_BEHIND_TLS_PROXY
 SECURE_HSTS_SECONDS = env.integer("FL_HSTS_SECONDS", 0)
 # What `check --deploy` asks for, and this server leaves to its operator.
 SILENCED_SYSTEM_CHECKS = [
+    *FL_SILENCED_CHECKS,
     # The proxy redirects to TLS. Health checks and workers in its network speak plain HTTP.
     "security.W008",
     # HSTS for all hosts of a domain, and in the lists of browsers: these are decisions about other servers, too.

@@ -9,7 +9,7 @@ import threading
 
 from django.conf import settings
 
-from fl_server_ai.sandbox import ChildSetup, RequestLimits, Sandbox, sandbox_support
+from fl_server_ai.sandbox import ChildSetup, RequestLimits, Sandbox, sandbox_support, summary
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +55,7 @@ atexit.register(close_sandbox)
 
 
 def _from_settings() -> Sandbox:
-    for missing in sandbox_support():
-        logger.warning("The sandbox is not complete. %s", missing)
+    logger.log(logging.WARNING if sandbox_support() else logging.INFO, "%s", summary())
     processes: int = settings.FL_SANDBOX_PROCESSES
     return Sandbox(
         ChildSetup(

@@ -14,6 +14,7 @@ from fl_server_ai.sandbox.job import Job, ModelSource, Reply
 from fl_server_ai.sandbox.limits import sandbox_support
 from fl_server_ai.sandbox.policy import check_runnable
 from fl_server_ai.sandbox.pool import Sandbox
+from fl_server_ai.sandbox.walls import Wall, standing, summary
 
 __all__ = [
     "ChildSetup",
@@ -29,6 +30,9 @@ __all__ = [
     "SandboxBusy",
     "SandboxError",
     "SandboxFailed",
+    "Wall",
     "check_runnable",
     "sandbox_support",
+    "standing",
+    "summary",
 ]

@@ -14,13 +14,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fl_server_ai.sandbox import limits, loading
+from fl_server_ai.sandbox import loading
 from fl_server_ai.sandbox.channel import Blob, Channel, ChannelClosed, Message, pack_arrays, unpack_arrays
 from fl_server_ai.sandbox.configuration import ChildSetup
 from fl_server_ai.sandbox.errors import InvalidInput, ModelNotTrusted, ModelRunError
 from fl_server_ai.sandbox.loading import ModelCache, load_module
 from fl_server_ai.sandbox.tasks import Task, load_tasks
 from fl_server_ai.sandbox.trusted import import_trusted
+from fl_server_ai.sandbox.walls import Birth, WallsDown, raise_walls
 
 MODEL, TRUST, INPUT = "model", "trust", "input"
 _KINDS: dict[type[Exception], str] = {InvalidInput: INPUT, ModelNotTrusted: TRUST}
@@ -46,15 +47,22 @@ def prepare(setup: ChildSetup) -> Prepared:
     return Prepared(setup, load_tasks(setup.tasks), failed)
 
 
-def serve(stream: socket.socket, prepared: Prepared) -> None:
-    """In the forked process: give up everything, then do jobs."""
+def serve(stream: socket.socket, prepared: Prepared, birth: Birth, missing: Collection[str]) -> None:
+    """In the forked process: give up everything, then do jobs.
+
+    missing: walls that this system does not offer. Raises WallsDown where others could not be raised.
+    """
     import torch
 
-    torch.set_num_threads(prepared.setup.threads)
-    torch.set_num_interop_threads(1)
     torch.seed()  # or every process would draw the zygote's random numbers
+    setup = prepared.setup
+    found = raise_walls(setup.memory_mb, threads=setup.threads, birth=birth, without=setup.without)
+    if not found.keys() <= set(missing):
+        raise WallsDown
+    # It starts threads: before the walls they would stay outside of them.
+    torch.set_num_threads(setup.threads)
+    torch.set_num_interop_threads(1)
     worker = Worker(Channel(stream), prepared)
-    limits.lock_down(prepared.setup.memory_mb)
     try:
         while True:
             worker.do_next()

@@ -20,7 +20,8 @@ class ChildSetup:
 
     tasks: the module that holds the tasks, see `tasks.py`. memory_mb: address space beyond what torch maps. cache_mb:
     files of the models kept loaded. threads: of one operation. trusted: names outside torch's own that a pickled model
-    may use, as `module.Class`, `module:Class.Inner` or `package.*`.
+    may use, as `module.Class`, `module:Class.Inner` or `package.*`. without: walls to leave out, so that a test sees
+    whether the others hold. No setting of the server leads there.
     """
 
     tasks: str
@@ -28,6 +29,7 @@ class ChildSetup:
     cache_mb: int = 512
     threads: int = 1
     trusted: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -35,4 +37,4 @@ class ChildSetup:
     @classmethod
     def from_json(cls, text: str) -> ChildSetup:
         values = json.loads(text)
-        return cls(**{**values, "trusted": tuple(values["trusted"])})
+        return cls(**{**values, "trusted": tuple(values["trusted"]), "without": tuple(values["without"])})

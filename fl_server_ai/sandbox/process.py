@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import threading
 import time
 from typing import Any, TypeGuard
 
+from fl_server_ai.sandbox.births import EXIT_STATUS_SIGNALS
 from fl_server_ai.sandbox.channel import (
     Channel,
     ChannelClosed,
@@ -31,13 +33,17 @@ from fl_server_ai.sandbox.errors import (
 )
 from fl_server_ai.sandbox.interpreter import command, environment
 from fl_server_ai.sandbox.job import Job, Reply
-from fl_server_ai.sandbox.limits import limit_cpu
-from fl_server_ai.sandbox.zygote import COMMAND, END, FORK, REFUSED, REPLY
+from fl_server_ai.sandbox.limits import cpu_seconds
+from fl_server_ai.sandbox.zygote import COMMAND, END, FORK, LIMIT, REFUSED, REPLY, WALLS_DOWN
+
+logger = logging.getLogger(__name__)
 
 START_SECONDS = 120
 _COMMAND_SECONDS = 30
 # Between jobs there is nothing to compute. Threads that a model left behind have this much until they are ended.
 _IDLE_CPU_SECONDS = 1
+# The hard limit of a process: the CPU time of so many jobs that use all they may. Then a new process takes its place.
+_JOBS_IN_A_LIFE = 10
 _MAX_MESSAGE = 1000
 _ERRORS: dict[str, type[ModelRunError | InvalidInput]] = {"input": InvalidInput, "trust": ModelNotTrusted}
 
@@ -57,7 +63,7 @@ class Zygote:
             for _ in range(2):  # an old zygote may have died unnoticed
                 try:
                     control = self._running()
-                    socket.send_fds(control, [COMMAND.pack(FORK, 0)], [stream.fileno()])
+                    socket.send_fds(control, [COMMAND.pack(FORK, 0, 0, 0)], [stream.fileno()])
                     reply = _read_reply(control)
                 except OSError as error:
                     self._stop()
@@ -74,11 +80,21 @@ class Zygote:
             if self._control is None:
                 return signal.SIGKILL  # the zygote went, and its processes with it
             try:
-                self._control.sendall(COMMAND.pack(END, pid))
+                self._control.sendall(COMMAND.pack(END, pid, 0, 0))
                 return _read_reply(self._control)
             except OSError:
                 self._stop()
                 return signal.SIGKILL
+
+    def limit(self, pid: int, soft: int, hard: int) -> None:
+        """Limit the CPU time of a process, see `limits.limit_cpu`. One that has ended is left as it is."""
+        with self._lock:
+            if self._control is not None:
+                try:
+                    self._control.sendall(COMMAND.pack(LIMIT, pid, soft, hard))
+                    _read_reply(self._control)
+                except OSError:
+                    self._stop()
 
     def close(self) -> None:
         """End it, and with it every process."""
@@ -149,6 +165,7 @@ class Child:
                 raise
         self._zygote = zygote
         self._limits = limits
+        self._life = limits.cpu_seconds * _JOBS_IN_A_LIFE
         self._stream = ours
         self._channel = Channel(ours)
         self._status: int | None = None
@@ -178,15 +195,16 @@ class Child:
             message = self._exchange(job)
             self._allow_cpu(_IDLE_CPU_SECONDS)
             reply = _reply(message)
+            is_free = self._has_time_left()
         except ChannelTimeout:
             raise ModelStopped(
                 f"The model did not answer within {self._limits.seconds:g} seconds and was stopped."
             ) from None
         except ChannelClosed:
-            raise ModelStopped(self._cause_of_death()) from None
+            raise self._cause_of_death() from None
         except ProtocolError as error:
             raise ModelStopped(f"The model's answer was refused. {error}") from None
-        self.is_free = True
+        self.is_free = is_free
         if isinstance(reply, Exception):
             raise reply
         return reply
@@ -221,22 +239,36 @@ class Child:
         return self._channel.receive(job.max_reply, self._deadline())
 
     def _allow_cpu(self, seconds: float) -> None:
+        """Let the process use so much CPU time from now on."""
+        hard = int(self._life) + 1
+        self._zygote.limit(self._pid, min(int(self._cpu_seconds() + seconds) + 1, hard), hard)
+
+    def _has_time_left(self) -> bool:
+        """Can another job use all the CPU time that it may, before the process meets its hard limit?"""
+        return self._cpu_seconds() + self._limits.cpu_seconds < self._life
+
+    def _cpu_seconds(self) -> float:
         try:
-            limit_cpu(self._pid, seconds)
-        except (ProcessLookupError, FileNotFoundError) as error:
+            return cpu_seconds(self._pid)
+        except OSError as error:
             raise ChannelClosed from error
 
     def _deadline(self) -> float:
         # Anew for each step: a slow storage is not the model's fault.
         return time.monotonic() + self._limits.seconds
 
-    def _cause_of_death(self) -> str:
+    def _cause_of_death(self) -> SandboxError:
         status = self.end()
-        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else code if code in EXIT_STATUS_SIGNALS else 0
+        if code == WALLS_DOWN:
+            logger.error("A sandboxed process could not raise the walls that stood at the start.")
+            return SandboxFailed()
         if number == signal.SIGXCPU:
-            return f"The model used more than {self._limits.cpu_seconds:g} seconds of CPU time and was stopped."
+            limit = f"{self._limits.cpu_seconds:g} seconds of CPU time"
+            return ModelStopped(f"The model used more than {limit} and was stopped.")
         name = signal.Signals(number).name if number else "its process ended"
-        return f"The model crashed ({name})."
+        return ModelStopped(f"The model crashed ({name}).")
 
 
 def _is_list_of_positions(value: object, count: int) -> TypeGuard[list[int]]:

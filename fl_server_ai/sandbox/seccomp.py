@@ -15,6 +15,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from fl_server_ai.sandbox import kernel
+
 # Memory, threads, time, signals of its own, and the stream to the server that is open already.
 _X86_64 = {
     "read": 0, "write": 1, "close": 3, "fstat": 5, "poll": 7, "lseek": 8, "mmap": 9, "mprotect": 10, "munmap": 11,
@@ -38,7 +40,7 @@ _AARCH64 = {
 
 
 @dataclass(frozen=True)
-class _Machine:
+class Machine:
     audit: int  # the kernel's name of the architecture, AUDIT_ARCH_…
     allowed: dict[str, int]
     clone: int
@@ -47,11 +49,11 @@ class _Machine:
     has_x32: bool = False
 
 
-_MACHINES = {
-    "x86_64": _Machine(0xC000003E, _X86_64, clone=56, tgkill=234, prctl=157, has_x32=True),
-    "aarch64": _Machine(0xC00000B7, _AARCH64, clone=220, tgkill=131, prctl=167),
+MACHINES = {
+    "x86_64": Machine(0xC000003E, _X86_64, clone=56, tgkill=234, prctl=157, has_x32=True),
+    "aarch64": Machine(0xC00000B7, _AARCH64, clone=220, tgkill=131, prctl=167),
 }
-_CLONE3 = 435
+CLONE3 = 435
 _CLONE_THREAD = 0x00010000
 _NAME_THREAD, _NAME_MEMORY = 15, 0x53564D41  # PR_SET_NAME, PR_SET_VMA: harmless, and the C library wants them
 
@@ -60,16 +62,26 @@ _NR, _ARCH, _ARGUMENT_0 = 0, 4, 16
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 
-_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _MODE_FILTER = 22, 38, 2
+_MODE_FILTER = 2
 
 
 def is_available() -> bool:
     """Does this machine offer filters of system calls, and do we know its system calls?"""
     return (
         sys.platform == "linux"
-        and platform.machine() in _MACHINES
+        and platform.machine() in MACHINES
         and Path("/proc/sys/kernel/seccomp/actions_avail").exists()
     )
+
+
+def renounce_privileges() -> None:
+    """No program that this process runs gets more rights than it has. Filters and Landlock's rules take it.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    if kernel.IS_LINUX:
+        kernel.call("prctl", kernel.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def install() -> None:
@@ -78,20 +90,17 @@ def install() -> None:
     Raises:
         OSError: the kernel refused.
     """
-    program = _program(_MACHINES[platform.machine()], os.getpid())
+    program = _program(MACHINES[platform.machine()], os.getpid())
 
     class Filter(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p)]
 
-    libc = ctypes.CDLL(None, use_errno=True)
     wanted = Filter(len(program) // 8, program)
-    for arguments in ((_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), (_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(wanted), 0, 0)):
-        if libc.prctl(*arguments) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+    renounce_privileges()
+    kernel.call("prctl", kernel.PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(wanted), 0, 0)
 
 
-def _program(machine: _Machine, pid: int) -> bytes:
+def _program(machine: Machine, pid: int) -> bytes:
     """Anything that is not named gets EACCES, what a library treats as a file that it may not have."""
     lines = [
         _line(_LOAD, _ARCH),
@@ -104,7 +113,7 @@ def _program(machine: _Machine, pid: int) -> bytes:
     for number in sorted(machine.allowed.values()):
         lines += [_line(_EQUAL, number, no=1), _line(_RETURN, _ALLOW)]
     # clone3 hides its flags from a filter; told that it does not exist, the C library takes clone.
-    lines += [_line(_EQUAL, _CLONE3, no=1), _line(_RETURN, _ERRNO | errno.ENOSYS)]
+    lines += [_line(_EQUAL, CLONE3, no=1), _line(_RETURN, _ERRNO | errno.ENOSYS)]
     lines += _only_if(machine.clone, _line(_ANY_BIT, _CLONE_THREAD, no=1))  # a thread, not a process
     lines += _only_if(machine.tgkill, _line(_EQUAL, pid, no=1))  # abort()
     for operation in (_NAME_THREAD, _NAME_MEMORY):

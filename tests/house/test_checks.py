@@ -5,10 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.checks import WARNING
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
 from fl_server import checks
+from fl_server_ai.sandbox import Wall
+from fl_server_ai.sandbox.walls import STOPS
 from tests.server_process import REPOSITORY, server_environment
 
 pytestmark = pytest.mark.once
@@ -166,13 +169,51 @@ def test_djangos_own_checks_for_deployment_find_nothing(tmp_path: Path, variable
     done = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
         cwd=REPOSITORY,
-        env=server_environment(tmp_path) | {"DJANGO_SETTINGS_MODULE": "fl_server.settings.production"} | variables,
+        # Which walls this machine offers is not what is asked.
+        env=server_environment(tmp_path)
+        | {"DJANGO_SETTINGS_MODULE": "fl_server.settings.production"}
+        | {"FL_SILENCED_CHECKS": ",".join(f"fl_server.{number}" for number, _ in checks.WALLS.values())}
+        | variables,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert (done.returncode, "no issues" in done.stdout) == (0, True), done.stderr
+
+
+def missing(*names: str) -> tuple[Wall, ...]:
+    """What a system says of the sandbox's walls that lacks some of them."""
+    return tuple(Wall(name, stops, name not in names, "x" * (name in names)) for name, stops in STOPS.items())
+
+
+def test_each_wall_that_is_missing_is_a_warning_of_its_own_for_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "standing", missing)
+    assert list(checks.check_walls()) == []
+    monkeypatch.setattr(checks, "standing", lambda: missing("landlock", "uid", "memory"))
+    messages = list(checks.check_walls())
+    # Memory has a warning that every command shows.
+    assert [message.id for message in messages] == ["fl_server.W030", "fl_server.W037"]
+    assert all(f"add {message.id} to FL_SILENCED_CHECKS" in str(message.hint) for message in messages)
+    assert all(message.level == WARNING for message in messages)
+    assert checks.WALLS.keys() | {"system_calls", "memory", "cpu", "descriptors"} == STOPS.keys()
+    assert len({number for number, _ in checks.WALLS.values()}) == len(checks.WALLS)
+
+
+def test_warnings_that_the_operator_accepts_are_not_shown(tmp_path: Path) -> None:
+    environment = server_environment(tmp_path) | {"DJANGO_SETTINGS_MODULE": "fl_server.settings.production"}
+    command = [sys.executable, "manage.py", "check", "--fail-level", "WARNING"]
+    for silenced, shown in (("", True), ("fl_server.W020 fl_server.W021", False)):
+        done = subprocess.run(
+            command,
+            cwd=REPOSITORY,
+            env=environment | {"FL_ENROLMENT": "open", "FL_ACTORS": "everyone", "FL_SILENCED_CHECKS": silenced},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode != 0, "fl_server.W020" in done.stderr) == (shown, shown)
 
 
 def test_every_message_has_a_hint(machines: None, settings: Settings) -> None:

@@ -15,6 +15,7 @@ import requests
 
 from fl_server.management.commands.serve import is_loopback
 from fl_server.web import Server
+from fl_server_ai.sandbox import summary
 from tests.builders.waiting import wait_until
 from tests.memory import anonymous_memory
 from tests.server_process import ServerProcess, run_manage, server_environment
@@ -29,6 +30,8 @@ def data_dir(tmp_path: Path) -> Path:
 
 def test_a_new_folder_is_all_it_takes_to_serve_api_admin_and_static_files(data_dir: Path) -> None:
     with ServerProcess(data_dir) as server:
+        assert server.process.stdout is not None
+        assert server.process.stdout.readline().rstrip() == summary()
         assert requests.get(f"{server.base_url}/api/users/", timeout=30).status_code == 401
         login = requests.get(f"{server.base_url}/admin/", timeout=30)
         assert login.status_code == 200

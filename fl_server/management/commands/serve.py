@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+from threading import Thread
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from django.db import OperationalError, connection, connections
 from fl_server.lock import DataFolderInUseError, lock_data_folder
 from fl_server.shared_files import refuse_unshared_files
 from fl_server.web import Server
+from fl_server_ai.sandbox import standing, summary
 
 # A server that was killed may take this long to be gone: its last requests are given time to end.
 PATIENCE_SECONDS = 15.0
@@ -58,8 +60,7 @@ class Command(BaseCommand):
             raise CommandError("More than one process needs a broker between them: set FL_REDIS_HOST.")
         if settings.FL_EMBEDDED:
             self._lock_data_folder()
-        self._look_at_files()
-        self._migrate()
+        self._prepare()
         # A connection must not be shared with the processes that gunicorn forks.
         connections.close_all()
         Server(
@@ -83,6 +84,16 @@ class Command(BaseCommand):
                 "another folder."
             ) from error
 
+    def _prepare(self) -> None:
+        # The sandbox's walls are tried in another process, which takes as long as the rest of this.
+        trying = Thread(target=standing)
+        trying.start()
+        try:
+            self._look_at_files()
+            self._migrate()
+        finally:
+            trying.join()
+
     @staticmethod
     def _look_at_files() -> None:
         try:
@@ -105,6 +116,7 @@ class Command(BaseCommand):
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{port}"
         self.stdout.write(f"Serving on {url}/  (admin: {url}/admin/, data: {settings.FL_DATA_DIR})")
+        self.stdout.write(summary())
         self.stdout.flush()
 
 

@@ -26,9 +26,11 @@ def new_sandbox(
     cache_mb: int = 64,
     tasks: str = "fl_server_ai.inference.sandboxed",
     trusted: tuple[str, ...] = (),
+    without: tuple[str, ...] = (),
+    threads: int = 1,
 ) -> Sandbox:
     return Sandbox(
-        ChildSetup(tasks, memory_mb, cache_mb, threads=1, trusted=trusted),
+        ChildSetup(tasks, memory_mb, cache_mb, threads=threads, trusted=trusted, without=without),
         processes=processes,
         queue=queue,
         request=RequestLimits(seconds, cpu_seconds),

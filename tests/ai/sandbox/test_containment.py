@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import psutil
 import pytest
 import torch
 
-from fl_server_ai.sandbox import ModelRunError, Sandbox
+from fl_server_ai.sandbox import ModelRunError, Sandbox, standing
 from tests.ai.sandbox import hostile
 from tests.ai.sandbox.sandboxes import children_of, loaded, needs_every_wall, new_sandbox, prediction
 from tests.builders.files import linear, saved, scripted
@@ -83,6 +84,30 @@ def test_a_model_that_writes_a_file_when_it_is_loaded_is_not_loaded(impatient: S
     with pytest.raises(ModelRunError, match=r"Permission denied|Too many open files"):
         impatient.run(prediction(scripted(hostile.WritesAFileWhenLoaded(str(target)))), tenant="setstate")
     assert not target.exists()
+
+
+@needs_every_wall
+@pytest.mark.parametrize("wall", ["landlock", "mounts", "descriptors"])
+def test_without_the_filter_of_system_calls_each_of_these_walls_keeps_models_from_files(
+    wall: str, tmp_path: Path
+) -> None:
+    if reason := next((found.why_not for found in standing() if found.name == wall), ""):
+        pytest.skip(reason)
+    without = {"system_calls", "landlock", "mounts", "descriptors"} - {wall}
+    sandbox = new_sandbox(without=tuple(without))
+    tmp_path.chmod(0o777)
+    target = str(tmp_path / "written")
+    try:
+        for model in (
+            hostile.ReadsAFile("/etc/passwd"),
+            hostile.WritesAFile(target),
+            hostile.WritesAFileWhenLoaded(target),
+        ):
+            with pytest.raises(ModelRunError, match=r"Permission denied|No such file|Too many open files"):
+                sandbox.run(prediction(scripted(model)), tenant="file")
+        assert not os.path.exists(target)
+    finally:
+        sandbox.close()
 
 
 def test_without_the_sandbox_these_models_do_what_they_are_feared_for(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +16,9 @@ from tests.ai.sandbox.sandboxes import needs_every_wall
 
 _LOCKED = """
 import ctypes, mmap, os, resource, socket, subprocess, sys, threading, signal
-from fl_server_ai.sandbox import limits
+from fl_server_ai.sandbox.walls import raise_walls
 stream, _ = socket.socketpair()
-limits.lock_down(2048)
+raise_walls(2048)
 try:
     {attempt}
 except OSError as error:
@@ -30,14 +31,18 @@ os._exit(0)
 """
 
 
+# As in the sandbox: walls are a thread's.
+ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
 def attempt(code: str) -> str:
     """The outcome of one line of Python in a locked process."""
-    # One thread, as in the sandbox: the C library passes setuid on to all threads by signals, and ends the process when
-    # these are refused.
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return run_locked(code).stdout
+
+
+def run_locked(code: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", _LOCKED.format(attempt=code)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
-    return done.stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=ONE_THREAD)
 
 
 @needs_every_wall
@@ -101,10 +106,38 @@ def test_memory_ends_where_it_was_said_to() -> None:
 
 @needs_every_wall
 def test_abort_ends_the_process_by_its_own_signal() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _LOCKED.format(attempt="os.abort()")], capture_output=True, timeout=60, check=False
+    assert run_locked("os.abort()").returncode == -6
+
+
+def test_walls_are_not_raised_where_a_thread_would_stay_outside_of_them() -> None:
+    code = _LOCKED.replace(
+        "raise_walls(2048)", "threading.Thread(target=signal.pause, daemon=True).start(); raise_walls(1)"
     )
-    assert done.returncode == -6
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(attempt="0")], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "RuntimeError: A thread was started before the walls" in done.stderr
+
+
+@needs_every_wall
+def test_the_process_gets_no_more_rights_and_its_memory_is_its_own() -> None:
+    # PR_GET_DUMPABLE is refused afterwards: the kernel tells by the owner of the process's files.
+    code = "print(os.getpid(), flush=True); stream.recv(1)"
+    command = [sys.executable, "-c", _LOCKED.replace("stream, _ =", "stream, other =").format(attempt=code)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ONE_THREAD) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+        owner = Path(f"/proc/{pid}/environ").stat().st_uid
+        process.kill()
+    assert status["NoNewPrivs"] == ["1"]
+    assert status["Seccomp"] == ["2"]
+    assert {int(status[name][0], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {0}
+    assert owner == 0
+    if os.geteuid() == 0:
+        assert status["Uid"] == status["Gid"] == ["65534"] * 4
+        assert status["Groups"] == []
 
 
 def test_what_is_missing_is_told_in_sentences(monkeypatch: pytest.MonkeyPatch) -> None:

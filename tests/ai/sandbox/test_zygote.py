@@ -22,15 +22,15 @@ def test_a_system_without_room_for_a_process_is_told_so_and_the_program_goes_on(
     monkeypatch.setattr(os, "fork", refuse)
     ours, control = socket.socketpair()
     stream, theirs = socket.socketpair()
-    program = threading.Thread(target=zygote.obey, args=(control, lambda _stream: None), daemon=True)
+    program = threading.Thread(target=zygote.obey, args=(control, lambda _stream, _birth: None), daemon=True)
     program.start()
     with ours, stream, theirs:
         ours.settimeout(30)
         assert REPLY.unpack(ours.recv(REPLY.size)) == (READY,)
         for _ in range(2):
-            socket.send_fds(ours, [COMMAND.pack(FORK, 0)], [theirs.fileno()])
+            socket.send_fds(ours, [COMMAND.pack(FORK, 0, 0, 0)], [theirs.fileno()])
             assert REPLY.unpack(ours.recv(REPLY.size)) == (REFUSED,)
-        ours.sendall(COMMAND.pack(END, 1))  # no process of its own: nothing is ended
+        ours.sendall(COMMAND.pack(END, 1, 0, 0))  # no process of its own: nothing is ended
         assert REPLY.unpack(ours.recv(REPLY.size)) != (REFUSED,)
     program.join(30)
     assert not program.is_alive()
