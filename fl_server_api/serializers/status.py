@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rest_framework import serializers
 
 from fl_server_core.models import DeliveryStatus, Event, EventKind
 from fl_server_core.models.training import TrainingState
+from fl_server_core.selectors.figures import FiguresReader
 
 
 class NotifiedSerializer(serializers.Serializer[Any]):
@@ -22,8 +24,30 @@ class NotifiedSerializer(serializers.Serializer[Any]):
     last_error = serializers.CharField(allow_blank=True)
 
 
+class LastUpdateSerializer(serializers.Serializer[Any]):
+    """How an update was beside the others of its round. What is null is too large for a number, or not defined."""
+
+    round = serializers.IntegerField()
+    norm = serializers.FloatField(allow_null=True, help_text="Of its difference from the global model.")
+    buffer_norm = serializers.FloatField(allow_null=True, default=None, help_text="The same of floating-point buffers.")
+    cosine = serializers.FloatField(
+        allow_null=True, default=None, help_text="Between the difference and that of the round's aggregate."
+    )
+    share = serializers.FloatField(allow_null=True, default=None, help_text="Of the weights, after all caps.")
+    clipped_to = serializers.FloatField(
+        allow_null=True, default=None, help_text="By what the difference was multiplied; null: it was not clipped."
+    )
+    replay_of = serializers.IntegerField(
+        allow_null=True, default=None, help_text="The earlier round in which the same bytes were sent."
+    )
+
+
 class ParticipantStatusSerializer(serializers.Serializer[Any]):
-    """notification: of the open round. waits_behind: an earlier one, not delivered yet, that goes first."""
+    """notification: of the open round. waits_behind: an earlier one, not delivered yet, that goes first.
+
+    replay_of: the earlier round in which the very bytes of the participant's present submission were sent. last_update:
+    its figures in the last round that aggregated or passed on. Participants see these two of themselves only.
+    """
 
     id = serializers.UUIDField()
     username = serializers.CharField()
@@ -31,6 +55,8 @@ class ParticipantStatusSerializer(serializers.Serializer[Any]):
     answered_at = serializers.DateTimeField(allow_null=True)
     notification = NotifiedSerializer(allow_null=True)
     waits_behind = NotifiedSerializer(allow_null=True)
+    replay_of = serializers.IntegerField(allow_null=True)
+    last_update = LastUpdateSerializer(allow_null=True)
 
 
 class InvitedSerializer(serializers.Serializer[Any]):
@@ -80,3 +106,13 @@ class EventSerializer(serializers.ModelSerializer[Event]):
         model = Event
         fields = ["id", "at", "kind", "round", "user", "username", "author", "author_name", "message", "figures"]
         read_only_fields = fields
+
+    def to_representation(self, instance: Event) -> dict[str, Any]:
+        found = super().to_representation(instance)
+        reader: FiguresReader | None = self.context.get("reader")
+        return {**found, "figures": reader.readable(found["figures"])} if reader else found
+
+
+def represent_history(reader: FiguresReader) -> Callable[[Iterable[Event]], list[Any]]:
+    """What makes JSON of events, with the figures that somebody may see."""
+    return lambda events: list(EventSerializer(events, many=True, context={"reader": reader}).data)

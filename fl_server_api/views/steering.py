@@ -10,11 +10,12 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fl_server_api.listing import PageQuery, each, listed
+from fl_server_api.listing import PageQuery, listed
 from fl_server_api.openapi import READ, WRITE, answers, sentence
 from fl_server_api.serializers.generic import EmptyRequest, checked
-from fl_server_api.serializers.status import EventSerializer, StatusSerializer
+from fl_server_api.serializers.status import EventSerializer, StatusSerializer, represent_history
 from fl_server_api.views.base import ApiView, JSONView, caller
+from fl_server_core.selectors.figures import FiguresReader
 from fl_server_core.selectors.status import training_history, training_status
 from fl_server_core.selectors.trainings import get_readable_training
 from fl_server_core.services.trainings import resume_training, stop_training
@@ -56,7 +57,8 @@ class TrainingStatusView(ApiView):
         latest notification, whether it has arrived, and whether a submission is awaited.
         """
         training = get_readable_training(training_id, caller(request))
-        return Response(StatusSerializer(training_status(training)).data)
+        reader = FiguresReader(training, caller(request))
+        return Response(StatusSerializer(training_status(training, reader)).data)
 
 
 class TrainingHistoryView(ApiView):
@@ -64,7 +66,9 @@ class TrainingHistoryView(ApiView):
     def get(self, request: Request, training_id: UUID) -> HttpResponseBase:
         """List what happened to a training.
 
-        For its actor and its participants; oldest first.
+        For its actor and its participants; oldest first. The events `aggregated` and `passed_on` have in `figures`,
+        under `by_participant`, the norm, cosine and share of each update. Participants see their own ones only.
         """
         training = get_readable_training(training_id, caller(request))
-        return listed(request, training_history(training), each(EventSerializer))
+        reader = FiguresReader(training, caller(request))
+        return listed(request, training_history(training), represent_history(reader))

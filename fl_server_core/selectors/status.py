@@ -10,18 +10,21 @@ from django.db.models import QuerySet
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.round import Round
+from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.registry import round_kinds
 from fl_server_core.selectors import rounds
+from fl_server_core.selectors.figures import REPLAY_OF, FiguresReader, RoundFigures, latest_figures
 from fl_server_core.selectors.training_invitations import open_invitations
 
 IDLE = "idle"
 
 
-def training_status(training: Training) -> dict[str, Any]:
+def training_status(training: Training, reader: FiguresReader | None = None) -> dict[str, Any]:
     """Phase, round, since when, deadline, and for each participant what it was told and what it submitted.
 
-    A constant number of statements, whatever the number of participants.
+    reader: who asks how the updates were; None: nobody does. A constant number of statements, whatever the number of
+    participants.
     """
     current = rounds.current_round(training)
     row = rounds.open_round_of(training)
@@ -40,7 +43,7 @@ def training_status(training: Training) -> dict[str, Any]:
         "problem": _problem_of(training, row),
         "problem_since": row.problem_since if row else None,
         "failure": _failure_of(training, row),
-        "participants": _participants(training, row),
+        "participants": _participants(training, row, reader),
         "invited": _invited(training),
     }
 
@@ -62,11 +65,12 @@ def _failure_of(training: Training, row: Round | None) -> str | None:
     return failure.message if failure else None
 
 
-def _participants(training: Training, row: Round | None) -> list[dict[str, Any]]:
+def _participants(training: Training, row: Round | None, reader: FiguresReader | None) -> list[dict[str, Any]]:
     told = _newest_deliveries(row)
     blocking = _blocking_deliveries(training)
     submitted = {one.participant_id: one for one in row.submissions.all()} if row else {}
     people = training.participants.order_by("id").values_list("id", "username")
+    latest = latest_figures(training)
     is_waiting = training.is_running and not training.locked
     return [
         {
@@ -76,9 +80,22 @@ def _participants(training: Training, row: Round | None) -> list[dict[str, Any]]
             "answered_at": submitted[person].submitted_at if person in submitted else None,
             "notification": _about(told.get(person)),
             "waits_behind": _about(_before(blocking.get(person), told.get(person))),
+            **_figures(person, submitted.get(person), latest, reader),
         }
         for person, name in people
     ]
+
+
+def _figures(
+    person: UUID, submission: Submission | None, latest: RoundFigures | None, reader: FiguresReader | None
+) -> dict[str, Any]:
+    """How a participant's last aggregated update was, and whether what it sent now was sent before."""
+    is_seen = reader is not None and reader.sees(person)
+    last = latest.figures.get(str(person)) if latest and is_seen else None
+    return {
+        "replay_of": submission.figures.get(REPLAY_OF) if submission and is_seen else None,
+        "last_update": {"round": latest.number, **last} if latest and last else None,
+    }
 
 
 def _invited(training: Training) -> list[dict[str, Any]]:
