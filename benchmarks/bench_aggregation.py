@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
@@ -101,9 +102,9 @@ def bench_bounds(method: str, paths: list[Path], folder: Path, repeat: int) -> N
     weights = [1] * len(paths)
 
     def work(meter: type[Meter], **options: float) -> float:
-        engine.Meter = meter  # type: ignore[misc]
         start = time.process_time()
-        aggregate_files(paths, weights, folder / "out.pt", method, state_out=folder / "state", options=options)
+        with patch.object(engine, "Meter", meter):
+            aggregate_files(paths, weights, folder / "out.pt", method, state_out=folder / "state", options=options)
         return time.process_time() - start
 
     runs = [(work(NoMeter), work(Meter), work(Meter, clipping_factor=1.0)) for _ in range(repeat)]

@@ -51,13 +51,12 @@ def clipping_scales(norms: Array, options: AggregationOptions) -> Array:
     or a smaller one.
     """
     fixed = math.inf if options.clipping_norm is None else options.clipping_norm
-    scales = np.ones(norms.shape)
-    for scale, group in zip(scales, norms, strict=True):
-        factor = options.clipping_factor
-        limit = fixed if factor is None else min(fixed, factor * median_low(group.tolist()))
-        large = group > limit
-        scale[large] = limit / group[large]
-    return scales
+    factor = options.clipping_factor
+    scales = []
+    for group in norms.tolist():
+        limit = fixed if factor is None else min(fixed, factor * median_low(group))
+        scales.append([limit / norm if norm > limit else 1.0 for norm in group])
+    return np.array(scales)
 
 
 @np.errstate(all="ignore")

@@ -118,13 +118,13 @@ def test_figures_are_those_of_the_whole_vectors(tmp_path: Path, dtype: torch.dty
     torch.manual_seed(2)
     current = torch.nn.Sequential(torch.nn.Linear(400, 300), torch.nn.BatchNorm1d(300)).to(dtype)
     updates = [torch.nn.Sequential(torch.nn.Linear(400, 300), torch.nn.BatchNorm1d(300)).to(dtype) for _ in range(3)]
-    updates[2][1].running_var.fill_(1e30)  # type: ignore[operator, union-attr]
+    updates[2][1].running_var.fill_(1e30)  # type: ignore[operator]
     (template,) = written(tmp_path / "current", [current])
     weights = [1, 2, 3]
     found = aggregate_files(written(tmp_path, updates), weights, tmp_path / "new.pt", "FedAvg", template=template)
     start = torch.nn.utils.parameters_to_vector(current.parameters()).detach().double()
     moves = [torch.nn.utils.parameters_to_vector(one.parameters()).detach().double() - start for one in updates]
-    mean = sum(move * weight for move, weight in zip(moves, weights, strict=True)) / 6
+    mean = torch.stack([move * weight for move, weight in zip(moves, weights, strict=True)]).sum(0) / 6
     for figures, move, weight in zip(found, moves, weights, strict=True):
         assert figures.norm == pytest.approx(float(move.norm()), rel=1e-4)
         assert figures.cosine == pytest.approx(float(move @ mean / move.norm() / mean.norm()), abs=1e-3)

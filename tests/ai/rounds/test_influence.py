@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from django.test import Client
 
 from fl_server_core.models import Round, Submission, SWAGModel
 from fl_server_core.selectors.figures import FiguresReader
@@ -229,3 +230,16 @@ def test_the_global_model_sent_back_as_it_was_given_is_no_replay() -> None:
             world.advance()
     assert world.model.weights == given
     assert world.events("submission_replayed") == []
+
+
+def test_the_admin_shows_the_figures_of_submissions_and_of_a_round() -> None:
+    world = poisoned({"equal_weights": True, "clipping_norm": 4})
+    staff = Client()
+    staff.force_login(make_user("staff", is_staff=True, is_superuser=True))
+    row = Round.objects.get(number=0, kind="update")
+    listed = staff.get("/admin/fl_server_core/submission/").content.decode()
+    page = staff.get(f"/admin/fl_server_core/round/{row.pk}/change/").content.decode()
+    for text in (listed, page):
+        assert "2.82843e+30" in text
+        assert "0.25" in text
+    assert [person.username in page for person in world.people] == [True] * 4
