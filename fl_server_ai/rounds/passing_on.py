@@ -17,7 +17,6 @@ from fl_server_core.models.training import Training
 from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.claims import Claim
 from fl_server_core.rounds.kinds import CannotClose
-from fl_server_core.selectors.figures import BY_PARTICIPANT
 from fl_server_core.services.files import NewFiles, forget_files, scratch_path
 from fl_server_core.services.history import record
 
@@ -108,5 +107,5 @@ class PassingOnRound(RoundOfUpdates[Handed]):
             permutation=[[str(holder), str(receiver)] for holder, receiver in result.permutation],
             models={str(receiver): str(model.pk) for model, receiver in passed},
             seconds=claim.seconds,
-            **{BY_PARTICIPANT: keep_figures(claim, result.figures)},
+            by_participant=keep_figures(claim, result.figures),
         )

@@ -32,7 +32,6 @@ from fl_server_core.registry import aggregation_methods, round_kinds
 from fl_server_core.rounds.claims import Claim
 from fl_server_core.rounds.kinds import CannotClose, Offer, Result, RoundKind
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.figures import BY_PARTICIPANT
 from fl_server_core.services.files import NewFiles, local_path, open_stored, open_weights, scratch_path, uploaded_source
 from fl_server_core.services.history import record
 from fl_server_core.services.metrics import write_metrics
@@ -160,7 +159,7 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
             answers=len(claim.submissions),
             samples=sum(result.sample_sizes),
             seconds=claim.seconds,
-            **{BY_PARTICIPANT: keep_figures(claim, result.figures)},
+            by_participant=keep_figures(claim, result.figures),
         )
 
 

@@ -31,7 +31,7 @@ from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.kinds import Offer, RoundKind, all_kinds, kind_of
 from fl_server_core.rounds.opening import ensure_open
 from fl_server_core.selectors import rounds
-from fl_server_core.selectors.figures import FIRST_SENT_BY, REPLAY_OF, first_sent
+from fl_server_core.selectors.figures import REPLAY_OF, first_sent
 from fl_server_core.selectors.models import find_model, global_of
 from fl_server_core.selectors.trainings import get_training, lock_training
 from fl_server_core.services.budgets import refuse_larger_than_budget, require_budget
@@ -180,8 +180,14 @@ def _flags(offer: Offer, row: Round, digest: str) -> dict[str, Any]:
         return {}
     kind, person = EventKind.SUBMISSION_REPLAYED, offer.participant
     if not row.training.events.filter(kind=kind, round=row.number, user=person).exists():
-        first = {"first_sent_in": earlier.round.number, FIRST_SENT_BY: str(earlier.participant_id)}
-        record(training=row.training, kind=kind, number=row.number, user_id=person.pk, **first)
+        record(
+            training=row.training,
+            kind=kind,
+            number=row.number,
+            user_id=person.pk,
+            first_sent_in=earlier.round.number,
+            first_sent_by=str(earlier.participant_id),
+        )
     return {REPLAY_OF: earlier.round.number}
 
 
