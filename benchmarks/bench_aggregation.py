@@ -1,6 +1,8 @@
 """What aggregating model files costs, beside reading and writing the bytes alone.
 
-python benchmarks/bench_aggregation.py [--sources 50] [--layers 10] [--repeat 5] [--methods FedAvg]
+python benchmarks/bench_aggregation.py [--sources 50] [--layers 10] [--repeat 5] [--methods FedAvg] [--bounds]
+
+With --bounds, also what the figures on each update cost, and clipping: as ratios to the same work without.
 
 Each run does the baseline and the work one after the other; the ratio is that of the fastest runs, since other work on
 the machine only ever adds. The files (2 GB) lie in a temporary folder, which is removed.
@@ -14,10 +16,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
-from fl_server_ai.aggregation import aggregate_files
+from fl_server_ai.aggregation import aggregate_files, engine
+from fl_server_ai.aggregation.influence import Meter
 
 BLOCK = 1 << 20
 
@@ -86,17 +90,43 @@ def bench(method: str, paths: list[Path], folder: Path, repeat: int) -> None:
     print(f"  ratio to both {working / (reading + writing):.2f}")
 
 
+class NoMeter(Meter):
+    """Measures nothing."""
+
+    def add(self, *_parts: object) -> None:
+        pass
+
+
+def bench_bounds(method: str, paths: list[Path], folder: Path, repeat: int) -> None:
+    """Seconds of the processor without figures, with them, and with clipping, in turns."""
+    weights = [1] * len(paths)
+
+    def work(meter: type[Meter], **options: float) -> float:
+        start = time.process_time()
+        with patch.object(engine, "Meter", meter):
+            aggregate_files(paths, weights, folder / "out.pt", method, state_out=folder / "state", options=options)
+        return time.process_time() - start
+
+    runs = [(work(NoMeter), work(Meter), work(Meter, clipping_factor=1.0)) for _ in range(repeat)]
+    plain, figures, clipping = (min(times) for times in zip(*runs, strict=True))
+    print(f"{method}: without figures {plain:.3f} s of the processor")
+    print(f"  with figures {figures / plain:.2f} times that, clipping half of the updates {clipping / plain:.2f} times")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sources", type=int, default=50)
     parser.add_argument("--layers", type=int, default=10, help="linear layers of 1000 × 1000, 4 MB each")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--methods", nargs="+", default=["FedAvg"])
+    parser.add_argument("--bounds", action="store_true", help="measure figures and clipping too")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         paths = write_models(Path(name), arguments.sources, arguments.layers)
         for method in arguments.methods:
             bench(method, paths, Path(name), arguments.repeat)
+            if arguments.bounds:
+                bench_bounds(method, paths, Path(name), arguments.repeat)
 
 
 if __name__ == "__main__":

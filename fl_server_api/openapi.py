@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from fl_server_api.serializers.generic import DetailSerializer
 from fl_server_core.options import TrainerOptions
 from fl_server_core.registry import aggregation_methods, uncertainty_methods
-from fl_server_core.schema import UncertaintyOptions, wanted
+from fl_server_core.schema import AggregationOptions, UncertaintyOptions, wanted
 
 SENTENCE = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
 SENTENCES = {"type": "array", "items": {"type": "string"}}
@@ -70,6 +70,7 @@ def options_text() -> str:
     for method in uncertainty_methods.values():
         if method.Options is not UncertaintyOptions:
             lines += _option_lines(method.Options, "uncertainty.", f" ({method.title})")
+    lines += _option_lines(AggregationOptions, "aggregation.")
     for method in aggregation_methods.values():
         lines += _option_lines(method.Options, "aggregation.", f" ({method.title})")
     return "\n".join(lines)

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from django.core.exceptions import ValidationError
-from pydantic import Field
+from pydantic import BaseModel, Field
 from pydantic import ValidationError as InvalidOptions
 
-from fl_server_core.registry import Method, Registry, aggregation_methods, uncertainty_methods
-from fl_server_core.schema import OptionsSchema, UncertaintyOptions, problems, tolerant
+from fl_server_core.registry import Method, aggregation_methods, uncertainty_methods
+from fl_server_core.schema import AggregationOptions, OptionsSchema, UncertaintyOptions, problems, tolerant
 
 LEAST_KEPT = 2
 """Versions: the current one and the one before it, which somebody may be about to read."""
@@ -91,16 +91,18 @@ def validate_options(options: Mapping[str, Any], aggregation_method: str, uncert
         known = TrainerOptions.from_dict(options)
     except ValidationError as error:
         errors += error.messages
-    errors += _method_problems(aggregation_methods, aggregation_method, options.get("aggregation"), "aggregation.")
-    given = options.get("uncertainty")
-    general = list(problems(UncertaintyOptions, given, "uncertainty.").values())
-    own = _method_problems(uncertainty_methods, uncertainty_method, given, "uncertainty.")
-    errors += general + [sentence for sentence in own if sentence not in general]
+    errors += _problems_of_part("aggregation", AggregationOptions, aggregation_methods.get(aggregation_method), options)
+    errors += _problems_of_part("uncertainty", UncertaintyOptions, uncertainty_methods.get(uncertainty_method), options)
     if errors:
         raise ValidationError(errors)
     return known
 
 
-def _method_problems(registry: Registry[Method], name: str, values: object, prefix: str) -> list[str]:
-    method = registry.get(name)
-    return list(problems(method.Options if method else OptionsSchema, values, prefix).values())
+def _problems_of_part(
+    part: str, common: type[BaseModel], method: type[Method] | None, options: Mapping[str, Any]
+) -> list[str]:
+    """Of `options.aggregation` or `options.uncertainty`: what is valid whatever the method, and the method's own."""
+    given = options.get(part)
+    general = list(problems(common, given, f"{part}.").values())
+    own = problems(method.Options if method else OptionsSchema, given, f"{part}.").values()
+    return general + [sentence for sentence in own if sentence not in general]

@@ -57,6 +57,11 @@ def may_read_training(user: User, training: Training) -> bool:
     return training.actor_id == user.pk or permits(user, "view", Training) or is_participant(user, training)
 
 
+def may_compare_participants(user: User, training: Training) -> bool:
+    """Its actor, and staff who may view trainings, see the figures of all participants' updates; others their own."""
+    return training.actor_id == user.pk or permits(user, "view", Training)
+
+
 def may_steer_training(user: User, training: Training) -> bool:
     """Its actor, and staff who may change trainings, start, stop and resume a training and choose its participants."""
     return training.actor_id == user.pk or permits(user, "change", Training)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Self, Union, get_args, get_origin
+from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 MAX_SAMPLES = 1000
+MAX_SAMPLE_SIZE = 2**63 - 1
 
 
 class OptionsSchema(BaseModel):
@@ -35,6 +37,45 @@ class UncertaintyOptions(OptionsSchema):
     def from_training(cls, options: Mapping[str, Any]) -> Self:
         """The options of a training as its row holds them. The default stands in for what is missing or impossible."""
         return cls.model_validate(tolerant(cls, options.get("uncertainty")))
+
+
+def _user_id(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise ValueError("the keys must be user ids.") from None
+
+
+UserId = Annotated[str, AfterValidator(_user_id)]
+SampleSize = Annotated[int, Field(ge=1, le=MAX_SAMPLE_SIZE)]
+
+
+class AggregationOptions(OptionsSchema):
+    """`options.aggregation`, valid whatever the method: what bounds the influence of an update.
+
+    equal_weights: every update counts the same. sample_sizes: the most that each participant's updates count, by user
+    id. sample_size_factor, clipping_factor: a bound as a multiple of the round's median. clipping_norm: the largest
+    norm of an update's difference.
+    """
+
+    equal_weights: bool = False
+    sample_sizes: dict[UserId, SampleSize] | None = Field(
+        default=None,
+        min_length=1,
+        description=f"an object of user ids, each with a whole number from 1 to {MAX_SAMPLE_SIZE}",
+    )
+    sample_size_factor: float | None = Field(default=None, ge=1, le=1e6)
+    clipping_norm: float | None = Field(default=None, gt=0, le=1e9)
+    clipping_factor: float | None = Field(default=None, gt=0, le=1e6)
+
+    @classmethod
+    def from_training(cls, options: Mapping[str, Any]) -> Self:
+        """The options of a training as its row holds them. The default stands in for what is missing or impossible."""
+        return cls.model_validate(tolerant(cls, options.get("aggregation")))
+
+    @property
+    def is_clipping(self) -> bool:
+        return self.clipping_norm is not None or self.clipping_factor is not None
 
 
 def problems(schema: type[BaseModel], values: object, prefix: str = "") -> dict[str, str]:
@@ -66,7 +107,10 @@ def tolerant(schema: type[BaseModel], values: object, prefix: str = "") -> dict[
 
 
 def wanted(field: FieldInfo) -> str:
-    """What a field takes, in words: "a whole number from 1 to 10". Empty where there are no words for its type."""
+    """What a field takes, in words: "a whole number from 1 to 10".
+
+    Where there are no words for its type, its description stands for them; without one they are empty.
+    """
     bounds = {key: getattr(rule, key) for rule in field.metadata for key in _BOUNDS if hasattr(rule, key)}
     kind = _kind(field.annotation)
     if kind is bool:
@@ -75,7 +119,7 @@ def wanted(field: FieldInfo) -> str:
         return f"a whole number from {bounds['ge']} to {bounds['le']}"
     noun = {int: "a whole number", float: "a number"}.get(kind)
     if noun is None:
-        return "an object" if isinstance(kind, type) and issubclass(kind, BaseModel) else ""
+        return "an object" if isinstance(kind, type) and issubclass(kind, BaseModel) else field.description or ""
     limits = [f"{words} {_plain(bounds[key])}" for key, words in _BOUNDS.items() if key in bounds]
     return f"{noun} {' and '.join(limits)}" if limits else noun
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from fl_server_ai.aggregation.exceptions import CannotAggregate
 from fl_server_core.archive import Archive
-from fl_server_core.schema import OptionsSchema, problems
+from fl_server_core.schema import AggregationOptions, OptionsSchema, problems
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +28,7 @@ class Aggregation(ABC):
     Options: the schema of a training's `options.aggregation`. needs: what it takes, in words.
     model_kind, round_kind: see `fl_server_core.registry.Method`.
     is_ordering: complex numbers, which have no order, are refused.
+    is_weighted: `reduce` uses the weights; False: each update counts once, whatever its sample size.
     is_stacking: `reduce` gets a new array; otherwise a list of rows, which it may only read: that costs no copy.
     """
 
@@ -39,16 +40,22 @@ class Aggregation(ABC):
     round_kind: ClassVar[str] = ""
     Options: ClassVar[type[BaseModel]] = OptionsSchema
     is_ordering: ClassVar[bool] = False
+    is_weighted: ClassVar[bool] = True
     is_stacking: ClassVar[bool] = True
 
     options: Any
+    bounds: AggregationOptions
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         """Raises CannotAggregate for an option with an invalid value."""
+        given = {} if options is None else options
         try:
-            self.options = self.Options.model_validate({} if options is None else options)
+            self.options = self.Options.model_validate(given)
+            self.bounds = AggregationOptions.model_validate(given)
         except ValidationError:
-            wrong = problems(self.Options, options, "aggregation.")
+            wrong = problems(self.Options, options, "aggregation.") | problems(
+                AggregationOptions, options, "aggregation."
+            )
             raise CannotAggregate(" ".join(wrong.values())) from None
 
     def check_count(self, count: int) -> None:

@@ -5,6 +5,7 @@ these bits: the -inf of an attention mask, an equal NaN, an integer beyond 2**53
 bit.
 """
 
+import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,6 +14,18 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from fl_server_ai.aggregation.base import Aggregation
+from fl_server_ai.aggregation.influence import (
+    BUFFERS,
+    GROUPS,
+    PARAMETERS,
+    Meter,
+    UpdateFigures,
+    capped,
+    clipped,
+    clipping_scales,
+    difference,
+    length,
+)
 from fl_server_ai.aggregation.method import get_aggregation_class
 from fl_server_ai.aggregation.state import Layout, State, StatePart
 from fl_server_ai.aggregation.values import narrowed, normalised, squared_distances, where_equal, wide_type
@@ -52,13 +65,16 @@ def aggregate_archives(
     state: Path | None = None,
     state_out: Path | None = None,
     heartbeat: Callable[[], None] | None = None,
-) -> None:
+) -> list[UpdateFigures]:
     """Aggregate updates into a new file at `out`: a copy of the template, the current model, with other values.
 
     `sources` have the template's names, shapes and types (`check_compatible`); weights are the sample sizes, ≥ 0 and
-    not all 0. `options` are the method's own, a training's `options.aggregation`. A method that has a state reads it
+    not all 0. `options` are a training's `options.aggregation`: the method's own, and the bounds on sample sizes and
+    norms (`AggregationOptions`), differences being those from the template. A method that has a state reads it
     from the file `state` (None: it starts afresh) and writes the new one to `state_out`. `heartbeat` is called every
     few milliseconds of work; what it raises ends the work and leaves no file.
+
+    Returns: the figures of each update.
 
     Raises:
         CannotAggregate: too few updates, or a model, options or a state that the method cannot use.
@@ -73,9 +89,10 @@ def aggregate_archives(
         parameters = {name: template.tensors[name] for name in parameters_of(template, names)}
         layout = Layout.of(aggregation, parameters)
         kept = stack.enter_context(State(layout, aggregation.initial_state(), state, state_out))
-        engine.select(parameters)
+        engine.prepare(parameters, buffers_of(template, names, parameters))
         for name in names:
             writer.write(name, engine.results(name, kept if name in parameters else None))
+    return engine.figures()
 
 
 def parameters_of(model: Archive, names: Sequence[str]) -> list[str]:
@@ -83,6 +100,11 @@ def parameters_of(model: Archive, names: Sequence[str]) -> list[str]:
     views = {model.tensors[name].view for name in model.parameter_names}
     floating = [name for name in names if is_floating(DTYPES[model.tensors[name].dtype])]
     return [name for name in floating if not model.is_model or model.tensors[name].view in views]
+
+
+def buffers_of(model: Archive, names: Sequence[str], parameters: Collection[str]) -> list[str]:
+    """The other floating-point and complex tensors."""
+    return [name for name in names if name not in parameters and is_floating(DTYPES[model.tensors[name].dtype])]
 
 
 def is_floating(dtype: np.dtype[Any]) -> bool:
@@ -95,7 +117,7 @@ def reduce_arrays(method: Aggregation, arrays: Sequence[Array], weights: Sequenc
     if any(array.shape != arrays[0].shape or array.dtype != arrays[0].dtype for array in arrays):
         raise ValueError("The arrays have different shapes or types.")
     engine = Engine(method, Arrays({}), [Arrays({"": array}) for array in arrays], weights)
-    engine.select(())
+    engine.prepare()
     parts = list(engine.results(""))
     return np.concatenate(parts).reshape(arrays[0].shape) if parts else np.empty(arrays[0].shape, arrays[0].dtype)
 
@@ -111,7 +133,7 @@ class Arrays:
 
 
 class Engine:
-    """One method at work on the updates of one round. First `select`, then `results` for each tensor."""
+    """One method at work on the updates of one round. First `prepare`, then `results` for each tensor."""
 
     def __init__(
         self,
@@ -122,60 +144,110 @@ class Engine:
         *,
         heartbeat: Callable[[], None] | None = None,
     ) -> None:
-        self._shares = normalised(weights, len(sources))
+        self._weights = capped(weights, method.bounds)
+        self._shares = normalised(self._weights, len(sources))
         method.check_count(len(sources))
         self._method = method
         self._current = current
         self._sources = sources
-        self._weights = weights
+        self._counting = list(range(len(sources)))
         self._has_step = type(method).step is not Aggregation.step
+        self._groups: dict[str, int] = {}
+        self._scales = np.ones((GROUPS, len(sources)))
+        self._meter = Meter(len(sources))
         self._beat = _Beat(heartbeat)
 
-    def select(self, parameters: Collection[str]) -> None:
-        """Let the method choose the updates, if it does, by their distances in these tensors."""
+    def prepare(self, parameters: Collection[str] = (), buffers: Collection[str] = ()) -> None:
+        """Find by what updates are clipped, and let the method choose among them, if it does, by their distances.
+
+        Both as the options say. Differences are measured in the parameters and in the floating-point buffers named.
+        """
+        self.group(parameters, buffers)
+        if self._method.bounds.is_clipping:
+            self._scales = clipping_scales(self.norms(), self._method.bounds)
         if type(self._method).select is Aggregation.select:
             return
         weights = self._method.select(self._distances(parameters), np.array(self._weights, np.float64))
-        chosen = np.flatnonzero(weights).tolist()
-        self._sources = [self._sources[at] for at in chosen]
-        self._shares = normalised(weights[chosen].tolist(), len(chosen))
+        self._counting = np.flatnonzero(weights).tolist()
+        self._shares = normalised(weights[self._counting].tolist(), len(self._counting))
+
+    def group(self, parameters: Collection[str], buffers: Collection[str]) -> None:
+        """Say which tensors are measured, and clipped."""
+        self._groups = dict.fromkeys(parameters, PARAMETERS) | dict.fromkeys(buffers, BUFFERS)
+
+    def norms(self) -> Array:
+        """The norm of each update's difference from the current model, in float64: shape (groups, updates)."""
+        found = np.zeros((GROUPS, len(self._sources)))
+        for name, group in self._groups.items():
+            for parts, current in self._parts(name, _BLOCK, with_current=True):
+                for place, part in enumerate(parts):
+                    found[group, place] = math.hypot(found[group, place], length(difference(part, current)))
+                self._beat.count(current.size * (len(parts) + 1))
+        return found
 
     def results(self, name: str, state: State | None = None) -> Iterator[Array]:
         """The new values of a tensor, in the order of a C-contiguous array, as one-dimensional arrays of its type.
 
         `state` is given for parameters, which take the method's step.
         """
-        arrays = [source.array(name) for source in self._sources]
-        is_stepping = state is not None and self._has_step and arrays[0].dtype.kind != "c"
-        if is_stepping:
-            arrays.append(self._current.array(name))
+        group = self._groups.get(name)
+        dtype = self._sources[0].array(name).dtype
+        is_stepping = state is not None and self._has_step and dtype.kind != "c"
         at = 0
-        for parts in blocks(arrays, self._block_size(arrays[0].dtype)):
-            flat = [np.ascontiguousarray(part).reshape(-1) for part in parts]
+        for parts, current in self._parts(name, self._block_size(dtype), with_current=group is not None):
+            rows = self._clipped(parts, current, group)
+            rows = [rows[place] for place in self._counting]
             if is_stepping and state is not None:
-                yield self._stepped(flat[:-1], flat[-1], state.part(name, at, flat[0].size))
+                reduced, result = self._stepped(rows, current, state.part(name, at, current.size))
             else:
-                yield self._reduced(flat)
-            at += flat[0].size
-            self._beat.count(flat[0].size * len(flat))
+                reduced, result = self._reduced(rows)
+            if group is not None:
+                self._meter.add(group, parts, current, reduced)
+            yield result
+            at += result.size
+            self._beat.count(result.size * len(parts))
+
+    def figures(self) -> list[UpdateFigures]:
+        """Of each update, after all results."""
+        count = len(self._sources)
+        shares = np.zeros(count)
+        shares[self._counting] = self._shares if self._method.is_weighted else 1 / len(self._counting)
+        return self._meter.figures(shares.tolist(), self._scales)
+
+    def _parts(self, name: str, size: int, *, with_current: bool) -> Iterator[tuple[list[Array], Array]]:
+        """Corresponding one-dimensional parts of the updates, and of the current model; otherwise an empty array."""
+        arrays = [source.array(name) for source in self._sources]
+        if with_current:
+            arrays.append(self._current.array(name))
+        for parts in blocks(arrays, size):
+            flat = [np.ascontiguousarray(part).reshape(-1) for part in parts]
+            current = flat.pop() if with_current else flat[0][:0]
+            yield flat, current
+
+    def _clipped(self, parts: list[Array], current: Array, group: int | None) -> list[Array]:
+        if group is None or not self._method.bounds.is_clipping:
+            return parts
+        scales = self._scales[group].tolist()
+        return [clipped(part, current, scale) for part, scale in zip(parts, scales, strict=True)]
 
     def _block_size(self, dtype: np.dtype[Any]) -> int:
         if not self._method.is_stacking and dtype == wide_type(dtype):
             return _BLOCK
-        return min(_BLOCK, max(_LEAST, _STACK // len(self._sources)))
+        return min(_BLOCK, max(_LEAST, _STACK // len(self._counting)))
 
     @np.errstate(all="ignore")  # inf - inf is no number, as it should be, and what overflows is infinite
-    def _reduced(self, parts: list[Array]) -> Array:
+    def _reduced(self, parts: list[Array]) -> tuple[Array, Array]:
+        """What the method makes of the updates, in the wide type and in their own."""
         kept = where_equal(parts)
         if kept is not None and kept.all():
-            return parts[0]
-        dtype = parts[0].dtype
+            return parts[0], parts[0]
         values = self._method.reduce(self._rows(parts), self._shares)
-        result = narrowed(values, dtype)
-        return result if kept is None else np.where(kept, parts[0], result)
+        result = narrowed(values, parts[0].dtype)
+        return values, result if kept is None else np.where(kept, parts[0], result)
 
     @np.errstate(all="ignore")
-    def _stepped(self, parts: list[Array], current: Array, state: StatePart) -> Array:
+    def _stepped(self, parts: list[Array], current: Array, state: StatePart) -> tuple[Array, Array]:
+        """What the method's `reduce` makes of the updates, and the model's new values after its step."""
         dtype, wide = parts[0].dtype, wide_type(parts[0].dtype)
         kept = where_equal(parts)
         reduced = self._method.reduce(self._rows(parts), self._shares)
@@ -188,10 +260,10 @@ class Engine:
         moved: Array = np.logical_and.reduce(list(finite))
         if moved.all():
             state.write(after)
-            return narrowed(values, dtype)
+            return reduced, narrowed(values, dtype)
         state.write({key: np.where(moved, array, before[key]) for key, array in after.items()})
         result = narrowed(np.where(moved, values, reduced), dtype)
-        return result if kept is None else np.where(kept & ~moved, parts[0], result)
+        return reduced, result if kept is None else np.where(kept & ~moved, parts[0], result)
 
     def _rows(self, parts: list[Array]) -> Array:
         wide = wide_type(parts[0].dtype)
@@ -202,11 +274,12 @@ class Engine:
     def _distances(self, parameters: Collection[str]) -> Array:
         count = len(self._sources)
         total = np.zeros((count, count))
+        is_clipping = self._method.bounds.is_clipping
         for name in parameters:
-            arrays = [source.array(name) for source in self._sources]
-            wide = np.dtype(np.complex128 if arrays[0].dtype.kind == "c" else np.float64)
-            for parts in blocks(arrays, max(_LEAST, _PAIRS // count)):
-                rows = _stacked([np.ascontiguousarray(part).reshape(-1) for part in parts], wide)
+            dtype = self._sources[0].array(name).dtype
+            wide = np.dtype(np.complex128 if dtype.kind == "c" else np.float64)
+            for parts, current in self._parts(name, max(_LEAST, _PAIRS // count), with_current=is_clipping):
+                rows = _stacked(self._clipped(parts, current, PARAMETERS), wide)
                 with np.errstate(all="ignore"):
                     total += squared_distances(rows.view(np.float64))
                 self._beat.count(rows.size * max(1, count // 2))

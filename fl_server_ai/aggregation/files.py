@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fl_server_ai.aggregation.engine import aggregate_archives
+from fl_server_ai.aggregation.influence import UpdateFigures
 from fl_server_core.archive import check_compatible, open_archive
 
 
@@ -21,7 +22,7 @@ def aggregate_files(
     state: str | os.PathLike[str] | None = None,
     state_out: str | os.PathLike[str] | None = None,
     heartbeat: Callable[[], None] | None = None,
-) -> None:
+) -> list[UpdateFigures]:
     """Aggregate model files into a new one at `out`, without torch and in the memory of a few blocks.
 
     `template` is the current model, whose file the result is a copy of with other values; None: the first of `paths`.
@@ -45,7 +46,7 @@ def aggregate_files(
             sources.append(source)
         new = stack.enter_context(_place(out))
         new_state = stack.enter_context(_place(state_out)) if state_out is not None else None
-        aggregate_archives(
+        return aggregate_archives(
             first,
             sources,
             weights,

@@ -16,6 +16,7 @@ class Median(Aggregation):
     title = "Coordinate-wise median"
     paper = "Yin et al., ICML 2018"
     is_ordering = True
+    is_weighted = False
 
     def reduce(self, block: Array, weights: Array) -> Array:  # noqa: ARG002  unweighted
         block.sort(axis=0)

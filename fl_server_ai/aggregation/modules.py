@@ -32,7 +32,8 @@ def aggregate_modules(
     parameters = [name for name, _ in models[0].named_parameters() if is_floating(sources[0].array(name).dtype)]
     infos = {name: _info(name, states[0][name]) for name in parameters}
     engine = Engine(method, sources[0], sources, sample_sizes)
-    engine.select(parameters)
+    floating = [name for name in states[0] if is_floating(sources[0].array(name).dtype)]
+    engine.prepare(parameters, [name for name in floating if name not in parameters])
     new = {}
     with State(Layout.of(method, infos), method.initial_state(), None, None) as state:
         for name, tensor in states[0].items():

@@ -28,6 +28,7 @@ class TrimmedMean(Aggregation):
     title = "Coordinate-wise trimmed mean"
     paper = "Yin et al., ICML 2018"
     is_ordering = True
+    is_weighted = False
     Options = TrimmedMeanOptions
     options: TrimmedMeanOptions
 

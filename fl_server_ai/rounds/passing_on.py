@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
+from fl_server_ai.aggregation import CannotAggregate
+from fl_server_ai.aggregation.influence import UpdateFigures
+from fl_server_ai.aggregation.passing import copy_clipped, measure_archives
+from fl_server_ai.rounds.figures import Figures, keep_figures
 from fl_server_ai.rounds.update import RoundOfUpdates, held_models, is_end_of_period, opened, remove_updates
-from fl_server_core.archive import copy_tensors
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import GlobalModel, LocalModel
 from fl_server_core.models.training import Training
 from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.claims import Claim
+from fl_server_core.rounds.kinds import CannotClose
 from fl_server_core.services.files import NewFiles, forget_files, scratch_path
 from fl_server_core.services.history import record
 
@@ -21,11 +25,12 @@ shuffler = random.SystemRandom()
 
 @dataclass(frozen=True)
 class Handed:
-    """(holder, receiver) of each model, the updates among them by holder, and the new files of these by id."""
+    """(holder, receiver) of each model, the updates among them by holder, the new files of these by id, and figures."""
 
     permutation: Sequence[tuple[UUID, UUID]]
     updates: Mapping[UUID, LocalModel]
     names: Mapping[UUID, str]
+    figures: Figures
 
 
 @round_kinds.register
@@ -33,7 +38,10 @@ class PassingOnRound(RoundOfUpdates[Handed]):
     """FedDC's rounds that close no period: every model goes to a participant, by a uniformly random permutation.
 
     What is handed on is the actor's own file with the update's tensors in it, never the bytes that another
-    participant uploaded. Kamp, Fischer and Vreeken, "Federated Learning from Small Datasets", ICLR 2023, Algorithm 1.
+    participant uploaded. Where the training's options say so, it is clipped, its difference being that from the global
+    model.
+
+    Kamp, Fischer and Vreeken, "Federated Learning from Small Datasets", ICLR 2023, Algorithm 1.
     """
 
     name: ClassVar[str] = "passing_on"
@@ -48,12 +56,30 @@ class PassingOnRound(RoundOfUpdates[Handed]):
         shuffler.shuffle(receivers)
         base = GlobalModel.objects.get(pk=claim.training.model_id)
         updates = {holder: model for holder, model in held.items() if model is not None}
-        names = {model.pk: self._rewritten(base, model, claim, files) for model in updates.values()}
-        return Handed(list(zip(held, receivers, strict=True)), updates, names)
+        figures = self._measured(base, updates, claim)
+        names = {
+            model.pk: self._rewritten(base, model, figures[holder].scale, claim, files)
+            for holder, model in updates.items()
+        }
+        kept = {holder: found.as_json() for holder, found in figures.items()}
+        return Handed(list(zip(held, receivers, strict=True)), updates, names, kept)
 
-    def _rewritten(self, base: GlobalModel, model: LocalModel, claim: Claim, files: NewFiles) -> str:
+    def _measured(
+        self, base: GlobalModel, updates: Mapping[UUID, LocalModel], claim: Claim
+    ) -> dict[UUID, UpdateFigures]:
+        with opened([base, *updates.values()], claim) as (template, *sources):
+            options = claim.training.options.get("aggregation")
+            try:
+                figures = measure_archives(template, sources, options=options, heartbeat=claim.heartbeat)
+            except CannotAggregate as refusal:
+                raise CannotClose(str(refusal)) from refusal
+        return dict(zip(updates, figures, strict=True))
+
+    def _rewritten(
+        self, base: GlobalModel, model: LocalModel, scale: tuple[float, float], claim: Claim, files: NewFiles
+    ) -> str:
         with opened([base, model], claim) as (template, values), scratch_path() as path:
-            copy_tensors(template, values, path)
+            copy_clipped(template, values, path, scale)
             claim.heartbeat()
             return files.store_path(path)
 
@@ -81,4 +107,5 @@ class PassingOnRound(RoundOfUpdates[Handed]):
             permutation=[[str(holder), str(receiver)] for holder, receiver in result.permutation],
             models={str(receiver): str(model.pk) for model, receiver in passed},
             seconds=claim.seconds,
+            by_participant=keep_figures(claim, result.figures),
         )

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from fl_server_ai.aggregation.influence import capped
 from fl_server_ai.aggregation.vectors import weighted_mean_vectors
 from fl_server_ai.rounds.update import require_samples
 from fl_server_core.archive import Archive, ArchiveError, check_finite, open_archive, write_vector
@@ -17,6 +18,7 @@ from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.registry import round_kinds, uncertainty_methods
 from fl_server_core.rounds.claims import Claim
 from fl_server_core.rounds.kinds import Offer, RoundKind
+from fl_server_core.schema import AggregationOptions
 from fl_server_core.services.files import (
     NewFiles,
     open_stored,
@@ -68,7 +70,9 @@ class SWAGRound(RoundKind[dict[str, str]]):
         return {part: self._average(part, claim, files) for part in MOMENTS}
 
     def _average(self, part: str, claim: Claim, files: NewFiles) -> str:
-        sizes = [submission.sample_size for submission in claim.submissions]
+        bounds = AggregationOptions.from_training(claim.training.options)
+        people = [submission.participant_id for submission in claim.submissions]
+        sizes = capped([submission.sample_size for submission in claim.submissions], bounds, people)
         mean = weighted_mean_vectors(self._vectors(part, claim), sizes)
         with scratch_path() as path:
             write_vector(path, mean)

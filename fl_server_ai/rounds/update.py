@@ -11,6 +11,8 @@ from django.db.models import Q
 
 from fl_server_ai.aggregation import CannotAggregate, get_aggregation_class
 from fl_server_ai.aggregation.engine import aggregate_archives
+from fl_server_ai.aggregation.influence import capped
+from fl_server_ai.rounds.figures import Figures, keep_figures
 from fl_server_core.archive import (
     Archive,
     ArchiveError,
@@ -38,11 +40,12 @@ from fl_server_core.services.version_keeping import prune_versions
 
 @dataclass(frozen=True)
 class Aggregated:
-    """The next weights, and the state of a server optimizer, if the method has one."""
+    """The next weights, the state of a server optimizer, if the method has one, and the updates' figures."""
 
     weights: StoredWeights
     sample_sizes: Sequence[int]
     files: Mapping[str, str]
+    figures: Figures
 
 
 class RoundOfUpdates(RoundKind[Result]):
@@ -106,8 +109,8 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
     def compute(self, claim: Claim, files: NewFiles) -> Aggregated:
         training = claim.training
         base = GlobalModel.objects.get(pk=training.model_id)
-        updates = [model for model in held_models(claim).values() if model is not None]
-        sizes = [model.sample_size for model in updates]
+        held = {person: model for person, model in held_models(claim).items() if model is not None}
+        sizes = [model.sample_size for model in held.values()]
         if training.aggregation_method not in aggregation_methods:
             raise CannotClose(
                 f"No installed package defines the aggregation method {training.aggregation_method!r}. "
@@ -119,16 +122,16 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
             raise CannotClose(str(error)) from error
         has_state = bool(method.initial_state())
         with (
-            opened([base, *updates], claim) as (template, *sources),
+            opened([base, *held.values()], claim) as (template, *sources),
             _optimizer_state(base) if has_state else nullcontext() as state,
             scratch_path() as path,
             scratch_path() as state_path,
         ):
             try:
-                aggregate_archives(
+                figures = aggregate_archives(
                     template,
                     sources,
-                    sizes,
+                    capped(sizes, method.bounds, list(held)),
                     path,
                     method=training.aggregation_method,
                     options=training.options.get("aggregation"),
@@ -139,7 +142,8 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
             except CannotAggregate as refusal:
                 raise CannotClose(str(refusal)) from refusal
             parts = {OPTIMIZER_STATE: files.store_path(state_path)} if has_state else {}
-            return Aggregated(files.store_weights(path), sizes, parts)
+            by_person = {person: found.as_json() for person, found in zip(held, figures, strict=True)}
+            return Aggregated(files.store_weights(path), sizes, parts, by_person)
 
     def apply(self, claim: Claim, training: Training, result: Aggregated) -> None:
         model = GlobalModel.objects.get(pk=training.model_id)
@@ -155,6 +159,7 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
             answers=len(claim.submissions),
             samples=sum(result.sample_sizes),
             seconds=claim.seconds,
+            by_participant=keep_figures(claim, result.figures),
         )
 
 

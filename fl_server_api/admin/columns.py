@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -11,7 +11,7 @@ from django.db.models import F, Model, QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from fl_server_api.admin.html import figures_list, link
+from fl_server_api.admin.html import figures_list, link, readable_figure
 from fl_server_api.pages.html import NOTHING, moment, short_id
 from fl_server_core.models import Training
 from fl_server_core.registry import round_kinds
@@ -44,6 +44,17 @@ class FiguresField:
     @admin.display(description="figures")
     def figures_text(self, row: Any) -> SafeString | str:
         return figures_list(row.figures)
+
+
+def figure_of(name: str, description: str = "") -> Callable[[object, Any], str]:
+    """A column for one of a row's figures, if it has it."""
+
+    @admin.display(description=description or name)
+    def show(_page: object, row: Any) -> str:
+        figures = row.figures if isinstance(row.figures, Mapping) else {}
+        return readable_figure(figures[name]) if name in figures else NOTHING
+
+    return show
 
 
 def time_of(field: str, description: str) -> Callable[[object, Model], SafeString | str]:

@@ -51,10 +51,11 @@ def figures_list(figures: object) -> SafeString | str:
 
 def _readable(figures: object) -> list[tuple[str, str]]:
     values = figures if isinstance(figures, Mapping) else {"": figures} if figures else {}
-    return [(str(name).replace("_", " "), _readable_value(value)) for name, value in values.items()]
+    return [(str(name).replace("_", " "), readable_figure(value)) for name, value in values.items()]
 
 
-def _readable_value(value: object) -> str:
+def readable_figure(value: object) -> str:
+    """A figure as a text, numbers with six digits."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

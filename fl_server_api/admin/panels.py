@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from fl_server_api.admin.html import figures_line, link, list_link, table
+from fl_server_api.admin.html import figures_line, link, list_link, readable_figure, table
 from fl_server_api.pages.html import NOTHING, moment
 from fl_server_core.models import (
     Delivery,
@@ -20,12 +20,14 @@ from fl_server_core.models import (
     Model,
     ModelVersion,
     NotificationType,
+    Round,
     Submission,
     Training,
     TrainingInvitation,
     User,
 )
 from fl_server_core.selectors import rounds
+from fl_server_core.selectors.figures import BY_PARTICIPANT, REPLAY_OF
 from fl_server_core.selectors.training_invitations import open_invitations
 from fl_server_core.selectors.versions import versions_of
 
@@ -142,6 +144,23 @@ def deliveries(training: Training) -> SafeString | str:
         ],
         more=_all_of(rows, Delivery, training__id__exact=training.pk),
     )
+
+
+FIGURES = ("norm", "buffer_norm", "cosine", "share", "clipped_to", REPLAY_OF)
+
+
+def updates_table(row: Round) -> SafeString | str:
+    """How each update of a round was, beside the others, by participant."""
+    figures: dict[str, dict[str, Any]] = row.figures.get(BY_PARTICIPANT, {})
+    names = {str(person.pk): person.username for person in User.objects.filter(pk__in=list(figures)[:MAX_PARTICIPANTS])}
+    lines = [
+        (
+            link(User, who, names[who]) if who in names else who,
+            *(readable_figure(found[name]) if name in found else NOTHING for name in FIGURES),
+        )
+        for who, found in list(figures.items())[:MAX_PARTICIPANTS]
+    ]
+    return table(["participant", *(name.replace("_", " ") for name in FIGURES)], lines)
 
 
 def versions(model: GlobalModel) -> SafeString | str:

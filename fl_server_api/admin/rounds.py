@@ -17,13 +17,16 @@ from fl_server_api.admin.columns import (
     FiguresField,
     TrainingColumn,
     TrainingName,
+    figure_of,
     kind_title,
     time_of,
     with_training,
 )
-from fl_server_api.admin.html import file_size, link, list_link
+from fl_server_api.admin.html import figures_list, file_size, link, list_link
+from fl_server_api.admin.panels import updates_table
 from fl_server_api.pages.html import NOTHING
 from fl_server_core.models import Delivery, LocalModel, ModelVersion, Round, Submission
+from fl_server_core.selectors.figures import BY_PARTICIPANT, REPLAY_OF
 
 
 class RoundColumns(TrainingName):
@@ -40,7 +43,7 @@ SubmissionRow: TypeAlias = "WithAnnotations[Submission, SubmissionColumns]"
 
 
 @admin.register(Round)
-class RoundAdmin(TrainingColumn, FiguresField, ViewOnlyAdmin[Round]):
+class RoundAdmin(TrainingColumn, ViewOnlyAdmin[Round]):
     opened = time_of("opened_at", "opened")
     due = time_of("deadline", "deadline")
     closed = time_of("closed_at", "closed")
@@ -57,12 +60,20 @@ class RoundAdmin(TrainingColumn, FiguresField, ViewOnlyAdmin[Round]):
     ordering = ("-id",)
     fields = readonly_fields = (
         "training_link", "number", "title", "status", "opened", "due", "closed", "submissions", "deliveries", "version",
-        "claim", "lease", "attempts", "problem", "failing_since", "figures_text",
+        "claim", "lease", "attempts", "problem", "failing_since", "updates", "figures_text",
     )  # fmt: skip
+
+    @admin.display(description="updates")
+    def updates(self, row: RoundRow) -> SafeString | str:
+        return updates_table(row)
+
+    @admin.display(description="figures")
+    def figures_text(self, row: RoundRow) -> SafeString | str:
+        return figures_list({name: value for name, value in row.figures.items() if name != BY_PARTICIPANT})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Round]:
         rows = super().get_queryset(request).annotate(received=number_of(Submission.objects.all(), "round"))
-        return with_training(rows)
+        return with_training(rows).defer("figures")  # of all participants: for the page of one round
 
     @admin.display(description="kind", ordering="kind")
     def title(self, row: RoundRow) -> str:
@@ -93,7 +104,14 @@ class RoundAdmin(TrainingColumn, FiguresField, ViewOnlyAdmin[Round]):
 @admin.register(Submission)
 class SubmissionAdmin(TrainingColumn, FiguresField, ViewOnlyAdmin[Submission]):
     submitted = time_of("submitted_at", "submitted")
-    list_display = ("submitted", "participant", "training_link", "title", "number", "sample_size", "is_counted")
+    norm = figure_of("norm")
+    cosine = figure_of("cosine")
+    share = figure_of("share")
+    replayed = figure_of(REPLAY_OF, "sent before in round")
+    list_display = (
+        "submitted", "participant", "training_link", "title", "number", "sample_size", "norm", "cosine", "share",
+        "replayed", "is_counted",
+    )  # fmt: skip
     list_select_related = ("participant", "round")
     list_filter = ("round__kind", "counted", "submitted_at")
     search_fields = ("participant__username", OF_ROUND)

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from fl_server_core.models import DeliveryStatus, Event, EventKind
 from fl_server_core.models.training import TrainingState
+from fl_server_core.selectors.readers import TrainingReader
 
 
 class NotifiedSerializer(serializers.Serializer[Any]):
@@ -25,10 +26,30 @@ class NotifiedSerializer(serializers.Serializer[Any]):
     last_error = serializers.CharField(allow_blank=True, allow_null=True)
 
 
+class LastUpdateSerializer(serializers.Serializer[Any]):
+    """How an update was beside the others of its round. What is null is too large for a number, or not defined."""
+
+    round = serializers.IntegerField()
+    norm = serializers.FloatField(allow_null=True, help_text="Of its difference from the global model.")
+    buffer_norm = serializers.FloatField(allow_null=True, default=None, help_text="The same of floating-point buffers.")
+    cosine = serializers.FloatField(
+        allow_null=True, default=None, help_text="Between the difference and that of the round's aggregate."
+    )
+    share = serializers.FloatField(allow_null=True, default=None, help_text="Of the weights, after all caps.")
+    clipped_to = serializers.FloatField(
+        allow_null=True, default=None, help_text="By what the difference was multiplied; null: it was not clipped."
+    )
+    replay_of = serializers.IntegerField(
+        allow_null=True, default=None, help_text="The earlier round in which the same bytes were sent."
+    )
+
+
 class ParticipantStatusSerializer(serializers.Serializer[Any]):
     """notification: of the open round. waits_behind: an earlier one, not delivered yet, that goes first.
 
     message_endpoint: without its query; null for other participants.
+    replay_of: the earlier round in which the very bytes of the participant's present submission were sent. last_update:
+    its figures in the last round that aggregated or passed on. Participants see these two of themselves only.
     """
 
     id = serializers.UUIDField()
@@ -38,6 +59,8 @@ class ParticipantStatusSerializer(serializers.Serializer[Any]):
     message_endpoint = serializers.CharField(allow_null=True, allow_blank=True)
     notification = NotifiedSerializer(allow_null=True)
     waits_behind = NotifiedSerializer(allow_null=True)
+    replay_of = serializers.IntegerField(allow_null=True)
+    last_update = LastUpdateSerializer(allow_null=True)
 
 
 class InvitedSerializer(serializers.Serializer[Any]):
@@ -92,10 +115,6 @@ class EventSerializer(serializers.ModelSerializer[Event]):
         fields = ["id", "at", "kind", "round", "user", "username", "author", "author_name", "message", "figures"]
         read_only_fields = fields
 
-    def to_representation(self, event: Event) -> dict[str, Any]:
-        """context: reader, and sees_errors: of all users."""
-        shown = super().to_representation(event)
-        is_shown = self.context["sees_errors"] or event.user_id == self.context["reader"].pk
-        if not is_shown and isinstance(event.figures, dict):
-            shown["figures"] = {name: value for name, value in event.figures.items() if name != "error"}
-        return shown
+    def to_representation(self, instance: Event) -> dict[str, Any]:
+        reader: TrainingReader = self.context["reader"]
+        return {**super().to_representation(instance), "figures": reader.readable(instance)}

@@ -15,7 +15,7 @@ from fl_server_api.openapi import READ, WRITE, answers, sentence
 from fl_server_api.serializers.generic import EmptyRequest, checked
 from fl_server_api.serializers.status import EventSerializer, StatusSerializer
 from fl_server_api.views.base import ApiView, JSONView, caller
-from fl_server_core import policies
+from fl_server_core.selectors.readers import TrainingReader
 from fl_server_core.selectors.status import training_history, training_status
 from fl_server_core.selectors.trainings import get_readable_training
 from fl_server_core.services.trainings import resume_training, stop_training
@@ -58,7 +58,8 @@ class TrainingStatusView(ApiView):
         endpoints and errors are shown to the actor; participants see only their own.
         """
         training = get_readable_training(training_id, caller(request))
-        return Response(StatusSerializer(training_status(training, caller(request))).data)
+        reader = TrainingReader(training, caller(request))
+        return Response(StatusSerializer(training_status(training, reader)).data)
 
 
 class TrainingHistoryView(ApiView):
@@ -66,9 +67,9 @@ class TrainingHistoryView(ApiView):
     def get(self, request: Request, training_id: UUID) -> HttpResponseBase:
         """List what happened to a training.
 
-        For its actor and its participants; oldest first.
+        For its actor and its participants; oldest first. The events `aggregated` and `passed_on` have in `figures`,
+        under `by_participant`, the norm, cosine and share of each update. Participants see their own ones only.
         """
         training = get_readable_training(training_id, caller(request))
-        sees_errors = policies.may_read_deliveries(caller(request), training)
-        represent = each(EventSerializer, reader=caller(request), sees_errors=sees_errors)
-        return listed(request, training_history(training), represent)
+        reader = TrainingReader(training, caller(request))
+        return listed(request, training_history(training), each(EventSerializer, reader=reader))

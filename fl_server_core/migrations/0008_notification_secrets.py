@@ -28,7 +28,7 @@ def hide_errors(apps, _schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("fl_server_core", "0006_stored_files"),
+        ("fl_server_core", "0007_figures"),
     ]
 
     operations = [

@@ -26,6 +26,7 @@ class EventKind(models.TextChoices):
     PARTICIPANT_DECLINED = "participant_declined", "invitation to take part declined"
     PARTICIPANT_UNINVITED = "participant_uninvited", "invitation to take part withdrawn"
     UPDATE_DELETED = "update_deleted", "update deleted"
+    SUBMISSION_REPLAYED = "submission_replayed", "submission sent before"
     METRICS_DELETED = "metrics_deleted", "metrics deleted"
     DELIVERY_FAILED = "delivery_failed", "delivery failed"
     DELIVERIES_RETRIED = "deliveries_retried", "deliveries sent again"
@@ -60,9 +61,9 @@ class Event(models.Model):
     """What happened to a training, a model or a user, when, and with which figures.
 
     A deletion belongs to what is left: that of a training to its model. UPDATE_DELETED: a submission to a round that is
-    not closed went with the update. user: whom it is about. author: who did it, if a person did. round: None for events
-    of users. figures: numbers, and as `error` what went wrong on the way to the user, which other participants
-    don't see.
+    not closed went with the update. SUBMISSION_REPLAYED: its bytes had come in an earlier round. user: whom it is
+    about. author: who did it, if a person did. round: None for events of users. figures: numbers, and as `error` what
+    went wrong on the way to the user, which other participants don't see.
     """
 
     training = models.ForeignKey(Training, on_delete=models.CASCADE, null=True, blank=True, related_name="events")

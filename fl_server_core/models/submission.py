@@ -18,7 +18,7 @@ class Submission(models.Model):
     target: the id that was uploaded to; under FedDC the id of a model that is deleted after the round.
     digest: SHA-256 of what was submitted (hexadecimal), by which a retry of a request that was answered is known.
     counted: the round was claimed with this submission in it; it counts even if its participant leaves.
-    content: what was sent as JSON.
+    content: what was sent as JSON. figures: how it is beside the others of its round.
     """
 
     round = models.ForeignKey(Round, on_delete=models.CASCADE, related_name="submissions")
@@ -37,6 +37,7 @@ class Submission(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["round", "participant"], name="one_submission_per_round_and_participant")
         ]
+        indexes = [models.Index(fields=["digest"], name="submission_digest")]
 
     def __str__(self) -> str:
         return f"{self.participant_id} in round {self.round_id}"

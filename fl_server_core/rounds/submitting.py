@@ -20,7 +20,8 @@ from fl_server_core.exceptions import (
     WrongState,
 )
 from fl_server_core.models.delivery import Delivery, NotificationType
-from fl_server_core.models.model import Model
+from fl_server_core.models.event import EventKind
+from fl_server_core.models.model import GlobalModel, Model
 from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
@@ -30,10 +31,12 @@ from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.kinds import Offer, RoundKind, all_kinds, kind_of
 from fl_server_core.rounds.opening import ensure_open
 from fl_server_core.selectors import rounds
+from fl_server_core.selectors.figures import REPLAY_OF, first_sent
 from fl_server_core.selectors.models import find_model, global_of
 from fl_server_core.selectors.trainings import get_training, lock_training
 from fl_server_core.services.budgets import refuse_larger_than_budget, require_budget
 from fl_server_core.services.files import NewFiles
+from fl_server_core.services.history import record
 
 
 def submit(offer: Offer) -> None:
@@ -167,6 +170,27 @@ def _refusal(offer: Offer, training: Training) -> InvalidValue:
     return WrongState(training.id, training.state, current if training.is_running and is_over else None)
 
 
+def _flags(offer: Offer, row: Round, digest: str) -> dict[str, Any]:
+    """In which round a file was first sent, if it was before; an event says so, too, once in a round.
+
+    Whoever sends back the current model as it was given has sent nothing again: until it changes, the bytes are equal.
+    """
+    earlier = first_sent(row, digest) if offer.files else None
+    if earlier is None or GlobalModel.objects.filter(pk=row.training.model_id, current_version__digest=digest).exists():
+        return {}
+    kind, person = EventKind.SUBMISSION_REPLAYED, offer.participant
+    if not row.training.events.filter(kind=kind, round=row.number, user=person).exists():
+        record(
+            training=row.training,
+            kind=kind,
+            number=row.number,
+            user_id=person.pk,
+            first_sent_in=earlier.round.number,
+            first_sent_by=str(earlier.participant_id),
+        )
+    return {REPLAY_OF: earlier.round.number}
+
+
 def _write(offer: Offer, row: Round, kind: RoundKind[Any], digest: str, names: dict[str, str]) -> None:
     submission, _is_new = Submission.objects.update_or_create(
         round=row,
@@ -176,6 +200,7 @@ def _write(offer: Offer, row: Round, kind: RoundKind[Any], digest: str, names: d
             "digest": digest,
             "target": offer.target_id,
             "content": offer.content,
+            "figures": _flags(offer, row, digest),
         },
     )
     kind.keep(submission, offer, names)

@@ -9,14 +9,16 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from fl_server_core import policies
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.round import Round
+from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.models.user import User
 from fl_server_core.registry import round_kinds
 from fl_server_core.selectors import rounds
+from fl_server_core.selectors.figures import REPLAY_OF, RoundFigures, latest_figures
+from fl_server_core.selectors.readers import TrainingReader
 from fl_server_core.selectors.training_invitations import open_invitations
 
 IDLE = "idle"
@@ -25,13 +27,13 @@ MaySee = Callable[[UUID], bool]
 """Does the reader see ids, endpoints and errors of what this receiver is sent?"""
 
 
-def training_status(training: Training, reader: User | None = None) -> dict[str, Any]:
+def training_status(training: Training, reader: TrainingReader | None = None) -> dict[str, Any]:
     """Phase, round, since when, deadline, and for each participant what it was told and what it submitted.
 
-    reader: who is to read it; of the notifications of others it sees what `policies` says. None: nobody outside the
-    server. A constant number of statements, whatever the number of participants.
+    reader: who is to read it; None: the server, which sees everything. A constant number of statements, whatever the
+    number of participants.
     """
-    may_see = _who_sees_details(training, reader)
+    may_see = _who_sees_details(reader)
     current = rounds.current_round(training)
     row = rounds.open_round_of(training)
     return {
@@ -49,14 +51,13 @@ def training_status(training: Training, reader: User | None = None) -> dict[str,
         "problem": _problem_of(training, row),
         "problem_since": row.problem_since if row else None,
         "failure": _failure_of(training, row),
-        "participants": _participants(training, row, may_see),
+        "participants": _participants(training, row, reader),
         "invited": _invited(training, may_see),
     }
 
 
-def _who_sees_details(training: Training, reader: User | None) -> MaySee:
-    sees_all = reader is None or policies.may_read_deliveries(reader, training)
-    return lambda receiver_id: sees_all or (reader is not None and receiver_id == reader.pk)
+def _who_sees_details(reader: TrainingReader | None) -> MaySee:
+    return reader.sees_deliveries_to if reader else lambda _receiver: True
 
 
 def _problem_of(training: Training, row: Round | None) -> str | None:
@@ -76,12 +77,14 @@ def _failure_of(training: Training, row: Round | None) -> str | None:
     return failure.message if failure else None
 
 
-def _participants(training: Training, row: Round | None, may_see: MaySee) -> list[dict[str, Any]]:
+def _participants(training: Training, row: Round | None, reader: TrainingReader | None) -> list[dict[str, Any]]:
     told = _newest_deliveries(row)
     is_pending = any(delivery.status == DeliveryStatus.PENDING for delivery in told.values())
     blocking = _blocking_deliveries(training) if is_pending else {}
     submitted = {one.participant_id: one for one in row.submissions.all()} if row else {}
     people = training.participants.order_by("id").only("id", "username", "message_endpoint")
+    latest = latest_figures(training)
+    may_see = _who_sees_details(reader)
     is_waiting = training.is_running and not training.locked
     return [
         {
@@ -92,9 +95,22 @@ def _participants(training: Training, row: Round | None, may_see: MaySee) -> lis
             "message_endpoint": _endpoint_of(person, may_see),
             "notification": _about(told.get(person.pk), may_see),
             "waits_behind": _about(_before(blocking.get(person.pk), told.get(person.pk)), may_see),
+            **_figures(person.pk, submitted.get(person.pk), latest, reader),
         }
         for person in people
     ]
+
+
+def _figures(
+    person: UUID, submission: Submission | None, latest: RoundFigures | None, reader: TrainingReader | None
+) -> dict[str, Any]:
+    """How a participant's last aggregated update was, and whether what it sent now was sent before."""
+    is_seen = reader is None or reader.sees_figures_of(person)
+    last = latest.figures.get(str(person)) if latest and is_seen else None
+    return {
+        "replay_of": submission.figures.get(REPLAY_OF) if submission and is_seen else None,
+        "last_update": {"round": latest.number, **last} if latest and last else None,
+    }
 
 
 def _invited(training: Training, may_see: MaySee) -> list[dict[str, Any]]:

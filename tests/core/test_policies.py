@@ -65,6 +65,10 @@ TABLE: dict[str, tuple[Question, set[str]]] = {
         lambda user, scene: policies.may_read_training(user, scene.training),
         {"participant", "other", "actor"} | ALL,
     ),
+    "compare participants": (
+        lambda user, scene: policies.may_compare_participants(user, scene.training),
+        {"actor"} | ALL,
+    ),
     "steer training": (lambda user, scene: policies.may_steer_training(user, scene.training), {"actor"} | ALL),
     "delete training": (lambda user, scene: policies.may_delete_training(user, scene.training), {"actor"} | ALL),
     "trainings": (
@@ -161,6 +165,7 @@ TABLE: dict[str, tuple[Question, set[str]]] = {
 }
 ONE_PERMISSION: dict[str, tuple[Question, set[str]]] = {
     "read training": (TABLE["read training"][0], {"view_training", "change_training"}),
+    "compare participants": (TABLE["compare participants"][0], {"view_training", "change_training"}),
     "steer training": (TABLE["steer training"][0], {"change_training"}),
     "delete training": (TABLE["delete training"][0], {"delete_training"}),
     "read model": (TABLE["read model"][0], {"view_globalmodel", "change_globalmodel"}),

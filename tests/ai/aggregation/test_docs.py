@@ -11,8 +11,10 @@ import pytest
 
 from fl_server_ai.aggregation import Aggregation, CannotAggregate, get_aggregation_class
 from fl_server_ai.aggregation.engine import reduce_arrays
+from fl_server_ai.aggregation.influence import UpdateFigures
 from fl_server_core.registry import aggregation_methods
-from fl_server_core.schema import wanted
+from fl_server_core.schema import AggregationOptions, wanted
+from fl_server_core.selectors.figures import REPLAY_OF
 from tests.documents import execute, python_blocks
 
 DOCS = Path(__file__).parents[3] / "docs" / "methods.md"
@@ -27,8 +29,30 @@ def line_of(method: type[Aggregation]) -> str:
     return "| " + " | ".join(cells).replace("|  |", "| |") + " |"
 
 
+def rows(heading: str = "") -> list[str]:
+    """The table's lines in the part of the document with this heading, or in the first one."""
+    parts = DOCS.read_text().split("\n## ")
+    (part,) = [part for part in parts[1:] if part.startswith(heading)] if heading else parts[:1]
+    return [line for line in part.partition("\n### ")[0].splitlines() if line.startswith("| ")][1:]
+
+
+def test_each_bound_has_its_line_in_the_docs_with_its_values() -> None:
+    wanted_cells = []
+    for name, field in AggregationOptions.model_fields.items():
+        default = "" if field.default is None else f" ({json.dumps(field.default)})"
+        wanted_cells.append([f"`{name}`", wanted(field) + default])
+    assert [line.strip("| ").split(" | ")[:2] for line in rows("Bounds")] == wanted_cells
+
+
+def test_each_figure_has_its_line_in_the_docs() -> None:
+    figures = UpdateFigures(1.0, 1.0, 1.0, 1.0, (0.5, 1.0)).as_json()
+    described = DOCS.read_text().partition("\n### The figures")[2].partition("\n## ")[0]
+    names = [line.split("`")[1] for line in described.splitlines() if line.startswith("| `")]
+    assert names == [*figures, REPLAY_OF]
+
+
 def test_each_method_has_its_line_in_the_docs_and_no_other_has() -> None:
-    lines = [line for line in DOCS.read_text().splitlines() if line.startswith("| ")][1:]
+    lines = rows()
     own = [name for name in list(aggregation_methods) if get_aggregation_class(name).__module__.startswith("fl_server")]
     assert sorted(lines) == sorted(line_of(get_aggregation_class(name)) for name in own)
 
