@@ -27,6 +27,7 @@ def refuse_guesses(application: WSGIApplication) -> WSGIApplication:
     that come from Django.
     """
     from fl_server_api.authentication import needs_login, refuse_known_guesses  # which need Django's settings
+    from fl_server_api.trail import note_refusal
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if "HTTP_AUTHORIZATION" in environ and "HTTP_ORIGIN" not in environ:
@@ -34,6 +35,7 @@ def refuse_guesses(application: WSGIApplication) -> WSGIApplication:
                 if needs_login(environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]):
                     refuse_known_guesses(environ)
             except TooManyFailures as refusal:
+                note_refusal(environ, 429)
                 body = json.dumps({"detail": str(refusal)}).encode()
                 headers = [
                     ("Content-Type", "application/json"),

@@ -5,11 +5,11 @@ Importing the package registers every page. Every change goes through the servic
 
 from django.contrib import admin
 
-from fl_server_api.admin import identities, models, records, rounds, secrets, trainings, users, versions
+from fl_server_api.admin import identities, models, records, rounds, secrets, trail, trainings, users, versions
 
 admin.site.site_header = "Federated learning server"
 admin.site.site_title = "Federated learning server"
 admin.site.index_title = "Overview"
 admin.site.site_url = None  # the server has no other pages
 
-__all__ = ["identities", "models", "records", "rounds", "secrets", "trainings", "users", "versions"]
+__all__ = ["identities", "models", "records", "rounds", "secrets", "trail", "trainings", "users", "versions"]
