@@ -17,13 +17,16 @@ from fl_server_api.deeds import SIGN_IN, SIGN_OUT, WRITES, Deed, deed_of, deed_o
 from fl_server_api.middleware import unavailable
 from fl_server_core.models import AccessToken, AuditEntry, Credential, Outcome, User
 from fl_server_core.services.trail_buffer import buffer, flusher
-from fl_server_core.trail import Act, acting, current_act, people_of
+from fl_server_core.trail import Act, acting, current_act, people_of, short
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 READ_REFUSALS = frozenset({401, 403, 413, 429, 507})
 """Of what only reads, these statuses are refusals. Others are mistakes, such as an unknown id."""
+OF_MODELS = ("model", "preprocessing", "training")
+NAMES = {"account": "username", "group": "name", "token": "name"}
+LARGEST_ROUND = 2**31
 SCHEMES: dict[str, str] = {
     "token": Credential.TOKEN,
     "basic": Credential.PASSWORD,
@@ -117,9 +120,11 @@ def _entries(request: HttpRequest, response: HttpResponseBase, act: Act) -> list
 
 
 def _is_write(request: HttpRequest, response: HttpResponseBase) -> bool:
-    """Pages answer with a redirect where something was done, and show a form once more where it was not."""
-    is_page = not request.path_info.startswith("/api/")
-    return request.method in WRITES and (not is_page or response.status_code in (301, 302, 303))
+    """Pages answer with a redirect where something was done. Where it was not, they show a form once more, or lead to
+    the admin's first page: there is no such row."""
+    if request.method not in WRITES or request.path_info.startswith("/api/"):
+        return request.method in WRITES
+    return response.status_code in (301, 302, 303) and response.headers.get("Location") != "/admin/"
 
 
 def _deed(request: HttpRequest, response: HttpResponseBase, act: Act) -> Deed:
@@ -151,8 +156,10 @@ def _entry(
     status, facts = response.status_code, act.facts
     is_refused = status < 500 or status == 507
     outcome = Outcome.DONE if status < 400 else Outcome.REFUSED if is_refused else Outcome.FAILED
-    training_id, number = facts.get("training_id"), facts.get("round")
-    values = {"training_id": training_id, "round": number, "details": _details(request, facts)}
+    number = facts.get("round")
+    is_round = isinstance(number, int) and abs(number) < LARGEST_ROUND  # participants send any number
+    values = {"training_id": facts.get("training_id"), "round": number if is_round else None}
+    values["details"] = _details(request, facts)
     about = _tried(act) if deed is SIGN_IN else _object(request, response, facts, deed, who)
     return AuditEntry(verb=deed.verb, outcome=outcome, status=status, **who, **about, **values)
 
@@ -186,21 +193,19 @@ def _object(
     if deed.argument:
         key = arguments.get(deed.argument)
     elif kind in CREATED and response.status_code < 400 and deed.verb in ("create", "register"):
-        key = getattr(response, "data", {}).get(CREATED[kind])
+        key = _said(response, CREATED[kind])
     else:
         key = who.get("account_id") if kind == "account" else facts.get(f"{kind}_id")
     if kind == "model" and "base_id" in facts and str(key) == str(facts["model_id"]):
         kind = "update"
-    return {"object_kind": kind[:32], "object_id": str(key or "")[:64], "object_name": _name(kind, facts, response)}
+    name = facts.get("model_name", "") if kind in OF_MODELS else _said(response, NAMES.get(kind, ""))
+    return {"object_kind": kind[:32], "object_id": short(key or "", 64), "object_name": short(name, 200)}
 
 
-def _name(kind: str, facts: Mapping[str, Any], response: HttpResponseBase) -> str:
-    if kind in ("model", "preprocessing", "training"):
-        return str(facts.get("model_name", ""))[:200]
+def _said(response: HttpResponseBase, name: str) -> Any:
+    """What the answer says under this name, where something was done."""
     data = getattr(response, "data", None)
-    names = {"account": "username", "group": "name", "token": "name"}
-    known = data.get(names.get(kind, ""), "") if isinstance(data, dict) and response.status_code < 400 else ""
-    return str(known)[:200]
+    return data.get(name, "") if isinstance(data, dict) and response.status_code < 400 else ""
 
 
 def _details(request: HttpRequest, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,6 +70,11 @@ def note_training(training: Training | None) -> None:
         note(training_id=training.pk, model_id=training.model_id)
 
 
+def short(text: object, length: int) -> str:
+    """A text as both databases take it, and no longer than its column."""
+    return str(text).replace("\0", "").encode(errors="replace").decode()[:length]
+
+
 def people_of(user_ids: list[UUID]) -> dict[str, Any]:
     """Details that name accounts, or, where they are many, the first of them and their number."""
     if not user_ids:

@@ -1,6 +1,6 @@
 """What every test may use."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 from django.db.backends.base.operations import BaseDatabaseOperations
@@ -23,7 +23,7 @@ def _forget_sign_ins() -> Iterator[None]:
 _execute_sql_flush = BaseDatabaseOperations.execute_sql_flush
 
 
-def _flush_the_trail_too(operations: BaseDatabaseOperations, sql_list: list[str]) -> None:
+def _flush_the_trail_too(operations: BaseDatabaseOperations, sql_list: Iterable[str]) -> None:
     """After a test that commits, Django empties all tables. The trail's refuse it otherwise."""
     with purging():
         _execute_sql_flush(operations, sql_list)

@@ -10,7 +10,7 @@ from django.db.models import Model
 
 from fl_server_api.deeds import kind_of_row
 from fl_server_core.models import AuditEntry, Outcome, Training
-from fl_server_core.trail import current_act, people_of
+from fl_server_core.trail import current_act, people_of, short
 
 MOST_ENTRIES = 200
 """Of one request. What is done to more rows at once has one more entry, with their number."""
@@ -25,7 +25,7 @@ def note_deed(verb: str, model: type[Model], rows: Sequence[tuple[object, str]],
     people = people_of(act.facts.get("accounts", []))
     for key, name in rows[:MOST_ENTRIES]:
         outcome = Outcome.REFUSED if is_refused or str(key) in act.refused else Outcome.DONE
-        entry = AuditEntry(verb=verb[:32], object_kind=kind, object_id=str(key)[:64], object_name=name[:200])
+        entry = AuditEntry(verb=verb[:32], object_kind=kind, object_id=short(key, 64), object_name=short(name, 200))
         entry.outcome, entry.details = outcome, people
         entry.training_id = _as_uuid(key) if model is Training else act.facts.get("training_id")
         act.entries.append(entry)

@@ -45,8 +45,9 @@ class AuditEntryAdmin(ViewOnlyAdmin[AuditEntry]):
 
     @admin.display(description="training")
     def training_link(self, row: AuditEntry) -> SafeString | str:
-        is_there = Training.objects.filter(pk=row.training_id).exists()
-        return link(Training, row.training_id, row.training_id) if is_there else str(row.training_id or NOTHING)
+        if row.training_id is None or not Training.objects.filter(pk=row.training_id).exists():
+            return str(row.training_id or NOTHING)
+        return link(Training, row.training_id, row.training_id)
 
     @admin.display(description="details")
     def details_text(self, row: AuditEntry) -> SafeString | str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 
 from fl_server_core.models.audit import AuditEntry, Outcome
 from fl_server_core.services.sign_in_limits import group_of
@@ -89,7 +89,7 @@ class Buffer:
         """Write what waits, and what was counted in windows that are over; or, at the end, in all of them.
 
         Raises:
-            DatabaseError: nothing is lost, the next call tries again.
+            OperationalError, InterfaceError: the database is away. Nothing is lost, the next call tries again.
         """
         with self._lock:
             now = monotonic()
@@ -102,8 +102,8 @@ class Buffer:
         if not waiting:
             return
         try:
-            AuditEntry.objects.bulk_create(waiting)
-        except DatabaseError:
+            _write(waiting)
+        except (OperationalError, InterfaceError):
             with self._lock:
                 self._waiting = waiting + self._waiting
             raise
@@ -118,6 +118,21 @@ class Buffer:
             self._left_out += sum(entry.count for entry in entries)
         else:
             self._waiting += entries
+
+
+def _write(entries: list[AuditEntry]) -> None:
+    """All together; if the database takes one of them never, the others without it."""
+    try:
+        AuditEntry.objects.bulk_create(entries)
+    except (OperationalError, InterfaceError):
+        raise
+    except (DatabaseError, ValueError):
+        if len(entries) == 1:
+            logger.exception("An entry of the trail can't be written: %s", entries[0])
+            return
+        middle = len(entries) // 2
+        _write(entries[:middle])
+        _write(entries[middle:])
 
 
 def _key_of(entry: AuditEntry) -> Hashable:
@@ -168,6 +183,8 @@ def _flush_quietly(*, everything: bool = False) -> None:
         buffer.flush(everything=everything)
     except DatabaseError as error:
         logger.warning("The trail can't be written, the entries wait: %s", error)
+    except Exception:
+        logger.exception("The trail could not be written; the next attempt comes soon.")
     finally:
         close_old_connections()
 

@@ -327,6 +327,11 @@ def test_an_entry_costs_one_statement(people: People) -> None:
     assert told[0].startswith("INSERT")
 
 
+def test_a_round_of_any_size_breaks_no_entry(people: People, running: Training) -> None:
+    assert people.participant.client.post(f"/api/models/{running.model_id}/", update(2**40)).status_code == 400
+    assert trail("verb", "round", "status") == [("upload", None, 400)]
+
+
 def test_every_request_that_writes_has_a_verb() -> None:
     known = {(method, str(pattern.pattern)) for pattern in urlpatterns for method in METHODS if takes(pattern, method)}
     writes = {(method, route) for method, route in known if method != "GET"}

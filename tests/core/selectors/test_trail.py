@@ -145,7 +145,7 @@ def made_earlier(days: int, *verbs: str) -> list[AuditEntry]:
     moment = timezone.now() - timedelta(days=days)
     made = [AuditEntry.objects.create(verb=verb, at=moment) for verb in verbs]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trail_sealing.timezone, "now", lambda: moment)
+        patch.setattr(timezone, "now", lambda: moment)
         seal_trail()
     return made
 

@@ -161,3 +161,12 @@ def test_while_the_database_is_away_a_bounded_number_waits_and_the_rest_is_count
     buffer.flush()
     assert trail("count", verb="download") == [1] * 10
     assert trail("count", verb="left out") == [15]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_entry_that_the_database_never_takes_does_not_hold_up_the_others(buffer: Buffer) -> None:
+    first, impossible, last = (uuid4() for _ in range(3))
+    for account in (first, impossible, last):
+        buffer.add(download(account=account, count=-1 if account == impossible else 1))  # a count is positive
+    buffer.flush()
+    assert trail("account_id") == [first, last]
