@@ -107,15 +107,15 @@ def _entries(request: HttpRequest, response: HttpResponseBase, act: Act) -> list
         _complete(entry, who, status)
     is_known = bool(deed.kind) and (method in WRITES or deed is SIGN_IN)
     if status in READ_REFUSALS or (status >= 400 and is_known):
-        buffer.add(_entry(request, response, act, deed, who))
+        buffer.add(**_values(request, response, act, deed, who))
     elif deed in (SIGN_IN, SIGN_OUT):
         if deed is SIGN_IN and method == "POST" and status == 200:  # the form once more
-            buffer.add(AuditEntry(**who, **_tried(act), verb=deed.verb, outcome=Outcome.REFUSED, status=status))
+            buffer.add(**who, **_tried(act), verb=deed.verb, outcome=Outcome.REFUSED, status=status)
     elif deed.is_read:
         if method in WRITES or (method == "GET" and deed.verb != "read" and status in (200, 206)):
-            buffer.add(_entry(request, response, act, deed, who))
+            buffer.add(**_values(request, response, act, deed, who))
     elif status < 400 and not entries and _is_write(request, response):
-        entries.append(_entry(request, response, act, deed, who))
+        entries.append(AuditEntry(**_values(request, response, act, deed, who)))
     return entries
 
 
@@ -150,9 +150,10 @@ def _complete(entry: AuditEntry, who: Mapping[str, Any], status: int) -> None:
     entry.status = status
 
 
-def _entry(
+def _values(
     request: HttpRequest, response: HttpResponseBase, act: Act, deed: Deed, who: Mapping[str, Any]
-) -> AuditEntry:
+) -> dict[str, Any]:
+    """Of the request's own entry."""
     status, facts = response.status_code, act.facts
     is_refused = status < 500 or status == 507
     outcome = Outcome.DONE if status < 400 else Outcome.REFUSED if is_refused else Outcome.FAILED
@@ -161,7 +162,7 @@ def _entry(
     values = {"training_id": facts.get("training_id"), "round": number if is_round else None}
     values["details"] = _details(request, facts)
     about = _tried(act) if deed is SIGN_IN else _object(request, response, facts, deed, who)
-    return AuditEntry(verb=deed.verb, outcome=outcome, status=status, **who, **about, **values)
+    return {"verb": deed.verb, "outcome": outcome, "status": status, **who, **about, **values}
 
 
 def _tried(act: Act) -> dict[str, Any]:
@@ -177,13 +178,13 @@ def _signed_in(act: Act) -> list[AuditEntry]:
     user: User | None = act.facts.get("signed_in")
     if user is None or any(entry.verb == SIGN_IN.verb for entry in act.entries):
         return []
-    return [sign_in_entry(user, Credential.PASSWORD)]
+    return [AuditEntry(**_session(user, Credential.PASSWORD))]
 
 
-def sign_in_entry(user: User, credential: str) -> AuditEntry:
+def _session(user: User, credential: str, verb: str = SIGN_IN.verb) -> dict[str, Any]:
     about = {"object_kind": "account", "object_id": str(user.pk), "object_name": user.username}
     who = {"account_id": user.pk, "account_name": user.username, "credential": credential}
-    return AuditEntry(verb=SIGN_IN.verb, **about, **who)
+    return {"verb": verb, **about, **who}
 
 
 def _object(
@@ -222,9 +223,8 @@ def _note_session(user: User | None, verb: str) -> None:
     act = current_act()
     if act is None or user is None:
         return
-    entry = sign_in_entry(user, Credential.IDENTITY if "OIDC" in getattr(user, "backend", "") else Credential.SESSION)
-    entry.verb = verb
-    act.entries.append(entry)
+    credential = Credential.IDENTITY if "OIDC" in getattr(user, "backend", "") else Credential.SESSION
+    act.entries.append(AuditEntry(**_session(user, credential, verb)))
 
 
 def _note_beginning(user: User | None = None, **_: Any) -> None:
@@ -247,16 +247,14 @@ def note_refusal(meta: Mapping[str, Any], status: int) -> None:
     deed = SIGN_IN if _is_failed_sign_in(meta, status) else deed_of(method, path, "")
     where = {"address": client_address(meta)[:64], "credential": _credential(meta)}
     what = {"verb": deed.verb, "object_kind": deed.kind, "outcome": Outcome.REFUSED, "status": status}
-    buffer.add(AuditEntry(**where, **what))
+    buffer.add(**where, **what)
 
 
 def note_early_sign_in(act: Act, meta: Mapping[str, Any]) -> None:
     """A password was right, in a look at a request's header. The view finds it remembered."""
     user: User | None = act.facts.get("signed_in")
     if user is not None:
-        entry = sign_in_entry(user, Credential.PASSWORD)
-        entry.address = client_address(meta)[:64]
-        buffer.add(entry)
+        buffer.add(**_session(user, Credential.PASSWORD), address=client_address(meta)[:64])
 
 
 def with_trail(application: WSGIApplication) -> WSGIApplication:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
+from django.utils import timezone
 
 from fl_server_core.models.audit import AuditEntry, Outcome
 from fl_server_core.services.sign_in_limits import group_of
@@ -64,17 +66,18 @@ class Buffer:
             self._strangers = self._left_out = 0
             self._told_at = monotonic()
 
-    def add(self, entry: AuditEntry) -> None:
-        """Costs no statement and waits for none."""
-        key, now = _key_of(entry), monotonic()
+    def add(self, **values: Any) -> None:
+        """Take the values of an entry. Costs no statement and waits for none; a repeat makes no row either."""
+        key, now = _key_of(values), monotonic()
         with self._lock:
             window = self._windows.get(key)
             if window is not None and window.ends > now:
                 window.more += 1
-                window.until = entry.at
+                window.until = timezone.now()
                 return
             if window is not None:
                 self._close(key)
+            entry = AuditEntry(**values)
             is_stranger = entry.account_id is None
             number = self._strangers if is_stranger else len(self._windows) - self._strangers
             if number < (STRANGERS if is_stranger else ACCOUNTS):
@@ -135,11 +138,14 @@ def _write(entries: list[AuditEntry]) -> None:
         _write(entries[middle:])
 
 
-def _key_of(entry: AuditEntry) -> Hashable:
-    whom = (entry.account_id, entry.credential, entry.token_id, group_of(entry.address))
-    what = (entry.verb, entry.object_kind, entry.outcome, entry.status)
-    # Who makes up ids must not get an entry for each.
-    return (*whom, *what, entry.object_id if entry.outcome == Outcome.DONE else "")
+def _key_of(values: Mapping[str, Any]) -> Hashable:
+    # Who is refused may have made ids up, and must not get an entry for each.
+    is_done = values.get("outcome", Outcome.DONE) == Outcome.DONE
+    return (
+        group_of(values.get("address", "")),
+        *map(values.get, ("account_id", "credential", "token_id", "verb", "object_kind", "outcome", "status")),
+        values.get("object_id") if is_done else None,
+    )
 
 
 buffer = Buffer()
