@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db import DatabaseError
@@ -18,9 +17,6 @@ from fl_server_api.middleware import unavailable
 from fl_server_core.models import AccessToken, AuditEntry, Credential, Outcome, User
 from fl_server_core.services.trail_buffer import buffer, flusher
 from fl_server_core.trail import Act, acting, current_act, people_of, short
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 READ_REFUSALS = frozenset({401, 403, 413, 429, 507})
 """Of what only reads, these statuses are refusals. Others are mistakes, such as an unknown id."""
@@ -255,15 +251,3 @@ def note_early_sign_in(act: Act, meta: Mapping[str, Any]) -> None:
     user: User | None = act.facts.get("signed_in")
     if user is not None:
         buffer.add(**_session(user, Credential.PASSWORD), address=client_address(meta)[:64])
-
-
-def with_trail(application: WSGIApplication) -> WSGIApplication:
-    """An application under a server that is not ours: what the buffer holds is written by a thread of each process."""
-
-    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if not flusher.is_running:  # at the first request, which comes after any fork
-            flusher.start()
-            atexit.register(flusher.stop)
-        return application(environ, start_response)
-
-    return serve

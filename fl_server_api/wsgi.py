@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
 from collections.abc import Iterable
@@ -45,6 +46,19 @@ def refuse_guesses(application: WSGIApplication) -> WSGIApplication:
                 ]
                 start_response("429 Too Many Requests", headers)
                 return [body]
+        return application(environ, start_response)
+
+    return serve
+
+
+def with_trail(application: WSGIApplication) -> WSGIApplication:
+    """An application under a server that is not ours: what waits for the trail is written by a thread of each process."""
+    from fl_server_core.services.trail_buffer import flusher
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not flusher.is_running:  # at the first request, which comes after any fork
+            flusher.start()
+            atexit.register(flusher.stop)
         return application(environ, start_response)
 
     return serve
