@@ -52,7 +52,7 @@ def refuse_guesses(application: WSGIApplication) -> WSGIApplication:
 
 
 def with_trail(application: WSGIApplication) -> WSGIApplication:
-    """An application under a server that is not ours: what waits for the trail is written by a thread of each process."""
+    """An application under a server that is not ours: a thread of each process writes what waits for the trail."""
     from fl_server_core.services.trail_buffer import flusher
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
