@@ -29,4 +29,4 @@ def _flush_the_trail_too(operations: BaseDatabaseOperations, sql_list: Iterable[
         _execute_sql_flush(operations, sql_list)
 
 
-BaseDatabaseOperations.execute_sql_flush = _flush_the_trail_too  # type: ignore[method-assign]
+BaseDatabaseOperations.execute_sql_flush = _flush_the_trail_too  # type: ignore[assignment, method-assign]
