@@ -98,9 +98,9 @@ def _entries(request: HttpRequest, response: HttpResponseBase, act: Act) -> list
     deed = _deed(request, response, act)
     known: dict[str, Any] = act.facts.get("who", {"credential": _credential(request.META)})
     who = {"address": client_address(request.META)[:64], **known}
-    entries = [*act.entries, *_signed_in(act)]
-    for entry in entries:
+    for entry in act.entries:
         _complete(entry, who, status)
+    entries = [*act.entries, *_signed_in(act, who["address"])]
     is_known = bool(deed.kind) and (method in WRITES or deed is SIGN_IN)
     if status in READ_REFUSALS or (status >= 400 and is_known):
         buffer.add(**_values(request, response, act, deed, who))
@@ -110,7 +110,7 @@ def _entries(request: HttpRequest, response: HttpResponseBase, act: Act) -> list
     elif deed.is_read:
         if method in WRITES or (method == "GET" and deed.verb != "read" and status in (200, 206)):
             buffer.add(**_values(request, response, act, deed, who))
-    elif status < 400 and not entries and _is_write(request, response):
+    elif status < 400 and not act.entries and _is_write(request, response):
         entries.append(AuditEntry(**_values(request, response, act, deed, who)))
     return entries
 
@@ -169,12 +169,12 @@ def _tried(act: Act) -> dict[str, Any]:
     return {"object_kind": "account", "object_id": str(tried.pk), "object_name": tried.username}
 
 
-def _signed_in(act: Act) -> list[AuditEntry]:
-    """Who gave a right password, unless a session has said so already."""
+def _signed_in(act: Act, address: str) -> list[AuditEntry]:
+    """Who gave a right password, whatever came of the request; unless a session has said so already."""
     user: User | None = act.facts.get("signed_in")
     if user is None or any(entry.verb == SIGN_IN.verb for entry in act.entries):
         return []
-    return [AuditEntry(**_session(user, Credential.PASSWORD))]
+    return [AuditEntry(**_session(user, Credential.PASSWORD), address=address)]
 
 
 def _session(user: User, credential: str, verb: str = SIGN_IN.verb) -> dict[str, Any]:

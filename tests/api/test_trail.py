@@ -252,7 +252,27 @@ def test_a_password_that_is_right_is_a_sign_in_once_and_not_for_each_request() -
     client = basic("anna", PASSWORD)
     for _ in range(3):
         assert client.get("/api/users/myself/").status_code == 200
-    assert trail(*WHO) == [("anna", "password", "sign in", "account", "done", 200)]
+    assert trail(*WHO) == [("anna", "password", "sign in", "account", "done", None)]
+
+
+def test_a_write_that_comes_with_a_password_has_an_entry_besides_the_sign_in() -> None:
+    anna = make_user("anna", password=PASSWORD)
+    assert basic("anna", PASSWORD).post("/api/groups/", {"name": "new"}).status_code == 201
+    assert trail("account_id", "credential", "verb", "object_kind", "address") == [
+        (anna.pk, "password", "sign in", "account", "127.0.0.1"),
+        (anna.pk, "password", "create", "group", "127.0.0.1"),
+    ]
+
+
+def test_a_new_password_has_an_entry_besides_the_look_at_the_present_one() -> None:
+    anna = make_user("anna", password=PASSWORD)
+    change = {"password": "battery staple horse correct", "current_password": PASSWORD}
+    assert client_of(anna).patch("/api/users/myself/", change, format="json").status_code == 200
+    assert trail("credential", "verb", "object_id") == [
+        ("password", "sign in", str(anna.pk)),
+        ("token", "change", str(anna.pk)),
+    ]
+    assert "battery" not in str(list(AuditEntry.objects.values()))
 
 
 def test_who_fails_to_sign_in_is_named_if_there_is_such_an_account() -> None:
