@@ -95,7 +95,7 @@ def report(phase: Phase, seconds: float) -> None:
 
 
 def phases(site: Site, clients: int, folder: Path) -> Iterator[Phase]:
-    """The four kinds of requests; those of a training go to one with more participants than clients: it stays open."""
+    """The five kinds of requests; those of a training go to one with more participants than clients: it stays open."""
     accounts = site.make_users([""] * (clients + 2))
     actor, people = accounts[0], accounts[1:]
     with closing(ActorClient(site.url, token=actor.token)) as client:
@@ -112,6 +112,9 @@ def phases(site: Site, clients: int, folder: Path) -> Iterator[Phase]:
     def reading(number: int) -> Call:
         return "GET", f"/api/trainings/{training}/", b"", _headers(people[number])
 
+    def downloading(number: int) -> Call:
+        return "GET", f"/api/models/{model}/", b"", _headers(people[number])
+
     def posting_metrics(number: int) -> Call:
         return "POST", f"/api/models/{model}/metrics/", metrics, _headers(people[number]) | {"Content-Type": form}
 
@@ -123,6 +126,7 @@ def phases(site: Site, clients: int, folder: Path) -> Iterator[Phase]:
         return "POST", "/api/users/", body, {"Content-Type": "application/json"}
 
     yield Phase("reading a training", 200, reading)
+    yield Phase("downloading a model", 200, downloading)
     yield Phase("posting metrics", 201, posting_metrics)
     yield Phase("uploading an update", 201, uploading)
     yield Phase("registering", 201, registering)

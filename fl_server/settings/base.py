@@ -58,6 +58,8 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    # Around everything that refuses, and that writes.
+    "fl_server_api.trail.TrailMiddleware",
     "fl_server_api.middleware.GuessMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -142,6 +144,8 @@ FL_NOTIFICATION_PORTS = env.ports("FL_NOTIFICATION_PORTS")
 # Versions of a model that are kept, besides the first and those that are named or pinned.
 FL_KEEP_VERSIONS = env.integer("FL_KEEP_VERSIONS", 10, least=2)
 FL_KEEP_DELIVERIES_DAYS = env.integer("FL_KEEP_DELIVERIES_DAYS", 90, least=1)
+# Days that entries of the trail are kept; 0: for ever.
+FL_AUDIT_DAYS = env.integer("FL_AUDIT_DAYS", 365)
 FL_ORPHAN_SECONDS = env.seconds("FL_ORPHAN_SECONDS", 24 * 3600, least=1)
 FL_SANDBOX_PROCESSES = env.integer("FL_SANDBOX_PROCESSES", 1, least=1)
 FL_SANDBOX_MEMORY_MB = env.integer("FL_SANDBOX_MEMORY_MB", 4096, least=512)
@@ -212,15 +216,23 @@ CELERY_TASK_ROUTES = {
     "fl_server_ai.notification.tasks.deliver": {"queue": "notifications"},
     "fl_server_ai.trainer.tasks.process_trainer_task": {"queue": "control"},
     "fl_server_ai.trainer.tasks.sweep": {"queue": "control"},
+    "fl_server_ai.trainer.tasks.seal": {"queue": "control"},
 }
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # the schedule is in here: no file to keep
+FL_SEAL_SECONDS = 5
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
         "task": "fl_server_ai.trainer.tasks.sweep",
         "schedule": FL_SWEEP_SECONDS,
         # One that waited longer than this is no use any more: its successor is already there.
         "options": {"expires": max(FL_SWEEP_SECONDS, 1)},
+    },
+    # What is committed is sealed within twice this time.
+    "seal": {
+        "task": "fl_server_ai.trainer.tasks.seal",
+        "schedule": FL_SEAL_SECONDS,
+        "options": {"expires": FL_SEAL_SECONDS},
     },
 }
 

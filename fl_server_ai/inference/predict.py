@@ -18,6 +18,7 @@ from fl_server_ai.uncertainty import UncertaintyBase, get_uncertainty_class
 from fl_server_core.models.model import Model, SWAGModel
 from fl_server_core.models.user import User
 from fl_server_core.selectors.models import global_of
+from fl_server_core.trail import note_training
 
 FileFormat = Literal["binary", "torch"]
 # Lists of Python numbers take some thirty times the memory of an array, and are made outside the sandbox.
@@ -79,6 +80,7 @@ def predict(*, user: User, model: Model, model_input: ModelInput, number: int | 
     """
     base = global_of(model)
     training = model.get_training()
+    note_training(training)
     try:
         method = get_uncertainty_class(model)
     except ValueError as error:

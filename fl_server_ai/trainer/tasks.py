@@ -12,12 +12,15 @@ from fl_server_ai.trainer.model_trainer import ModelTrainer
 from fl_server_core.rounds.due import due_rounds, trainings_without_round
 from fl_server_core.services.deliveries import purge_deliveries
 from fl_server_core.services.orphans import remove_orphans
+from fl_server_core.services.trail_purging import purge_trail
+from fl_server_core.services.trail_sealing import seal_trail
 
 ORPHANS_EVERY_SECONDS = 3600
 PURGE_EVERY_SECONDS = 3600
 # Where the pool is of processes, which can be killed. In a thread, a claim without progress lets its round go.
 CLOSING_LIMIT_SECONDS = 6 * 3600
 SWEEP_LIMIT_SECONDS = 600
+SEALING_LIMIT_SECONDS = 60
 
 
 @shared_task(name="fl_server_ai.trainer.tasks.process_trainer_task", time_limit=SWEEP_LIMIT_SECONDS)
@@ -47,6 +50,12 @@ def sweep() -> None:
         purge.apply_async(expires=PURGE_EVERY_SECONDS)
 
 
+@shared_task(name="fl_server_ai.trainer.tasks.seal", time_limit=SEALING_LIMIT_SECONDS)
+def seal() -> None:
+    """Chain the entries of the trail that have been committed since the last call."""
+    seal_trail()
+
+
 @shared_task(name="fl_server_ai.trainer.tasks.sweep_orphans", time_limit=ORPHANS_EVERY_SECONDS)
 def sweep_orphans() -> None:
     """Remove the files that a killed process left without a row."""
@@ -55,6 +64,9 @@ def sweep_orphans() -> None:
 
 @shared_task(name="fl_server_ai.trainer.tasks.purge", time_limit=PURGE_EVERY_SECONDS)
 def purge() -> None:
-    """Remove the rows that nobody needs any more: sessions that have run out, and deliveries settled long ago."""
+    """Remove the rows that nobody needs any more: sessions that have run out, deliveries settled and entries
+    of the trail sealed long ago."""
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
     purge_deliveries(older_than=timedelta(days=settings.FL_KEEP_DELIVERIES_DAYS))
+    if settings.FL_AUDIT_DAYS:
+        purge_trail(older_than=timedelta(days=settings.FL_AUDIT_DAYS))

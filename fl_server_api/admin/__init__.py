@@ -3,6 +3,6 @@
 Importing the package registers every page. Every change goes through the services, as in the API.
 """
 
-from fl_server_api.admin import identities, models, records, rounds, secrets, trainings, users, versions
+from fl_server_api.admin import identities, models, records, rounds, secrets, trail, trainings, users, versions
 
-__all__ = ["identities", "models", "records", "rounds", "secrets", "trainings", "users", "versions"]
+__all__ = ["identities", "models", "records", "rounds", "secrets", "trail", "trainings", "users", "versions"]

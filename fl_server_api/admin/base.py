@@ -20,6 +20,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 
+from fl_server_api.admin.deeds import note_deed, note_refused
 from fl_server_api.pages.html import NOTHING
 from fl_server_core.exceptions import DomainError
 from fl_server_core.models import User
@@ -93,6 +94,7 @@ class SafeAdmin(ModelAdmin[Row]):
         try:
             return view(request, *args)
         except DomainError as error:
+            note_deed("change", self.model, [(args[0] or "", "")], is_refused=True)
             self.message_user(request, error.message, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
@@ -110,18 +112,36 @@ class SafeAdmin(ModelAdmin[Row]):
         return queryset.filter(wanted), False
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Row]) -> HttpResponseBase | None:  # type: ignore[override]  # None, as in Django: go back to the list
+        keys, action = request.POST.getlist(ACTION_CHECKBOX_NAME), request.POST.get("action", "")
         try:
-            for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            for key in keys:
                 self.opts.pk.run_validators(self.opts.pk.to_python(key))
-            if request.POST.get("action") != "delete_selected":
-                return super().response_action(request, queryset)
+            if action != "delete_selected":
+                response = super().response_action(request, queryset)
+                if action in self.get_actions(request):
+                    note_deed(action.replace("_", " "), self.model, [(key, "") for key in keys])
+                return response
             with transaction.atomic():  # deletes all of them or none
                 return super().response_action(request, queryset)
         except DomainError as error:
+            verb = "delete" if action == "delete_selected" else action.replace("_", " ")
+            note_deed(verb, self.model, [(key, "") for key in keys], is_refused=True)
             self.message_user(request, error.message, messages.ERROR)
         except ValidationError:
             self.message_user(request, "The selection is not a list of rows.", messages.ERROR)
         return None
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        note_deed("create", self.model, [(obj.pk, str(obj))])
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        note_deed("change", self.model, [(obj.pk, str(obj))])
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        note_deed("delete", self.model, [(row.pk, str(row)) for row in queryset])
+        return super().log_deletions(request, queryset)
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -129,6 +149,7 @@ class SafeAdmin(ModelAdmin[Row]):
         try:
             return super().delete_view(request, object_id, extra_context)
         except DomainError as error:
+            note_deed("delete", self.model, [(object_id, "")], is_refused=True)
             self.message_user(request, error.message, messages.ERROR)
             return HttpResponseRedirect(change_url(self.model, object_id))
 
@@ -145,11 +166,17 @@ class SafeAdmin(ModelAdmin[Row]):
         """The rows of other kinds that are deleted together with these."""
         return ()
 
-    def is_done(self, request: HttpRequest, step: Callable[..., object], **arguments: Any) -> bool:
-        """Call a service. If it refuses, show why and return False."""
+    def is_done(
+        self, request: HttpRequest, step: Callable[..., object], *, key: object = None, **arguments: Any
+    ) -> bool:
+        """Call a service. If it refuses, show why and return False.
+
+        key: of the row, for the trail, where no argument of the service is it.
+        """
         try:
             step(**arguments)
         except DomainError as error:
+            note_refused(arguments, key)
             self.message_user(request, error.message, messages.ERROR)
             return False
         return True

@@ -15,7 +15,7 @@ from django_stubs_ext import WithAnnotations
 
 from fl_server_api.admin import panels
 from fl_server_api.admin.base import SafeAdmin, number_of, operator_of
-from fl_server_api.admin.columns import kind_title, named, time_of
+from fl_server_api.admin.columns import TrailField, kind_title, named, time_of
 from fl_server_api.admin.html import counted, link
 from fl_server_api.admin.training_form import EDITABLE, MEMBERSHIP, TrainingForm
 from fl_server_api.pages.html import NOTHING
@@ -64,7 +64,7 @@ class TrainingList(ChangeList):
 
 
 @admin.register(Training)
-class TrainingAdmin(SafeAdmin[Training]):
+class TrainingAdmin(TrailField, SafeAdmin[Training]):
     """Trainings: their state and what they wait for. They are created through the API."""
 
     is_addable = False
@@ -84,7 +84,7 @@ class TrainingAdmin(SafeAdmin[Training]):
         "id", "model_link", "actor_link", "aggregation_method", "uncertainty_method", "created", "state", "phase",
         "since", "round", "rounds_closed", "submissions", "due", "changed", "claimed", "claim", "lease",
         "claim_attempts", "problem", "failing_since", "participants_panel", "invitations_panel", "history_panel",
-        "deliveries_panel",
+        "trail_link", "deliveries_panel",
     )  # fmt: skip
     WHAT = ("id", "model_link", "actor_link", ("aggregation_method", "uncertainty_method"), "created")
     WHERE = (
@@ -126,7 +126,7 @@ class TrainingAdmin(SafeAdmin[Training]):
             ("Where it is", {"fields": self.WHERE}),
             ("What it does", {"fields": EDITABLE}),
             ("Participants", {"fields": ("participants_panel", "invitations_panel", *membership)}),
-            ("History", {"fields": ("history_panel",)}),
+            ("History", {"fields": ("history_panel", "trail_link")}),
             *([("Notifications", {"fields": ("deliveries_panel",)})] if sees_deliveries else []),
         )
 

@@ -1,3 +1,4 @@
+from fl_server_core.models.audit import AuditChain, AuditEntry, AuditPending, AuditSeal, Credential, Outcome
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.failed_sign_in import FailedSignIns
@@ -17,6 +18,11 @@ from fl_server_core.models.user import User
 
 __all__ = [
     "AccessToken",
+    "AuditChain",
+    "AuditEntry",
+    "AuditPending",
+    "AuditSeal",
+    "Credential",
     "Delivery",
     "DeliveryStatus",
     "Event",
@@ -33,6 +39,7 @@ __all__ = [
     "Model",
     "ModelVersion",
     "NotificationType",
+    "Outcome",
     "Round",
     "RoundOutcome",
     "SWAGModel",

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from fl_server_core.models import (
     AccessToken,
+    AuditEntry,
     Delivery,
     Event,
     GlobalModel,
@@ -44,10 +45,11 @@ from tests.builders.rows import (
     make_update,
     make_user,
 )
+from tests.builders.trail import make_entries
 
 KINDS: tuple[type[Model], ...] = (
     User, GlobalModel, SWAGModel, MeanModel, LocalModel, ModelVersion, Metric, Training, Round, Submission, Delivery,
-    Event, AccessToken, Invitation, Identity, TrainingInvitation,
+    Event, AccessToken, Invitation, Identity, TrainingInvitation, AuditEntry,
 )  # fmt: skip
 
 
@@ -98,6 +100,7 @@ def fill(number: int, start: int = 0) -> dict[type[Model], list[Any]]:
             AccessToken: [make_token(actor, f"laptop-{index}")],
             Identity: [make_identity(actor, f"subject-{index}")],
             Invitation: [make_invitation(f"guest-{index}")],
+            AuditEntry: make_entries("start", account_id=actor.pk, training_id=training.pk, object_kind="training"),
         }
         for kind, ones in made.items():
             rows[kind] += ones
