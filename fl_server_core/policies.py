@@ -159,6 +159,18 @@ def updates_readable_by(user: User, training: Training) -> QuerySet[LocalModel]:
     return updates if reads_all else updates.filter(Q(owner=user) | Q(passed_to=user))
 
 
+def metrics_readable_by(user: User, training: Training) -> QuerySet[Metric]:
+    """For users who may read the metrics of the training's model: these, and those of the updates that they may read.
+
+    The actor and staff who may view metrics read those of all updates.
+    """
+    of_updates = Q(localmodel__base_model=training.model_id)
+    if training.actor_id != user.pk and not permits(user, "view", Metric):
+        of_updates &= Q(localmodel__owner=user) | Q(localmodel__passed_to=user)
+    models = Model.objects.non_polymorphic().filter(Q(pk=training.model_id) | of_updates)
+    return Metric.objects.filter(model__in=models.values("pk"))
+
+
 def may_delete_metrics(user: User) -> bool:
     """Staff who may delete metrics."""
     return permits(user, "delete", Metric)

@@ -6,7 +6,10 @@ Importing the package registers every page. Every change goes through the servic
 from django.contrib import admin
 
 from fl_server_api.admin import identities, models, records, rounds, secrets, trainings, users, versions
+from fl_server_api.admin.csv_download import ACTION as CSV_ACTION
+from fl_server_api.admin.csv_download import download_csv
 
+admin.site.add_action(download_csv, CSV_ACTION)
 admin.site.site_header = "Federated learning server"
 admin.site.site_title = "Federated learning server"
 admin.site.index_title = "Overview"

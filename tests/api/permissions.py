@@ -153,6 +153,9 @@ SECTIONS: dict[str, list[Call]] = {
         Call("GET", "trainings/{training}/history/", "list what happened",
                                                      "401  403  403  403  403  started started started 403 403"
                                                      " started started"),
+        Call("GET", "trainings/{training}/metrics/", "list its metrics, as JSON, JSON lines or CSV",
+                                                     "401  403  403  403  403  metric metric metric metric 403"
+                                                     " metric metric"),
         Call("GET", "trainings/{training}/models/", "list its models",
                                                      "401  -    -    -    -    model+update+passed model+passed"
                                                      " model+update+passed - - model+update+passed"
@@ -230,7 +233,7 @@ all of them. The permission to change something includes viewing it.
 | `delete_globalmodel` | delete a global model; one with a training only with `delete_training`, too |
 | `change_modelversion` | restore, name and pin versions |
 | `view_localmodel`, `delete_localmodel` | the same for updates |
-| `view_metric`, `add_metric` | list the metrics of any model, report metrics of it |
+| `view_metric`, `add_metric` | list the metrics of any model or training, report metrics of a model |
 | `view_group`, `change_group`, `delete_group` | list, show, rename and delete any group |
 
 Only a model's owner replaces its preprocessing, and only participants submit to rounds. Nobody can answer invitations
