@@ -1,7 +1,7 @@
 """The Django app of the house itself: it brings the system checks and the ``serve`` command."""
 
 from django.apps import AppConfig
-from django.core.checks import register
+from django.core.checks import Tags, register
 
 from fl_server import checks
 
@@ -16,3 +16,4 @@ class FlServerConfig(AppConfig):
         """Called once by Django when all apps are loaded."""
         for check in checks.ALL:
             register(check, "fl_server")
+        register(checks.check_alert_rules, Tags.database)

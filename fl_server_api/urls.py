@@ -5,6 +5,7 @@ from django.urls import path, re_path, register_converter
 from fl_server_api.converters import IdConverter
 from fl_server_api.middleware import NOT_FOUND
 from fl_server_api.views import (
+    alerts,
     groups,
     inference,
     models,
@@ -26,6 +27,8 @@ register_converter(IdConverter, "id")
 urlpatterns = [
     path("users/", users.UsersView.as_view()),
     path("users/myself/", users.MyselfView.as_view()),
+    path("users/myself/alerts/", alerts.AlertRulesView.as_view()),
+    path("users/myself/alerts/<id:rule_id>/", alerts.AlertRuleView.as_view()),
     path("users/myself/tokens/", tokens.TokensView.as_view()),
     path("users/myself/tokens/<id:token_id>/", tokens.TokenView.as_view()),
     path("users/groups/", users.MyGroupsView.as_view()),

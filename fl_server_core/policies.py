@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import Q, QuerySet
 
+from fl_server_core.models.alert import AlertRule
 from fl_server_core.models.delivery import Delivery
 from fl_server_core.models.invitation import Invitation
 from fl_server_core.models.metric import Metric
@@ -232,6 +233,11 @@ def may_hold_tokens(user: User) -> bool:
 def may_link_identities(user: User) -> bool:
     """Superusers say who signs in to which account at an OpenID Connect provider."""
     return bool(user.is_superuser)
+
+
+def may_manage_alert_rule(user: User, rule: AlertRule, action: str = "change") -> bool:
+    """Everybody changes and deletes their own alert rules; staff who may change or delete them, those of others."""
+    return rule.user_id == user.pk or permits(user, action, AlertRule)
 
 
 # --- Groups ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Importing the package registers every page. Every change goes through the servic
 
 from django.contrib import admin
 
-from fl_server_api.admin import identities, models, records, rounds, secrets, trainings, users, versions
+from fl_server_api.admin import alerts, identities, models, records, rounds, secrets, trainings, users, versions
 from fl_server_api.admin.csv_download import ACTION as CSV_ACTION
 from fl_server_api.admin.csv_download import download_csv
 
@@ -15,4 +15,4 @@ admin.site.site_title = "Federated learning server"
 admin.site.index_title = "Overview"
 admin.site.site_url = None  # the server has no other pages
 
-__all__ = ["identities", "models", "records", "rounds", "secrets", "trainings", "users", "versions"]
+__all__ = ["alerts", "identities", "models", "records", "rounds", "secrets", "trainings", "users", "versions"]

@@ -1,3 +1,4 @@
+from fl_server_core.models.alert import Alert, AlertChannel, AlertCondition, AlertRule, AlertTrainings
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.failed_sign_in import FailedSignIns
@@ -17,6 +18,11 @@ from fl_server_core.models.user import User
 
 __all__ = [
     "AccessToken",
+    "Alert",
+    "AlertChannel",
+    "AlertCondition",
+    "AlertRule",
+    "AlertTrainings",
     "Delivery",
     "DeliveryStatus",
     "Event",
