@@ -10,9 +10,11 @@ from django.utils import timezone
 from fl_server_core import policies
 from fl_server_core.exceptions import BudgetSpent, EntityNotFound, InvalidRequest, NotAllowed
 from fl_server_core.models.alert import AlertChannel, AlertCondition, AlertRule, AlertTrainings
+from fl_server_core.models.event import EventKind
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.selectors.trainings import get_readable_training
+from fl_server_core.services.history import record
 
 NO_EMAIL = "This server sends no e-mail (FL_EMAIL_HOST). Choose the channel webhook."
 NO_ADDRESS = "Your account has no e-mail address. Set one with PATCH /api/users/myself/, or choose the channel webhook."
@@ -33,6 +35,7 @@ def create_alert_rule(*, user: User, training_id: UUID | None = None, **values: 
         User.objects.select_for_update(no_key=True).get(pk=user.pk)  # so that two requests don't both find room
         _refuse_more(user)
         rule.save()
+        _record(rule, EventKind.CREATED, user)
     return rule
 
 
@@ -54,13 +57,21 @@ def edit_alert_rule(*, rule_id: UUID, author: User, **changes: Any) -> AlertRule
             rule.active_since = timezone.now()
             rule.alerts.filter(sent_at=None).delete()
         rule.save(update_fields=[*changes, "active_since"])
+        _record(rule, EventKind.EDITED, author, changed=sorted(changes))
     return rule
 
 
 def delete_alert_rule(*, rule_id: UUID, author: User) -> None:
     """Raises EntityNotFound, or NotAllowed for a user who may not delete it."""
     with transaction.atomic():
-        _lock(rule_id, author, "delete").delete()
+        rule = _lock(rule_id, author, "delete")
+        rule.delete()
+        _record(rule, EventKind.DELETED, author)
+
+
+def _record(rule: AlertRule, kind: EventKind, author: User, **figures: Any) -> None:
+    message = f"alert rule: {rule}"
+    record(training=None, kind=kind, user_id=rule.user_id, author_id=author.pk, message=message, **figures)
 
 
 def _lock(rule_id: UUID, author: User, action: str = "change") -> AlertRule:

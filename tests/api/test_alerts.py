@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from fl_server_core.models import Alert, AlertRule, Training, User
+from fl_server_core.models import Alert, AlertRule, Event, Training, User
 from fl_server_core.services.alerts import write_alerts
 from tests.api.conftest import People
 from tests.builders.rows import make_alert, make_alert_rule, make_event
@@ -170,3 +170,15 @@ def test_rules_go_with_the_account_and_with_the_training(people: People, trainin
     assert [rule.user for rule in AlertRule.objects.all()] == [people.participant.user]
     people.participant.user.delete()
     assert not AlertRule.objects.exists()
+
+
+def test_every_change_of_a_rule_leaves_an_event_with_its_author(people: People) -> None:
+    path = f"{PATH}{make(people.actor.client).json()['id']}/"
+    people.actor.client.patch(path, {"active": False}, format="json")
+    people.actor.client.patch(path, {"minutes": 0}, format="json")  # refused
+    people.actor.client.delete(path)
+    events = Event.objects.filter(message="alert rule: a training failed, by webhook").order_by("id")
+    assert [(event.kind, event.user, event.author) for event in events] == [
+        (kind, people.actor.user, people.actor.user) for kind in ("created", "edited", "deleted")
+    ]
+    assert events[1].figures == {"changed": ["active"]}
