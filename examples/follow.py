@@ -213,14 +213,17 @@ class Follower:
             return
         lines = _Lines(console, title)
 
-        def write() -> None:
+        def finished() -> list[tuple[str, ...]]:
             cells = [self._cells(row) for row in self._shown_rounds()]
-            finished = cells if len(cells) < len(self.rounds) else cells[:-1]
-            if cells:
-                lines.write(finished, cells[-1], self._note)
+            return cells if len(cells) < len(self.rounds) else cells[:-1]
+
+        def write() -> None:
+            lines.add(finished())
+            if current := self._shown_rounds()[-1:]:
+                lines.remind(self._cells(current[0]), self._note)
 
         yield write
-        write()
+        lines.add([self._cells(row) for row in self._shown_rounds()])
         console.print(self.table(title, last=20))
 
 
@@ -231,16 +234,19 @@ class _Lines:
         self._console, self._title = console, title
         self._printed, self._written = 0, time.monotonic()
 
-    def write(self, finished: Sequence[tuple[str, ...]], current: tuple[str, ...], note: str) -> None:
-        """A line for each round that has finished since the last time; otherwise one now and then."""
+    def add(self, finished: Sequence[tuple[str, ...]]) -> None:
+        """A line for each round that has finished since the last time."""
         for number, updates, reported, held_out, seconds in finished[self._printed :]:
             parts = [f"round {number}: {updates} updates in {seconds} s"]
             parts += [f"accuracy at the participants {reported}"] if reported else []
             parts += [f"on held-out data {held_out}"] if held_out else []
             self._print(", ".join(parts))
-        if len(finished) == self._printed and time.monotonic() - self._written > SECONDS_PER_LINE:
-            self._print(f"round {current[0]}, updates {current[1]}{note and f', {note}'}")
         self._printed = len(finished)
+
+    def remind(self, current: tuple[str, ...], note: str) -> None:
+        """A line about the round that runs, if there was none for a while."""
+        if time.monotonic() - self._written > SECONDS_PER_LINE:
+            self._print(", ".join(part for part in (f"round {current[0]}", f"updates {current[1]}", note) if part))
 
     def _print(self, sentence: str) -> None:
         self._written = time.monotonic()

@@ -101,6 +101,7 @@ def test_a_swag_round_is_told_as_one_that_follows_a_round(monkeypatch: pytest.Mo
         "round 1/2: 2/2 updates",
         "round 2/2, updates 0/2, SWAG round after round 1/2",
         "round 2/2: 2/2 updates",
+        "round 2/2, updates 2/2, SWAG round after round 2/2",
     ]
     assert "SWAG round" not in shown.splitlines()[-1]
 
