@@ -84,7 +84,7 @@ def curves_of_training(training: Training, after: int = 0) -> Iterator[Point]:
     if first is None:
         return
     takes_part = training.participants.filter(pk=training.actor_id).exists()
-    outside = {None} if takes_part else {None, training.actor_id}
+    outside: set[UUID | None] = {None} if takes_part else {None, training.actor_id}
     found = figures_of(training, rows.filter(step__gte=first)).order_by("step", "id").iterator(chunk_size=2000)
     for step, group in groupby(found, key=lambda row: row["step"]):
         yield from _points_of_step(step, list(group), after, outside)

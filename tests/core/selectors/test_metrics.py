@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from fl_server_core.models import Metric, Training, User
+from fl_server_core.models import GlobalModel, Metric, Training, User
 from fl_server_core.selectors.metrics import curves_of_training, newest_metric
 from tests.builders.rows import make_metric, make_training, make_update, make_user
 
@@ -28,6 +28,10 @@ def ben() -> User:
 @pytest.fixture
 def training(anna: User, ben: User) -> Training:
     return make_training(make_user("actor"), [anna, ben])
+
+
+def model_of(training: Training) -> GlobalModel:
+    return GlobalModel.objects.get(pk=training.model_id)
 
 
 def curves(training: Training, after: int = 0) -> list[tuple[str, str, int, float]]:
@@ -55,7 +59,7 @@ def test_of_one_who_reports_twice_the_mean_counts_the_last(anna: User, ben: User
 
 
 def test_updates_have_keys_of_their_own(anna: User, training: Training) -> None:
-    make_metric(make_update(training.model, anna), "loss", 3.0, reporter=anna, step=1)
+    make_metric(make_update(model_of(training), anna), "loss", 3.0, reporter=anna, step=1)
     make_metric(make_training(anna).model, "loss", 9.0, reporter=anna, step=1)  # of another training
     assert curves(training) == [("update/loss", "anna", 1, 3.0), ("update/loss", "", 1, 3.0)]
 
