@@ -8,16 +8,20 @@ PYTEST ?= $(BIN)/python -m pytest
 MEASURED = PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/coverage run -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: audit browser fuzz fuzz-api vision help setup run demo test test-sqlite test-services check format bench faults clean
+.PHONY: audit browser fuzz fuzz-api mlflow vision help setup run demo test test-sqlite test-services check format bench faults clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## create .venv with the exact versions in constraints.txt
 
+$(STAMP): SHELL := bash# for pipefail
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "Installing into $(VENV): first torch, which is large, then the rest."
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt torch
+	set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]' \
+	  | sed -un 's/^ *Downloading /  /p'
 	touch $@
 
 run: $(STAMP) ## start the server (ARGS="--port 8080")
@@ -66,6 +70,11 @@ vision: pyproject.toml ## run the tests that need torchvision, in a separate env
 	.venv-vision/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-vision/constraints.txt \
 	  -e '.[dev]' torch==2.14.1 torchvision==0.29.1
 	.venv-vision/bin/python -m pytest tests/ai/inference/test_torchvision.py $(ARGS)
+
+mlflow: $(STAMP) ## try the export to MLflow against a real server, which has an environment of its own
+	test -x .venv-mlflow/bin/python || $(PYTHON) -m venv .venv-mlflow
+	test -x .venv-mlflow/bin/mlflow || .venv-mlflow/bin/python -m pip install --disable-pip-version-check mlflow==3.17.2
+	MLFLOW_BIN=$(CURDIR)/.venv-mlflow/bin FL_TEST_DATABASE=sqlite $(PYTEST) tests/house/exports/test_mlflow.py $(ARGS)
 
 bench: $(STAMP) ## run all benchmarks
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS); done

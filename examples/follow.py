@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
@@ -38,7 +38,11 @@ from examples.model_files import load_model
 SHOWN = 15
 """How many rounds the table shows while the training runs."""
 SECONDS_PER_LINE = 10.0
-"""How often to print a line if the output isn't a terminal."""
+"""How often to print a line while a round runs, if the output isn't a terminal. The end of a round always has one."""
+SECONDS_PER_STATUS = 1.0
+"""How often to ask who is awaited."""
+NAMES = 5
+"""How many of those who are awaited are named."""
 
 
 class TrainingFailed(Exception):
@@ -87,8 +91,9 @@ class Follower:
         self._expected = len(training["participants"])
         self.target = int(training["target_num_updates"])
         self.rounds = [Round(current + 1)]
-        self._note = ""
+        self._note = self._awaited = ""
         self._started = time.monotonic()
+        self._asked_at = self._started
 
     def follow(self, console: Console, title: str, *, timeout: float) -> list[Round]:
         """Show the training until it is completed; return its rounds.
@@ -140,13 +145,24 @@ class Follower:
             current.updates = max(current.updates, training["local_models_arrived"])
         # A SWAG round follows the round that has just been closed, and the next round isn't open yet.
         done = self.rounds[-1].number - 1 - self._first
-        self._note = f"SWAG round after round {done}/{self.target}" if training["state"] == "S" else ""
+        swag = f"SWAG round after round {done}/{self.target}" if training["state"] == "S" else ""
+        self._note = ", ".join(part for part in (swag, self._waits_for()) if part)
         if training["state"] == "E":
             raise TrainingFailed(f"the training is in state E. {self._reason()}")
         if training["state"] == "C":
             self.rounds = [row for row in self.rounds if row.number <= number]
             self._read_reports()
         return bool(training["state"] == "C")
+
+    def _waits_for(self) -> str:
+        """Who is awaited, by name, as it was a moment ago."""
+        if time.monotonic() - self._asked_at >= SECONDS_PER_STATUS:
+            self._asked_at = time.monotonic()
+            status = self._actor.call("GET", f"/trainings/{self._training_id}/status/").json()
+            names = [person["username"] for person in status.get("participants", []) if person["awaited"]]
+            more = [f"{len(names) - NAMES} more"] if len(names) > NAMES else []
+            self._awaited = f"waiting for {', '.join([*names[:NAMES], *more])}" if names else ""
+        return self._awaited
 
     def _close_rounds(self, number: int) -> None:
         """Mark all rounds up to `number` as done."""
@@ -189,23 +205,52 @@ class Follower:
 
     @contextmanager
     def _shown(self, console: Console, title: str) -> Iterator[Callable[[], None]]:
-        """A live table on a terminal; otherwise a line now and then, and the table at the end."""
+        """A live table on a terminal; otherwise a line for each round and now and then, and the table at the end."""
         if console.is_terminal:
             with Live(self.table(title), console=console, auto_refresh=False) as live:
                 yield lambda: live.update(self.table(title), refresh=True)
                 live.update(self.table(title, last=max(SHOWN, 20)), refresh=True)
             return
-        written = time.monotonic()
+        lines = _Lines(console, title)
+
+        def finished() -> list[tuple[str, ...]]:
+            cells = [self._cells(row) for row in self._shown_rounds()]
+            return cells if len(cells) < len(self.rounds) else cells[:-1]
 
         def write() -> None:
-            nonlocal written
-            if time.monotonic() - written > SECONDS_PER_LINE:
-                written = time.monotonic()
-                number, updates, *_ = self._cells(self._shown_rounds()[-1])
-                console.print(f"{title}: {self._note or f'round {number}, updates {updates}'}", highlight=False)
+            lines.add(finished())
+            if current := self._shown_rounds()[-1:]:
+                lines.remind(self._cells(current[0]), self._note)
 
         yield write
+        lines.add([self._cells(row) for row in self._shown_rounds()])
         console.print(self.table(title, last=20))
+
+
+class _Lines:
+    """What is printed where no table can be drawn anew."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._console, self._title = console, title
+        self._printed, self._written = 0, time.monotonic()
+
+    def add(self, finished: Sequence[tuple[str, ...]]) -> None:
+        """A line for each round that has finished since the last time."""
+        for number, updates, reported, held_out, seconds in finished[self._printed :]:
+            parts = [f"round {number}: {updates} updates in {seconds} s"]
+            parts += [f"accuracy at the participants {reported}"] if reported else []
+            parts += [f"on held-out data {held_out}"] if held_out else []
+            self._print(", ".join(parts))
+        self._printed = len(finished)
+
+    def remind(self, current: tuple[str, ...], note: str) -> None:
+        """A line about the round that runs, if there was none for a while."""
+        if time.monotonic() - self._written > SECONDS_PER_LINE:
+            self._print(", ".join(part for part in (f"round {current[0]}", f"updates {current[1]}", note) if part))
+
+    def _print(self, sentence: str) -> None:
+        self._written = time.monotonic()
+        self._console.print(f"{self._title}: {sentence}", highlight=False, soft_wrap=True)
 
 
 def _figure(value: float | None) -> str:

@@ -13,6 +13,7 @@ from kombu import Queue
 
 from fl_server.settings.data_dir import read_or_make_token
 from fl_server.settings.logging import logging_settings
+from fl_server.settings.mail import *  # noqa: F403 - settings, like those below
 from fl_server.settings.stores import *  # noqa: F403 - settings, like those below
 from fl_server.settings.stores import FL_DATA_DIR, FL_EMBEDDED, FL_REDIS_LOCATION, env
 
@@ -160,6 +161,7 @@ FL_MAX_UPLOAD_MB = env.integer("FL_MAX_UPLOAD_MB", 4096, least=1)
 # What one account may own and do; 0: no bound. docs/budgets.md
 FL_MAX_MODELS = env.integer("FL_MAX_MODELS", 200)
 FL_MAX_TRAININGS = env.integer("FL_MAX_TRAININGS", 200)
+FL_MAX_ALERT_RULES = env.integer("FL_MAX_ALERT_RULES", 20)
 FL_MAX_METRICS = env.integer("FL_MAX_METRICS", 1_000_000)
 FL_MAX_STORAGE_MB = env.integer("FL_MAX_STORAGE_MB", 2048)
 FL_MAX_INFERENCES = env.integer("FL_MAX_INFERENCES", 4)
@@ -213,6 +215,8 @@ CELERY_TASK_DEFAULT_QUEUE = "celery"
 # milliseconds, also when all threads of the other two are busy. A worker without -Q serves all of them.
 CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("celery", "notifications", "control")]
 CELERY_TASK_ROUTES = {
+    "fl_server_ai.alerts.tasks.look_for_alerts": {"queue": "control"},
+    "fl_server_ai.alerts.tasks.send_alerts": {"queue": "notifications"},
     "fl_server_ai.notification.tasks.deliver": {"queue": "notifications"},
     "fl_server_ai.trainer.tasks.process_trainer_task": {"queue": "control"},
     "fl_server_ai.trainer.tasks.sweep": {"queue": "control"},

@@ -7,9 +7,11 @@ from celery import shared_task
 from django.conf import settings
 from django.core.cache import cache
 
+from fl_server_ai.alerts.tasks import look_for_alerts
 from fl_server_ai.notification.tasks import enqueue_due_deliveries
 from fl_server_ai.trainer.model_trainer import ModelTrainer
 from fl_server_core.rounds.due import due_rounds, trainings_without_round
+from fl_server_core.services.alerts import purge_alerts
 from fl_server_core.services.deliveries import purge_deliveries
 from fl_server_core.services.orphans import remove_orphans
 from fl_server_core.services.trail_purging import purge_trail
@@ -44,6 +46,7 @@ def sweep() -> None:
         # A look that still waits when the next sweep comes is dropped: a backlog does not grow by sweeping.
         process_trainer_task.apply_async((str(training_id),), expires=2 * settings.FL_SWEEP_SECONDS)
     enqueue_due_deliveries()
+    look_for_alerts.apply_async(expires=2 * settings.FL_SWEEP_SECONDS)
     if cache.add("fl_server.orphans_looked_for", True, timeout=ORPHANS_EVERY_SECONDS):
         sweep_orphans.apply_async(expires=ORPHANS_EVERY_SECONDS)
     if cache.add("fl_server.purged", True, timeout=PURGE_EVERY_SECONDS):
@@ -64,9 +67,9 @@ def sweep_orphans() -> None:
 
 @shared_task(name="fl_server_ai.trainer.tasks.purge", time_limit=PURGE_EVERY_SECONDS)
 def purge() -> None:
-    """Remove the rows that nobody needs any more: sessions that have run out, deliveries settled and entries
-    of the trail sealed long ago."""
+    """Remove the rows that nobody needs any more: old sessions, deliveries, alerts and entries of the trail."""
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
     purge_deliveries(older_than=timedelta(days=settings.FL_KEEP_DELIVERIES_DAYS))
+    purge_alerts(older_than=timedelta(days=settings.FL_KEEP_DELIVERIES_DAYS))
     if settings.FL_AUDIT_DAYS:
         purge_trail(older_than=timedelta(days=settings.FL_AUDIT_DAYS))

@@ -73,6 +73,7 @@ def time_of(field: str, description: str) -> Callable[[object, Model], SafeStrin
         when: datetime | None = getattr(row, field)
         return moment(when)
 
+    show.shows_field = field  # type: ignore[attr-defined]  # for those who want the time itself
     return show
 
 

@@ -73,6 +73,7 @@ class TrainingAdmin(TrailField, SafeAdmin[Training]):
         "name", "state", "waits_for", "rounds_closed", "submissions", "due", "method", "actor", "changed",
     )  # fmt: skip
     list_select_related = ("actor",)
+    csv_fields = ("model_id", "options")
     list_filter = ("state", "aggregation_method", "uncertainty_method", "locked", "last_update")
     search_fields = ("model__globalmodel__name", "actor__username", "participants__username")
     search_help_text = "Model, actor, participant or the beginning of the id of a training or its model"

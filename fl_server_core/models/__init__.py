@@ -1,3 +1,4 @@
+from fl_server_core.models.alert import Alert, AlertChannel, AlertCondition, AlertRule, AlertTrainings
 from fl_server_core.models.audit import AuditChain, AuditEntry, AuditPending, AuditSeal, Credential, Outcome
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
@@ -18,6 +19,11 @@ from fl_server_core.models.user import User
 
 __all__ = [
     "AccessToken",
+    "Alert",
+    "AlertChannel",
+    "AlertCondition",
+    "AlertRule",
+    "AlertTrainings",
     "AuditChain",
     "AuditEntry",
     "AuditPending",

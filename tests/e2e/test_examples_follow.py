@@ -1,6 +1,7 @@
 """How the demonstration follows a training, against a server that is played by the test."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -18,9 +19,9 @@ pytestmark = pytest.mark.once
 class PlayedTraining:
     """A training with two participants that makes a step at every look at its model's round."""
 
-    def __init__(self, steps: list[tuple[int, str, int]]) -> None:
+    def __init__(self, steps: list[tuple[int, str, int]], awaited: Sequence[str] = ()) -> None:
         """Each step: the model's round, the training's state, how many updates have arrived."""
-        self.steps = steps
+        self.steps, self.awaited = steps, awaited
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         number, state, arrived = self.steps[0]
@@ -33,7 +34,13 @@ class PlayedTraining:
                 "local_models_arrived": arrived,
             },
             "/api/models/m/metrics/": self._metrics(number),
-            "/api/trainings/t/status/": {"waiting_for": ["b"]},
+            "/api/trainings/t/status/": {
+                "waiting_for": ["b"],
+                "participants": [
+                    {"username": "ready", "awaited": False},
+                    *({"username": name, "awaited": True} for name in self.awaited),
+                ],
+            },
         }
         if request.url.path == "/api/models/m/":
             module = torch.nn.Linear(1, 1)
@@ -55,9 +62,11 @@ class PlayedTraining:
         ]
 
 
-def follow(steps: list[tuple[int, str, int]], *, timeout: float = 60, **wishes: Any) -> tuple[list[Round], str]:
+def follow(
+    steps: list[tuple[int, str, int]], *, timeout: float = 60, awaited: Sequence[str] = (), **wishes: Any
+) -> tuple[list[Round], str]:
     out = io.StringIO()
-    actor = ActorClient("http://server", transport=httpx.MockTransport(PlayedTraining(steps)))
+    actor = ActorClient("http://server", transport=httpx.MockTransport(PlayedTraining(steps, awaited)))
     follower = Follower(actor, "t", evaluate=lambda module: float(module.state_dict()["bias"][0]), poll=0.0, **wishes)
     rounds = follower.follow(Console(file=out, width=120), "the training", timeout=timeout)
     return rounds, out.getvalue()
@@ -88,12 +97,25 @@ def test_under_a_daisy_chain_only_averages_are_tested() -> None:
 def test_a_swag_round_is_told_as_one_that_follows_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("examples.follow.SECONDS_PER_LINE", -1.0)
     _, shown = follow([(0, "O", 0), (0, "O", 2), (1, "S", 0), (1, "S", 0), (2, "S", 0), (2, "S", 0), (2, "C", 0)])
-    assert [line.strip() for line in shown.splitlines() if "the training:" in line] == [
-        "the training: round 1/2, updates 2/2",
-        "the training: SWAG round after round 1/2",
-        "the training: SWAG round after round 2/2",
+    lines = [line.split(": ", 1)[1].split(" in ")[0] for line in shown.splitlines() if "the training:" in line]
+    assert lines == [
+        "round 1/2, updates 2/2",
+        "round 1/2: 2/2 updates",
+        "round 2/2, updates 0/2, SWAG round after round 1/2",
+        "round 2/2: 2/2 updates",
+        "round 2/2, updates 2/2, SWAG round after round 2/2",
     ]
     assert "SWAG round" not in shown.splitlines()[-1]
+
+
+def test_those_who_are_awaited_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("examples.follow.SECONDS_PER_LINE", -1.0)
+    monkeypatch.setattr("examples.follow.SECONDS_PER_STATUS", 0.0)
+    steps = [(0, "O", 0), (0, "O", 1), (0, "O", 1), (1, "O", 2), (1, "C", 0)]
+    _, shown = follow(steps, awaited=["anna"])
+    assert "the training: round 1/1, updates 1/2, waiting for anna" in shown
+    _, shown = follow(steps, awaited=[f"p{number}" for number in range(8)])
+    assert "waiting for p0, p1, p2, p3, p4, 3 more" in shown
 
 
 def test_who_begins_to_follow_late_counts_from_the_trainings_first_round_and_downloads_nothing() -> None:

@@ -12,6 +12,8 @@ from django.urls import reverse
 
 from fl_server_core.models import (
     AccessToken,
+    Alert,
+    AlertRule,
     AuditEntry,
     Delivery,
     Event,
@@ -30,6 +32,8 @@ from fl_server_core.models import (
     User,
 )
 from tests.builders.rows import (
+    make_alert,
+    make_alert_rule,
     make_delivery,
     make_event,
     make_identity,
@@ -49,7 +53,7 @@ from tests.builders.trail import make_entries
 
 KINDS: tuple[type[Model], ...] = (
     User, GlobalModel, SWAGModel, MeanModel, LocalModel, ModelVersion, Metric, Training, Round, Submission, Delivery,
-    Event, AccessToken, Invitation, Identity, TrainingInvitation, AuditEntry,
+    Event, AccessToken, Invitation, Identity, TrainingInvitation, AuditEntry, AlertRule, Alert,
 )  # fmt: skip
 
 
@@ -83,7 +87,10 @@ def fill(number: int, start: int = 0) -> dict[type[Model], list[Any]]:
         figure = make_metric(base, "accuracy", 0.9375, reporter=participant, step=0)
         blob = make_metric(update, "plot", b"\x00\xff\x01", reporter=participant)
         submission = make_submission(training, participant, update=update)
+        rule = make_alert_rule(actor)
         made: dict[type[Model], list[Any]] = {
+            AlertRule: [rule],
+            Alert: [make_alert(rule, training)],
             User: [actor, participant],
             GlobalModel: [base],
             SWAGModel: [swag],
