@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
 
 from fl_server_core.archive import names
 from fl_server_core.archive.dtypes import DTYPES
@@ -49,6 +52,21 @@ class TensorInfo:
     def view(self) -> tuple[object, ...]:
         """Equal for names of the very same memory (tied weights)."""
         return (self.storage, self.dtype, self.offset, self.shape, self.strides)
+
+
+class TensorFile(Protocol):
+    """Named tensors in a file, whatever its format."""
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """By name."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the file."""
+
+    def array(self, name: str) -> np.ndarray[Any, Any]:
+        """A read-only view on a tensor's values."""
 
 
 @dataclass(frozen=True, slots=True)
