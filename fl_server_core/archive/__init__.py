@@ -2,6 +2,7 @@
 
 from fl_server_core.archive.archive import Archive, open_archive
 from fl_server_core.archive.checks import check_compatible, check_finite
+from fl_server_core.archive.dangers import dangerous_globals
 from fl_server_core.archive.description import ArchiveKind, TensorInfo
 from fl_server_core.archive.errors import ArchiveError
 from fl_server_core.archive.policy import foreign_globals
@@ -18,6 +19,7 @@ __all__ = [
     "check_finite",
     "check_writable",
     "copy_tensors",
+    "dangerous_globals",
     "foreign_globals",
     "open_archive",
     "write_vector",

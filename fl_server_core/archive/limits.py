@@ -17,6 +17,8 @@ class Limits:
     module_depth: int = 128
     modules: int = 50_000
     """Visits: a module that is used twice counts twice, so that paths cannot explode."""
+    globals: int = 1_000
+    """Names of classes and functions, but for a TorchScript file's own classes. The largest models have some fifty."""
     tensors: int = 100_000
     tensor_name: int = 1_024
     dimensions: int = 32
