@@ -186,10 +186,14 @@ def open_archive(
     """
     if isinstance(source, bytes | memoryview):
         return Archive(source, limits, like)
+    return Archive(map_file(source), limits, like)
+
+
+def map_file(source: str | os.PathLike[str]) -> mmap.mmap | bytes:
+    """A file's bytes, mapped. Raises OSError if it cannot be opened."""
     with Path(source).open("rb") as file:
         empty = os.fstat(file.fileno()).st_size == 0
-        content = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return Archive(content, limits, like)
+        return b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def view_array(memory: Array, records: Mapping[str, Record], info: TensorInfo) -> Array:

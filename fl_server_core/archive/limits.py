@@ -9,6 +9,10 @@ class Limits:
     records: int = 50_000
     record_name: int = 512
     pickle_size: int = 32 << 20
+    header_size: int = 8 << 20
+    """Of a safetensors file."""
+    header_entries: int = 25_000
+    """Tensors of a safetensors file: about as many as so many opcodes describe."""
     code_size: int = 32 << 20
     """All compressed records together, once inflated."""
     opcodes: int = 500_000
