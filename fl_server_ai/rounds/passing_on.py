@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from fl_server_ai.rounds.update import RoundOfUpdates, held_models, is_end_of_period, opened, remove_updates
-from fl_server_core.archive import copy_tensors
+from fl_server_ai.rounds.update import RoundOfUpdates, held_models, is_end_of_period, remove_updates
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import GlobalModel, LocalModel
 from fl_server_core.models.training import Training
 from fl_server_core.registry import round_kinds
 from fl_server_core.rounds.claims import Claim
-from fl_server_core.services.files import NewFiles, forget_files, scratch_path
+from fl_server_core.services.files import NewFiles
 from fl_server_core.services.history import record
 
 shuffler = random.SystemRandom()
@@ -21,19 +20,18 @@ shuffler = random.SystemRandom()
 
 @dataclass(frozen=True)
 class Handed:
-    """(holder, receiver) of each model, the updates among them by holder, and the new files of these by id."""
+    """(holder, receiver) of each model, and the updates among them by holder."""
 
     permutation: Sequence[tuple[UUID, UUID]]
     updates: Mapping[UUID, LocalModel]
-    names: Mapping[UUID, str]
 
 
 @round_kinds.register
 class PassingOnRound(RoundOfUpdates[Handed]):
     """FedDC's rounds that close no period: every model goes to a participant, by a uniformly random permutation.
 
-    What is handed on is the actor's own file with the update's tensors in it, never the bytes that another
-    participant uploaded. Kamp, Fischer and Vreeken, "Federated Learning from Small Datasets", ICLR 2023, Algorithm 1.
+    What is handed on is the actor's own file with the update's tensors in it, as every update is stored. Kamp, Fischer
+    and Vreeken, "Federated Learning from Small Datasets", ICLR 2023, Algorithm 1.
     """
 
     name: ClassVar[str] = "passing_on"
@@ -42,20 +40,12 @@ class PassingOnRound(RoundOfUpdates[Handed]):
     def wants(self, training: Training, number: int) -> bool:
         return not is_end_of_period(training, number)
 
-    def compute(self, claim: Claim, files: NewFiles) -> Handed:
+    def compute(self, claim: Claim, files: NewFiles) -> Handed:  # noqa: ARG002  all are stored already
         held = held_models(claim)
         receivers = list(held)
         shuffler.shuffle(receivers)
-        base = GlobalModel.objects.get(pk=claim.training.model_id)
         updates = {holder: model for holder, model in held.items() if model is not None}
-        names = {model.pk: self._rewritten(base, model, claim, files) for model in updates.values()}
-        return Handed(list(zip(held, receivers, strict=True)), updates, names)
-
-    def _rewritten(self, base: GlobalModel, model: LocalModel, claim: Claim, files: NewFiles) -> str:
-        with opened([base, model], claim) as (template, values), scratch_path() as path:
-            copy_tensors(template, values, path)
-            claim.heartbeat()
-            return files.store_path(path)
+        return Handed(list(zip(held, receivers, strict=True)), updates)
 
     def apply(self, claim: Claim, training: Training, result: Handed) -> None:
         passed = [(result.updates[holder], to) for holder, to in result.permutation if holder in result.updates]
@@ -63,12 +53,9 @@ class PassingOnRound(RoundOfUpdates[Handed]):
         present = set(training.participants.values_list("id", flat=True))
         for model, receiver in passed:
             if receiver in present:
-                forget_files([model.weights_file.name or ""])
-                model.weights_file = result.names[model.pk]
                 model.passed_to_id = receiver
-                model.save(update_fields=["weights_file", "passed_to"])
+                model.save(update_fields=["passed_to"])
             else:  # the receiver left after the claim: the chain ends
-                forget_files([result.names[model.pk]])
                 model.delete()
         base = GlobalModel.objects.get(pk=training.model_id)
         base.round += 1

@@ -9,6 +9,7 @@ None may take more than 1 second of the processor's time.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,8 +35,9 @@ def run(mutants: int, seed: int, pairs: int = 0, processes: int = 1) -> Tally:
         Work(*(total // processes + (place < total % processes) for total in (mutants, pairs)), seed * 1000 + place)
         for place in range(processes)
     ]
-    with ThreadPoolExecutor(processes) as pool:
-        tallies = list(pool.map(_run_child, shares))
+    with tempfile.TemporaryDirectory() as originals, ThreadPoolExecutor(processes) as pool:
+        _write_originals(Path(originals))  # once: torch scripts one module at a time
+        tallies = list(pool.map(_run_child, shares, [Path(originals)] * processes))
     total = tallies[0]
     for tally in tallies[1:]:
         for name in (one.name for one in fields(Tally)):
@@ -44,9 +46,10 @@ def run(mutants: int, seed: int, pairs: int = 0, processes: int = 1) -> Tally:
     return total
 
 
-def _run_child(work: Work) -> Tally:
+def _run_child(work: Work, originals: Path) -> Tally:
     with tempfile.TemporaryDirectory() as folder:
-        _write_originals(Path(folder))
+        for path in originals.iterdir():
+            shutil.copy(path, folder)
         command = [sys.executable, "-m", "tests.core.archive.fuzz", "--child", folder]
         command += [f"--{name}={value}" for name, value in asdict(work).items()]
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
