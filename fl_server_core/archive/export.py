@@ -81,5 +81,5 @@ class SafetensorsExport:
             return memoryview(self._head), 0
         if self._shown[0] != place:
             array = np.ascontiguousarray(self._archive.array(self._names[place]))
-            self._shown = place, memoryview(array.reshape(-1).view(np.uint8))
+            self._shown = place, array.reshape(-1).view(np.uint8).data
         return self._shown[1], self._starts[place]

@@ -139,7 +139,7 @@ def _read_table(table: str, limits: Limits) -> Iterator[tuple[TensorInfo, int]]:
 def _describe(name: str, entry: str, limits: Limits) -> tuple[TensorInfo, int]:
     if len(name) > limits.tensor_name or not name.isprintable():
         raise ArchiveError(f"The tensor name {quoted(name)} is too long or not printable.")
-    fields = _parse(entry) if len(entry) <= _LONGEST_ENTRY else None
+    fields = _parse(entry) if len(entry) <= _LONGEST_ENTRY else {}
     match fields:
         case {"dtype": str(code), "shape": [*shape], "data_offsets": [start, stop]} if len(fields) == 3:
             numbers = [*shape, start, stop]

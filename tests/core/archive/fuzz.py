@@ -32,7 +32,7 @@ class Work:
 def run(mutants: int, seed: int, pairs: int = 0, processes: int = 1) -> Tally:
     """Try so many. Raises AssertionError, with the file's path, if one is neither accepted nor refused, or is slow."""
     shares = [
-        Work(*(total // processes + (place < total % processes) for total in (mutants, pairs)), seed * 1000 + place)
+        Work(_share(mutants, place, processes), _share(pairs, place, processes), seed * 1000 + place)
         for place in range(processes)
     ]
     with tempfile.TemporaryDirectory() as originals, ThreadPoolExecutor(processes) as pool:
@@ -44,6 +44,10 @@ def run(mutants: int, seed: int, pairs: int = 0, processes: int = 1) -> Tally:
             combine = max if name in ("slowest", "megabytes", "sentences") else int.__add__
             setattr(total, name, combine(getattr(total, name), getattr(tally, name)))
     return total
+
+
+def _share(total: int, place: int, processes: int) -> int:
+    return total // processes + (place < total % processes)
 
 
 def _run_child(work: Work, originals: Path) -> Tally:

@@ -71,8 +71,8 @@ def as_archive(views: Views) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("a/data.pkl", b"".join([*pickle, b"."]))
-        for number, storage in enumerate(views.storages):
-            archive.writestr(f"a/data/{number}", storage.tobytes())
+        for number, content in enumerate(views.storages):
+            archive.writestr(f"a/data/{number}", content.tobytes())
         archive.writestr("a/version", b"3\n")
     return buffer.getvalue()
 
