@@ -16,7 +16,7 @@ class DownloadNegotiation(DefaultContentNegotiation):
     `?format=` is a download's own: the format of the file.
     """
 
-    settings = SimpleNamespace(URL_FORMAT_OVERRIDE=None)
+    settings = SimpleNamespace(URL_FORMAT_OVERRIDE=None)  # type: ignore[assignment]  # all of it that is read
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None

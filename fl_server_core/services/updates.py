@@ -30,7 +30,7 @@ def clean_file(update: LocalModel) -> FieldFile:
         name = _rewritten(update, files)
         if not rows.filter(weights_file=update.weights_file.name).update(weights_file=name, is_clean=True):
             files.discard()  # another request was faster
-    found = rows.first()
+    found = LocalModel.objects.filter(pk=update.pk).first()
     if found is None:
         raise EntityNotFound("Model", update.pk)
     return found.weights_file

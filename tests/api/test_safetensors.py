@@ -13,7 +13,7 @@ import torch
 from fl_server_core.models import GlobalModel, LocalModel, Training
 from tests.api.conftest import People
 from tests.builders.files import linear, pickled_linear, scripted_linear, uploaded
-from tests.builders.rows import make_mean_model, make_model, make_swag_model
+from tests.builders.rows import make_mean_model, make_model, make_swag_model, make_update
 from tests.builders.storage import body_of, lose_file
 
 FORMAT = "?format=safetensors"
@@ -50,9 +50,7 @@ class TestDownloads:
     def test_a_version_an_update_and_a_swag_model(self, people: People, ten: GlobalModel, training: Training) -> None:
         read = people.actor.client.get(f"/api/models/{ten.pk}/{FORMAT}&version=7")
         assert values_of(body_of(read)) == values(7.0)
-        update = LocalModel.objects.create(
-            base_model=ten, owner=people.participant.user, sample_size=1, weights=pickled_linear(3.0)
-        )
+        update = make_update(ten, people.participant.user, weights=pickled_linear(3.0))
         for reader in (people.actor, people.participant):
             assert values_of(body_of(reader.client.get(f"/api/models/{update.pk}/{FORMAT}"))) == values(3.0)
         assert people.outsider.client.get(f"/api/models/{update.pk}/{FORMAT}").status_code == 403

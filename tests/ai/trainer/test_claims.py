@@ -227,7 +227,7 @@ def test_files_that_come_slowly_cost_no_claim(settings: Settings, monkeypatch: p
 
 
 @pytest.mark.parametrize("method", ["averaging", "moments"])
-def test_every_way_to_compute_a_round_shows_progress_with_each_file(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_computing_a_round_shows_progress_with_each_file(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(3, swag=method == "moments").start()
     for who in range(3):
         world.update(who, 1.0)

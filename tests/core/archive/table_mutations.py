@@ -6,7 +6,10 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-_NUMBERS: tuple[Any, ...] = (-1, 0, 1, 2, 3, 4, 7, 8, 255, 2**31, 2**32 - 1, 2**40, 2**63, 2**64, 0.5, True, None, "1", [], [1], {})
+_NUMBERS: tuple[Any, ...] = (
+    *(-1, 0, 1, 2, 3, 8, 2**31, 2**32 - 1, 2**40, 2**63, 2**64),
+    *(0.5, True, None, "1", [], [1], {}),
+)
 _CODES = (
     "F64",
     "F32",
