@@ -58,8 +58,8 @@ format: $(STAMP) ## apply ruff's formatting and automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-fuzz: $(STAMP) ## read many mutated archives (ARGS="--mutants 100000 --seed 1")
-	$(BIN)/python -m tests.core.archive.fuzz $(ARGS)
+fuzz: $(STAMP) ## read 500,000 mutated files and compare 100,000 pairs (ARGS="--mutants 10000 --pairs 2000 --seed 2")
+	$(BIN)/python -m tests.core.archive.fuzz --mutants 500000 --pairs 100000 --processes $$(nproc) $(ARGS)
 
 fuzz-api: $(STAMP) ## send more than 5,000 made-up requests to the API, as nobody, a participant and an actor
 	SCHEMATHESIS_EXAMPLES=40 FL_TEST_DATABASE=sqlite $(BIN)/python -m pytest tests/api/test_schemathesis.py --durations 3 $(ARGS)

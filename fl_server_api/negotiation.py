@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 from rest_framework.exceptions import NotAcceptable, ValidationError
@@ -10,7 +11,12 @@ from rest_framework.request import Request
 
 
 class DownloadNegotiation(DefaultContentNegotiation):
-    """For downloads, which are served whatever Accept says; their errors are JSON unless a browser asks."""
+    """For downloads, which are served whatever Accept says; their errors are JSON unless a browser asks.
+
+    `?format=` is a download's own: the format of the file.
+    """
+
+    settings = SimpleNamespace(URL_FORMAT_OVERRIDE=None)  # type: ignore[assignment]  # all of it that is read
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None

@@ -62,7 +62,7 @@ def submit(offer: Offer) -> None:
     kind.check(base, offer)
     digest = offer.digest  # takes as long as reading the files: not under the lock
     with NewFiles() as stored:
-        names = {part: stored.store(file) for part, file in offer.files.items()}
+        names = kind.store(base, offer, stored)
         with transaction.atomic():
             row = _admit(offer, lock_training(row.training_id))
             if row is None:
