@@ -18,6 +18,7 @@ from fl_server_ai.notification.lanes import lanes
 from fl_server_ai.notification.sending import address_policy
 from fl_server_core.models import AlertChannel, AlertRule
 from fl_server_core.selectors.alerts import rules_with_message_due
+from fl_server_core.selectors.notification_secrets import notification_secrets_of
 from fl_server_core.services.alert_rules import NO_ADDRESS, NO_EMAIL
 from fl_server_core.services.alerts import Message, claim_message, note_failure, note_sent, put_off_message
 
@@ -100,6 +101,7 @@ def _post(rule: AlertRule, host: str) -> None:
         delivery_id=message.id,
         seconds=settings.FL_NOTIFICATION_TIMEOUT_SECONDS,
         policy=address_policy(),
+        secrets=notification_secrets_of(message.rule.user),
     )
     breaker.note_outcome(host, outcome)
     _settle(message, outcome)

@@ -10,9 +10,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from fl_server_api.admin.base import NOTHING, SafeAdmin, ViewOnlyAdmin, operator_of
+from fl_server_api.admin.base import SafeAdmin, ViewOnlyAdmin, operator_of
 from fl_server_api.admin.columns import OF_TRAINING, TrainingColumn, time_of, with_training
 from fl_server_api.admin.html import link, list_link
+from fl_server_api.pages.html import NOTHING
 from fl_server_core.models import Alert, AlertRule
 from fl_server_core.services import alert_rules
 

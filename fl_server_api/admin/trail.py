@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
-from fl_server_api.admin.base import NOTHING, ViewOnlyAdmin
+from fl_server_api.admin.base import ViewOnlyAdmin
 from fl_server_api.admin.columns import time_of
 from fl_server_api.admin.html import figures_line, figures_list, link
+from fl_server_api.pages.html import NOTHING
 from fl_server_core.models import AuditEntry, AuditSeal, Training
 
 

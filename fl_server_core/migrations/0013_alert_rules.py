@@ -75,7 +75,10 @@ class Migration(migrations.Migration):
                         blank=True,
                         help_text="Where a webhook's messages are sent.",
                         max_length=2048,
-                        validators=[fl_server_core.validators.validate_endpoint],
+                        validators=[
+                            fl_server_core.validators.validate_endpoint,
+                            fl_server_core.validators.validate_endpoint_port,
+                        ],
                     ),
                 ),
                 (

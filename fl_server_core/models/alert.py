@@ -9,7 +9,7 @@ from django.db import models
 from fl_server_core.models.event import Event
 from fl_server_core.models.round import Round
 from fl_server_core.models.training import Training
-from fl_server_core.validators import validate_endpoint
+from fl_server_core.validators import validate_endpoint, validate_endpoint_port
 
 LONGEST_MINUTES = 60 * 24 * 30
 SHORTEST_PERIOD, LONGEST_PERIOD = 5, 60 * 24 * 7
@@ -57,7 +57,10 @@ class AlertRule(models.Model):
     )
     channel = models.CharField(max_length=16, choices=AlertChannel.choices)
     url = models.CharField(
-        max_length=2048, blank=True, validators=[validate_endpoint], help_text="Where a webhook's messages are sent."
+        max_length=2048,
+        blank=True,
+        validators=[validate_endpoint, validate_endpoint_port],
+        help_text="Where a webhook's messages are sent.",
     )
     period_minutes = models.PositiveIntegerField(
         default=60,

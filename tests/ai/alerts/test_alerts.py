@@ -10,16 +10,20 @@ from datetime import timedelta
 from email import message_from_bytes
 from email.message import Message
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.utils import timezone
 from pytest_django import Settings
+from standardwebhooks import Webhook
 
 from fl_server_ai.alerts.tasks import look_for_alerts, send_alerts
+from fl_server_ai.notification.network import ADDRESS_REFUSED
 from fl_server_ai.trainer.tasks import sweep
 from fl_server_core.models import Alert, AlertRule, Training, User
+from fl_server_core.selectors.notification_secrets import notification_secrets_of
 from tests.ai.notification.listener import Listener, closed_port, listening, misbehaving
 from tests.builders.rows import make_alert_rule, make_event, make_running, make_training, make_user
 
@@ -221,16 +225,27 @@ def test_a_receiver_that_refuses_is_asked_again(anna: User, training: Training, 
     assert (rule.next_message_at - timezone.now()).total_seconds() / 60 == pytest.approx(minutes, abs=0.5)
 
 
+def test_a_webhook_is_signed_with_the_secret_of_the_rules_account(anna: User, training: Training) -> None:
+    with listening() as listener:
+        make_alert_rule(anna, url=listener.url)
+        make_event(training, "failed")
+        look_for_alerts()
+    [heard] = listener.heard
+    [secret] = notification_secrets_of(anna)
+    assert Webhook(secret).verify(heard.content, dict(heard.headers.items()))["condition"] == "failed"
+
+
 def test_in_production_a_webhook_reaches_no_address_of_the_operators_network(
     anna: User, training: Training, settings: Settings
 ) -> None:
     settings.FL_PRODUCTION = True
     with listening() as listener:
+        settings.FL_NOTIFICATION_PORTS = [urlsplit(listener.url).port]
         rule = make_alert_rule(anna, url=listener.url)
         make_event(training, "failed")
         look_for_alerts()
         rule.refresh_from_db()
-        assert (listener.heard, "FL_NOTIFICATION_ALLOWED_NETWORKS" in rule.last_error) == ([], True)
+        assert (listener.heard, rule.last_error) == ([], ADDRESS_REFUSED)
         settings.FL_NOTIFICATION_ALLOWED_NETWORKS = ["127.0.0.0/8"]
         come_round(rule)
         look_for_alerts()
