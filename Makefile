@@ -16,12 +16,12 @@ help: ## list the targets
 setup: $(STAMP) ## create .venv with the exact versions in constraints.txt
 
 $(STAMP): SHELL := bash# for pipefail
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt clients/python/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV): first torch, which is large, then the rest."
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt torch
-	set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]' \
-	  | sed -un 's/^ *Downloading /  /p'
+	set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt \
+	  -e '.[dev]' -e 'clients/python[torch,numpy,cli]' | sed -un 's/^ *Downloading /  /p'
 	touch $@
 
 run: $(STAMP) ## start the server (ARGS="--port 8080")
@@ -68,7 +68,7 @@ vision: pyproject.toml ## run the tests that need torchvision, in a separate env
 	test -x .venv-vision/bin/python || $(PYTHON) -m venv .venv-vision
 	grep -v '^torch==' constraints.txt > .venv-vision/constraints.txt
 	.venv-vision/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-vision/constraints.txt \
-	  -e '.[dev]' torch==2.14.1 torchvision==0.29.1
+	  -e '.[dev]' -e 'clients/python[torch]' torch==2.14.1 torchvision==0.29.1
 	.venv-vision/bin/python -m pytest tests/ai/inference/test_torchvision.py $(ARGS)
 
 mlflow: $(STAMP) ## try the export to MLflow against a real server, which has an environment of its own

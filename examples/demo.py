@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from fl_server_client import Actor, Refused, TrainingFailed, Unreachable, UnreadableModel
+from fl_server_client.model_files import script
+from fl_server_client.watching import Follower
 from rich.console import Console
 
-from examples.actor import ActorClient
-from examples.client import Refused, Unreachable
 from examples.digits import (
     PIXELS,
     Samples,
@@ -34,9 +35,7 @@ from examples.digits import (
     save_share,
     split_by_dirichlet,
 )
-from examples.follow import Follower, TrainingFailed
 from examples.local_server import LocalServer, Process, ProcessFailed, tail
-from examples.model_files import UnreadableModel, script
 from examples.report import accuracy_alone, accuracy_of, judge, print_accuracies, print_uncertainty
 from examples.training import Hyperparameters
 
@@ -79,7 +78,7 @@ class Demonstration:
         )
         self.participants: list[Process] = []
         self.ids = self._start_participants(stack)
-        self.actor = ActorClient(self.server.url)
+        self.actor = Actor(self.server.url)
         stack.callback(self.actor.close)
         self.actor.sign_in("actor", secrets.token_urlsafe(16), actor=True)
 
@@ -192,7 +191,7 @@ class Demonstration:
     def _alone(self) -> list[float]:
         """Each participant's accuracy when it trains alone, after the same number of local epochs."""
         epochs = self.arguments.rounds * self._period * self.arguments.epochs
-        hyperparameters = Hyperparameters.of({"options": self._options()})
+        hyperparameters = Hyperparameters.of(self._options())
         return [
             accuracy_alone(
                 build_model(1000 * self.arguments.seed), share, self.held_out, hyperparameters, epochs=epochs

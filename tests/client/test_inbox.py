@@ -10,9 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-
-from examples.client import ParticipantClient
-from examples.inbox import PAUSE_SECONDS, Agenda, Listener, Notification, Poller
+from fl_server_client import Agenda, Listener, Notification, ParticipantClient, Poller
+from fl_server_client.receiving import PAUSE_SECONDS
 
 pytestmark = pytest.mark.once
 

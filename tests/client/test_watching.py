@@ -7,11 +7,10 @@ from typing import Any
 import httpx
 import pytest
 import torch
+from fl_server_client import Actor, TrainingFailed
+from fl_server_client.model_files import save_model
+from fl_server_client.watching import Follower, Round
 from rich.console import Console
-
-from examples.actor import ActorClient
-from examples.follow import Follower, Round, TrainingFailed
-from examples.model_files import save_model
 
 pytestmark = pytest.mark.once
 
@@ -66,7 +65,7 @@ def follow(
     steps: list[tuple[int, str, int]], *, timeout: float = 60, awaited: Sequence[str] = (), **wishes: Any
 ) -> tuple[list[Round], str]:
     out = io.StringIO()
-    actor = ActorClient("http://server", transport=httpx.MockTransport(PlayedTraining(steps, awaited)))
+    actor = Actor("http://server", transport=httpx.MockTransport(PlayedTraining(steps, awaited)))
     follower = Follower(actor, "t", evaluate=lambda module: float(module.state_dict()["bias"][0]), poll=0.0, **wishes)
     rounds = follower.follow(Console(file=out, width=120), "the training", timeout=timeout)
     return rounds, out.getvalue()
@@ -95,7 +94,7 @@ def test_under_a_daisy_chain_only_averages_are_tested() -> None:
 
 
 def test_a_swag_round_is_told_as_one_that_follows_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("examples.follow.SECONDS_PER_LINE", -1.0)
+    monkeypatch.setattr("fl_server_client.watching.SECONDS_PER_LINE", -1.0)
     _, shown = follow([(0, "O", 0), (0, "O", 2), (1, "S", 0), (1, "S", 0), (2, "S", 0), (2, "S", 0), (2, "C", 0)])
     lines = [line.split(": ", 1)[1].split(" in ")[0] for line in shown.splitlines() if "the training:" in line]
     assert lines == [
@@ -109,8 +108,8 @@ def test_a_swag_round_is_told_as_one_that_follows_a_round(monkeypatch: pytest.Mo
 
 
 def test_those_who_are_awaited_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("examples.follow.SECONDS_PER_LINE", -1.0)
-    monkeypatch.setattr("examples.follow.SECONDS_PER_STATUS", 0.0)
+    monkeypatch.setattr("fl_server_client.watching.SECONDS_PER_LINE", -1.0)
+    monkeypatch.setattr("fl_server_client.watching.SECONDS_PER_STATUS", 0.0)
     steps = [(0, "O", 0), (0, "O", 1), (0, "O", 1), (1, "O", 2), (1, "C", 0)]
     _, shown = follow(steps, awaited=["anna"])
     assert "the training: round 1/1, updates 1/2, waiting for anna" in shown
@@ -120,7 +119,7 @@ def test_those_who_are_awaited_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_who_begins_to_follow_late_counts_from_the_trainings_first_round_and_downloads_nothing() -> None:
     played = PlayedTraining([(7, "O", 0), (7, "O", 2), (8, "O", 0), (8, "C", 0)])
-    actor = ActorClient("http://server", transport=httpx.MockTransport(played))
+    actor = Actor("http://server", transport=httpx.MockTransport(played))
     out = io.StringIO()
     rounds = Follower(actor, "t", first=5, poll=0.0).follow(Console(file=out, width=120), "late", timeout=60)
     assert [(row.number, row.held_out) for row in rounds] == [(8, None)]

@@ -13,13 +13,11 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-
-class UnreadableModel(Exception):
-    """The file isn't a model that this participant may load."""
+from .errors import UnreadableModel
 
 
 def is_scripted(data: bytes) -> bool:
@@ -78,8 +76,7 @@ def script(module: torch.nn.Module) -> torch.jit.ScriptModule:
     """Compile a module to TorchScript."""
     with _torchscript():
         scripted = torch.jit.script(module)
-    assert isinstance(scripted, torch.jit.ScriptModule)
-    return scripted
+    return cast(torch.jit.ScriptModule, scripted)
 
 
 @contextmanager

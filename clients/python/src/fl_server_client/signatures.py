@@ -9,7 +9,7 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 
-from examples.client import Refused, Unreachable
+from .errors import FederationError, Refused, Unreachable
 
 logger = logging.getLogger(__name__)
 
@@ -19,11 +19,15 @@ ASK_AGAIN_SECONDS = 60.0
 """Forged messages must not make us ask the server for secrets all the time."""
 
 
-class Forged(Exception):
-    """The message isn't from the server, or it is too old."""
+class Forged(FederationError):
+    """The message isn't from the server."""
 
 
-class NotReady(Exception):
+class Stale(FederationError):
+    """The message is too old or from the future: somebody sends it again, or a clock is wrong."""
+
+
+class NotReady(FederationError):
     """The secrets aren't known yet."""
 
 
@@ -54,7 +58,8 @@ class Verifier:
         """The id of the message, which is the same for its repeats; empty if this server doesn't sign.
 
         Raises:
-            Forged: no signature fits, or the message is too old.
+            Forged: no signature fits.
+            Stale: the message is too old, or from the future.
             NotReady: `load` has not been called.
         """
         headers = {name.lower(): value for name, value in headers.items()}
@@ -68,7 +73,7 @@ class Verifier:
         if not self._fits(signed, signatures) and not (self._asked_again() and self._fits(signed, signatures)):
             raise Forged("no signature fits")
         if abs(time.time() - int(timestamp)) > TOLERANCE_SECONDS:
-            raise Forged("the message is too old, or the clock of this machine is wrong")
+            raise Stale("the message is too old, or the clock of this machine is wrong")
         return identifier
 
     def _fits(self, signed: bytes, signatures: Sequence[str]) -> bool:

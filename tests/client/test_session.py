@@ -9,13 +9,11 @@ from typing import Any
 import httpx
 import pytest
 import torch
+from fl_server_client import Notification, ParticipantClient, Refused, Session, Unreachable
+from fl_server_client.model_files import is_scripted, load_model, save_model, script
 
-from examples.client import ParticipantClient, Refused, Unreachable
 from examples.digits import build_model
-from examples.inbox import Notification
-from examples.model_files import is_scripted, load_model, save_model, script
-from examples.participant import Participant
-from examples.training import Learner
+from examples.training import Classifier
 
 pytestmark = pytest.mark.once
 
@@ -55,9 +53,9 @@ class PlayedServer:
         return {part["Content-Disposition"].params["name"]: part.get_payload(decode=True) for part in parts}
 
 
-def participant(server: PlayedServer) -> Participant:
+def participant(server: PlayedServer) -> Session:
     inputs, targets = torch.rand(12, 64), torch.arange(12) % 10
-    return Participant(client(server), Learner(inputs, targets, inputs, targets))
+    return Session(client(server), Classifier(inputs, targets, inputs, targets))
 
 
 def told(kind: str, number: int = 0, model: str = "m1") -> Notification:
@@ -124,7 +122,7 @@ def test_the_settings_of_a_training_are_asked_for_once() -> None:
 def test_a_refused_update_is_logged_and_does_not_stop_the_participant(
     refusal: httpx.Response, level: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", logger="examples.participant")
+    caplog.set_level("INFO", logger="fl_server_client")
     server = PlayedServer(save_model(build_model(0)), refusal)
     participant(server).handle(told("UPDATE_ROUND_START"))
     assert len([call for call in server.calls() if call.startswith("POST")]) == 1
@@ -137,7 +135,7 @@ def test_a_model_that_does_not_fit_the_data_is_logged_and_does_not_stop_the_part
     server = PlayedServer(save_model(torch.nn.Linear(3, 2)))
     participant(server).handle(told("UPDATE_ROUND_START"))
     assert not [call for call in server.calls() if call.startswith("POST")]
-    assert "training failed" in caplog.text
+    assert "the participant's code failed" in caplog.text
 
 
 def test_a_request_is_repeated_while_the_server_fails_or_cannot_be_reached() -> None:
@@ -230,6 +228,9 @@ def test_one_whose_password_is_wrong_is_told_why_it_could_not_register() -> None
 def test_an_invitation_is_accepted_where_the_participant_is_told_to(accept: bool) -> None:
     server = PlayedServer(b"")
     inputs, targets = torch.rand(12, 64), torch.arange(12) % 10
-    one = Participant(client(server), Learner(inputs, targets, inputs, targets), accept=accept)
-    one.handle(Notification("TRAINING_INVITATION", "t1", {"actor": "a1", "global_model_uuid": "m1"}, "d"))
+    one = Classifier(inputs, targets, inputs, targets)
+    one.accepts_all = accept
+    Session(client(server), one).handle(
+        Notification("TRAINING_INVITATION", "t1", {"actor": "a1", "global_model_uuid": "m1"}, "d")
+    )
     assert server.calls() == (["POST /api/trainings/t1/accept/"] if accept else [])

@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from fl_server_client import UnreadableModel
+from fl_server_client.model_files import is_scripted, load_model, save_model, script
 
 from examples.digits import build_model
-from examples.model_files import UnreadableModel, is_scripted, load_model, save_model, script
 from tests.builders.files import saved
 
 pytestmark = pytest.mark.once
