@@ -40,7 +40,8 @@ _PACKAGES = _words(
     "torch.distributed.run torch.distributed.launch torch.distributed.elastic torch.utils.cpp_extension "
     "torch.utils.model_zoo torch.utils.collect_env torch.utils.bottleneck torch.utils.data.datapipes "
     "torch.utils._config_module torch.utils.benchmark torch.utils.show_pickle torch.fx.graph_module "
-    "torch.fx.experimental torch._inductor torch._dynamo.guards torch.jit._script torch.jit._serialization "
+    "torch.fx.experimental torch._inductor torch._dynamo.guards torch._dynamo.convert_frame torch._strobelight "
+    "torch.utils._sympy torch.jit._script torch.jit._serialization "
     "torch.jit.unsupported_tensor_ops torch.jit.frontend torch.testing numpy.testing numpy.distutils numpy.f2py "
     "numpy.ctypeslib numpy.lib.npyio numpy.lib._npyio_impl"
 )
@@ -74,7 +75,7 @@ _LAST_NAMES = _words(
     "_load_from_bytes _legacy_load _import_dotted_name import_ir_module import_ir_module_from_buffer "
     "PyTorchFileReader PyTorchFileWriter jit_module_from_flatbuffer save_jit_module_to_flatbuffer load_library "
     "load_inline reduce_graph_module reduce_package_graph_module reduce_deploy_graph_module _forward_from_src "
-    "_exec_with_source execWrapper read_pickle memmap fromfile"
+    "_exec_with_source execWrapper read_pickle memmap fromfile sympify getattr_static"
 )
 """Whatever module is asked for them: many have imported these, and lend them."""
 
