@@ -8,7 +8,6 @@ from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote
@@ -23,7 +22,7 @@ from django.urls import URLPattern, path, reverse
 
 from fl_server_api.admin.csv_download import ACTION as CSV_ACTION
 from fl_server_api.admin.csv_download import download_csv
-from fl_server_api.admin.deeds import note_deed, note_refused
+from fl_server_api.admin.deeds import TellingAdmin, note_deed, note_refused
 from fl_server_api.pages.html import NOTHING
 from fl_server_core.exceptions import DomainError
 from fl_server_core.models import User
@@ -57,7 +56,7 @@ def number_of(rows: QuerySet[Any], by: str) -> Coalesce:
     return Coalesce(Subquery(counted.values("number")), 0)
 
 
-class SafeAdmin(ModelAdmin[Row]):
+class SafeAdmin(TellingAdmin[Row]):
     """Finds rows by the beginning of a UUID, accepts any address, and shows a service's refusal as a message.
 
     uuid_search_fields: searched, besides `search_fields`, if the text could begin a UUID.
@@ -87,9 +86,11 @@ class SafeAdmin(ModelAdmin[Row]):
         if self._asks_for_incomparable(request):
             return HttpResponseRedirect(self._list_url())
         try:
-            return download_csv(self, request, self.get_changelist_instance(request).queryset)
+            table = download_csv(self, request, self.get_changelist_instance(request).queryset)
         except IncorrectLookupParameters:
             return HttpResponseRedirect(self._list_url())
+        note_deed(CSV_ACTION.replace("_", " "), self.model, [("", "the list")])
+        return table
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if self._asks_for_incomparable(request):
@@ -165,18 +166,6 @@ class SafeAdmin(ModelAdmin[Row]):
         except ValidationError:
             self.message_user(request, "The selection is not a list of rows.", messages.ERROR)
         return None
-
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        note_deed("create", self.model, [(obj.pk, str(obj))])
-        return super().log_addition(request, obj, message)
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        note_deed("change", self.model, [(obj.pk, str(obj))])
-        return super().log_change(request, obj, message)
-
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        note_deed("delete", self.model, [(row.pk, str(row)) for row in queryset])
-        return super().log_deletions(request, queryset)
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

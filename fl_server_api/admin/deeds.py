@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+from django.contrib import admin
+from django.contrib.admin import ModelAdmin
+from django.contrib.auth.admin import GroupAdmin
+from django.contrib.auth.models import Group
 from django.db.models import Model
+from django.http import HttpRequest
 
 from fl_server_api.deeds import kind_of_row
 from fl_server_core.models import AuditEntry, Outcome, Training
 from fl_server_core.trail import current_act, people_of, short
 
+Row = TypeVar("Row", bound=Model)
 MOST_ENTRIES = 200
 """Of one request. What is done to more rows at once has one more entry, with their number."""
 
@@ -47,3 +53,27 @@ def _as_uuid(key: object) -> UUID | None:
         return key if isinstance(key, UUID) else UUID(str(key))
     except ValueError:
         return None
+
+
+class TellingAdmin(ModelAdmin[Row]):
+    """Pages that leave an entry for each row that they make, change or delete."""
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        note_deed("create", self.model, [(obj.pk, str(obj))])
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        note_deed("change", self.model, [(obj.pk, str(obj))])
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        note_deed("delete", self.model, [(row.pk, str(row)) for row in queryset])
+        return super().log_deletions(request, queryset)
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class TellingGroupAdmin(TellingAdmin[Group], GroupAdmin):
+    """Django's own pages of groups, which hold permissions."""

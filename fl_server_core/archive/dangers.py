@@ -22,6 +22,8 @@ _FILES = _words(
     "profile cProfile pdb bdb doctest pydoc ast dis site sitecustomize _distutils_hack "
     # What unpickles once more
     "pickle _pickle cPickle marshal shelve "
+    # Parts of Python that run commands for themselves
+    "_aix_support _osx_support cgitb mailcap linecache "
     # The network
     "socket _socket ssl _ssl socketserver select selectors ftplib smtplib poplib imaplib telnetlib nntplib "
     "webbrowser antigravity"
@@ -31,13 +33,15 @@ _FILES = _words(
 _PACKAGES = _words(
     "ctypes cffi multiprocessing concurrent asyncio importlib unittest idlelib lib2to3 venv ensurepip pip "
     "setuptools distutils pkg_resources dill cloudpickle joblib dbm jsonpickle yaml http urllib xmlrpc requests "
-    "httpx aiohttp paramiko fabric pandas.io django celery fl_server fl_server_core fl_server_ai fl_server_api "
+    "httpx aiohttp paramiko fabric sympy jinja2 fsspec _pyrepl test.support pandas.io "
+    "django celery fl_server fl_server_core fl_server_ai fl_server_api "
     # Parts of torch and numpy that load files, compile or run code
     "torch.hub torch.package torch._package torch.ops torch.classes torch.multiprocessing torch.distributed.rpc "
     "torch.distributed.run torch.distributed.launch torch.distributed.elastic torch.utils.cpp_extension "
     "torch.utils.model_zoo torch.utils.collect_env torch.utils.bottleneck torch.utils.data.datapipes "
     "torch.utils._config_module torch.utils.benchmark torch.utils.show_pickle torch.fx.graph_module "
-    "torch.fx.experimental torch._inductor torch._dynamo.guards torch.jit._script torch.jit._serialization "
+    "torch.fx.experimental torch._inductor torch._dynamo.guards torch._dynamo.convert_frame torch._strobelight "
+    "torch.utils._sympy torch.jit._script torch.jit._serialization "
     "torch.jit.unsupported_tensor_ops torch.jit.frontend torch.testing numpy.testing numpy.distutils numpy.f2py "
     "numpy.ctypeslib numpy.lib.npyio numpy.lib._npyio_impl"
 )
@@ -58,14 +62,20 @@ _NAMES = _words(
     "numpy.loads numpy.save numpy.savez numpy.fromfile numpy.memmap numpy.loadtxt numpy.genfromtxt "
     "operator.attrgetter operator.methodcaller _operator.attrgetter _operator.methodcaller types.FunctionType "
     "types.LambdaType types.CodeType types.ModuleType codecs.open logging.FileHandler logging.config.listen "
-    "logging.config.fileConfig logging.config.dictConfig zipfile.ZipFile tarfile.open tarfile.TarFile"
+    "logging.config.fileConfig logging.config.dictConfig zipfile.ZipFile tarfile.open tarfile.TarFile "
+    "typing.get_type_hints typing._eval_type typing_extensions.get_type_hints inspect.get_annotations "
+    "inspect.getattr_static dataclasses.make_dataclass uuid._get_command_stdout"
 )
 
 _LAST_NAMES = _words(
     "os sys posix nt subprocess builtins importlib pickle marshal ctypes runpy socket shutil __builtins__ "
     "__import__ import_module eval exec execfile system popen Popen check_output check_call getoutput "
     "getstatusoutput run_path run_module run_code runcode runstring spawnl spawnv execv execve execvp posix_spawn "
-    "fork"
+    "fork attrgetter methodcaller FunctionType LambdaType CodeType "
+    "_load_from_bytes _legacy_load _import_dotted_name import_ir_module import_ir_module_from_buffer "
+    "PyTorchFileReader PyTorchFileWriter jit_module_from_flatbuffer save_jit_module_to_flatbuffer load_library "
+    "load_inline reduce_graph_module reduce_package_graph_module reduce_deploy_graph_module _forward_from_src "
+    "_exec_with_source execWrapper read_pickle memmap fromfile sympify getattr_static"
 )
 """Whatever module is asked for them: many have imported these, and lend them."""
 
@@ -96,9 +106,17 @@ def _is_dangerous(name: str) -> bool:
     module, parts = _split(name)
     if module in ("builtins", "__builtin__"):
         return parts[0] in _BUILTINS or len(parts) > 1
-    if module in _FILES or _is_in(module, _PACKAGES) or name in _NAMES:
-        return True
-    return any(_is_suspicious(part) for part in parts)
+    return module in _FILES or _is_listed(module, parts) or any(_is_suspicious(part) for part in parts)
+
+
+def _is_listed(module: str, parts: list[str]) -> bool:
+    """By the way that leads to it, however it is written: `torch` and "storage.load" is `torch.storage` and "load".
+
+    A way through a module that another one has imported ends anywhere. Only classes have honest names within them, and
+    classes begin with a capital.
+    """
+    way = ".".join([module, *parts])
+    return way in _NAMES or _is_in(way, _PACKAGES) or not all(_is_class(part) for part in parts[:-1])
 
 
 def _leads_on(owner: str, attribute: str) -> bool:
@@ -108,7 +126,14 @@ def _leads_on(owner: str, attribute: str) -> bool:
     """
     if attribute == "?":
         return True
-    return (_is_suspicious(attribute) and attribute != "eval") or f"{owner}.{attribute}" in _NAMES
+    if _is_suspicious(attribute) and attribute != "eval":
+        return True
+    module, parts = _split(owner)
+    return module not in ("", "builtins", "__builtin__") and _is_listed(module, [*parts, attribute])
+
+
+def _is_class(part: str) -> bool:
+    return part.lstrip("_")[:1].isupper()
 
 
 def _is_suspicious(part: str) -> bool:

@@ -14,10 +14,13 @@ from fl_server_core.archive.dtypes import DTYPES
 from fl_server_core.archive.errors import ArchiveError, quoted
 from fl_server_core.archive.limits import Limits
 from fl_server_core.archive.machine import Machine
-from fl_server_core.archive.nodes import Global, List, Table, Tensor, Tuple
+from fl_server_core.archive.nodes import ATTRIBUTE, Global, Instance, List, Table, Tensor, Tuple
 from fl_server_core.archive.pickle import read_pickle
 from fl_server_core.archive.scripted import ScriptClass, read_classes
 from fl_server_core.archive.zip import Record
+
+_LONGEST_WAY = 20
+"""Attributes of attributes that are followed, one in the other."""
 
 
 class ArchiveKind(StrEnum):
@@ -185,5 +188,14 @@ def _name_tensors(root: object, named: names.NamedTensors) -> None:
 def _describe_call(arguments: Tuple | None) -> tuple[str, str]:
     match arguments.items if arguments else ():
         case (owner, str(attribute)) if attribute.isprintable():
-            return str(owner) if isinstance(owner, Global) else "?", attribute[:80]
+            way = [attribute[:80]]
+            while isinstance(owner, Instance) and owner.maker is ATTRIBUTE:  # an attribute of an attribute
+                match owner.arguments:
+                    case Tuple(items=(first, str(name))) if name.isprintable() and len(way) < _LONGEST_WAY:
+                        owner, way = first, [name[:80], *way]
+                    case _:
+                        return "?", "?"
+            if not isinstance(owner, Global):
+                return "?", way[-1]
+            return str(Global(owner.module, ".".join([owner.name, *way[:-1]]))), way[-1]
     return "?", "?"

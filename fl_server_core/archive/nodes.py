@@ -5,6 +5,7 @@ containers within containers.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,10 @@ class Global:
 
     def __str__(self) -> str:
         return f"{self.module}{':' if '.' in self.name else '.'}{self.name}"
+
+
+ATTRIBUTE: Final = object()
+"""The maker of what getattr would have given."""
 
 
 class Node:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from fl_server_core.archive.errors import ArchiveError
 from fl_server_core.archive.machine import GETATTR, MALFORMED, Machine
-from fl_server_core.archive.nodes import Global, Instance, List, Table, Tensor, Tuple
+from fl_server_core.archive.nodes import ATTRIBUTE, Global, Instance, List, Table, Tensor, Tuple
 from fl_server_core.archive.rebuild import ORDERED_DICT, describe_storage, rebuild
 
 _Handler = Callable[[Machine], None]
@@ -171,7 +171,7 @@ def _reduce(machine: Machine) -> None:
     arguments, maker = machine.pop_tuple(), machine.stack.pop()
     if maker in GETATTR:
         machine.attribute_calls.append(arguments)
-        attribute = Instance("an attribute", arguments)
+        attribute = Instance(ATTRIBUTE, arguments)
         attribute.takes_state = False
         machine.nest(attribute, (arguments,))
         machine.stack.append(attribute)

@@ -88,6 +88,28 @@ def test_pages_of_django_s_own_leave_entries_too(operator: Client) -> None:
     assert trail(*FIELDS) == [("operator", "session", "change", "group", str(group.pk), "done")]
 
 
+def test_groups_that_are_made_and_deleted_are_named(operator: Client) -> None:
+    operator.post(reverse("admin:auth_group_add"), {"name": "ward"})
+    ward, other = Group.objects.get(name="ward"), Group.objects.create(name="other")
+    chosen = {"action": "delete_selected", "_selected_action": [ward.pk, other.pk], "post": "yes"}
+    operator.post(reverse("admin:auth_group_changelist"), chosen)
+    assert not Group.objects.exists()
+    assert set(trail("verb", "object_kind", "object_id", "object_name")) == {
+        ("create", "group", str(ward.pk), "ward"),
+        ("delete", "group", str(ward.pk), "ward"),
+        ("delete", "group", str(other.pk), "other"),
+    }
+
+
+def test_a_list_that_is_downloaded_as_a_table_is_a_deed(operator: Client, anna: User) -> None:
+    operator.get(f"{list_url(User)}csv/")
+    operator.post(list_url(User), {"action": "download_csv", "_selected_action": [str(anna.pk)]})
+    assert trail("account_name", "verb", "object_kind", "object_id", "object_name", "outcome", "status") == [
+        ("operator", "download csv", "account", "", "the list", "done", 200),
+        ("operator", "download csv", "account", str(anna.pk), "", "done", 200),
+    ]
+
+
 def test_a_password_that_is_set_for_somebody_is_a_change_and_is_not_in_the_trail(operator: Client, anna: User) -> None:
     page = reverse("admin:auth_user_password_change", args=[anna.pk])
     secret = "a-Long-password-1"

@@ -74,6 +74,20 @@ class Own(nn.Linear):
         ("torch.storage", "_load_from_bytes"),
         ("torch.serialization", "os"),
         ("torch", "serialization.os"),
+        ("torch", "storage._load_from_bytes"),
+        ("torch", "ops.load_library"),
+        ("torch", "hub.load"),
+        ("torch", "ops"),
+        ("torch.nn.functional", "torch.load"),
+        ("torch.nn.functional", "torch.nn.functional"),
+        ("torch", "import_ir_module"),
+        ("torch._utils", "_import_dotted_name"),
+        ("torch.fx._lazy_graph_module", "_forward_from_src"),
+        ("sympy", "sympify"),
+        ("torch.utils._sympy.functions", "sympify"),
+        ("torch._dynamo.convert_frame", "original_forward_from_src"),
+        ("mylab.tools", "getattr_static"),
+        ("typing", "get_type_hints"),
         ("torch", "sys.modules"),
         ("torch.fx.graph_module", "reduce_graph_module"),
         ("torch.utils.cpp_extension", "load_inline"),
@@ -165,10 +179,34 @@ class TestGetattr:
         assert found.endswith(f", {attribute.decode()})")
 
     def test_of_a_listed_function_is_dangerous(self) -> None:
-        found = dangers(holding(b"c__builtin__\ngetattr\nc__main__\ntorch\nX\x05\x00\x00\x00relu_\x86R"))
+        found = dangers(holding(b"c__builtin__\ngetattr\nc__main__\nNet\nX\x05\x00\x00\x00relu_\x86R"))
         assert found == []
         found = dangers(holding(b"c__builtin__\ngetattr\nctorch\njit\nX\x04\x00\x00\x00load\x86R"))
         assert found == ["builtins.getattr(torch.jit, load)"]
+
+    @pytest.mark.parametrize(
+        ("owner", "way", "last"),
+        [
+            ("torch ops", "load_library", "torch.ops, load_library"),
+            ("torch utils", "cpp_extension load", "torch:utils.cpp_extension, load"),
+            ("torch.nn.functional torch", "load", "torch.nn.functional.torch, load"),
+            ("torch.nn.functional torch", "hub load", "torch.nn.functional:torch.hub, load"),
+            ("__main__ whatever", "load", "__main__.whatever, load"),
+            ("mylab Net", "tools load", "mylab:Net.tools, load"),
+        ],
+    )
+    def test_is_dangerous_by_the_way_that_it_goes(self, owner: str, way: str, last: str) -> None:
+        code = f"c{owner}\n".replace(" ", "\n").encode()
+        for attribute in way.split():
+            text = b"X" + bytes([len(attribute), 0, 0, 0]) + attribute.encode()
+            code = b"c__builtin__\ngetattr\n" + code + text + b"\x86R"
+        assert f"builtins.getattr({last})" in dangers(holding(code))
+
+    def test_of_too_many_attributes_in_one_another_is_dangerous(self) -> None:
+        code = b"c__main__\nNet\n"
+        for _ in range(25):
+            code = b"c__builtin__\ngetattr\n" + code + b"X\x01\x00\x00\x00A\x86R"
+        assert dangers(holding(code)) == ["builtins.getattr(?, ?)"]
 
     def test_that_somebody_else_would_call_is_dangerous(self) -> None:
         assert dangers(holding(b"](c__builtin__\ngetattr\ne")) == ["builtins.getattr(?, ?)"]
