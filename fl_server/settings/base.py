@@ -60,6 +60,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "fl_server_api.problems.ProblemMiddleware",
     # Around everything that refuses, and that writes.
     "fl_server_api.trail.TrailMiddleware",
     "fl_server_api.middleware.GuessMiddleware",
@@ -253,6 +254,7 @@ REST_FRAMEWORK = {
         "rest_framework.permissions.IsAuthenticated",
         "fl_server_api.permissions.TokenAllows",
     ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "fl_server_api.negotiation.Negotiation",
     "DEFAULT_RENDERER_CLASSES": [
         "fl_server_api.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
