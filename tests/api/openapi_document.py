@@ -25,7 +25,8 @@ def generated() -> str:
     from drf_spectacular.renderers import OpenApiYamlRenderer
 
     schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
-    return str(OpenApiYamlRenderer().render(schema, renderer_context={}).decode())
+    text: bytes = OpenApiYamlRenderer().render(schema, renderer_context={})  # type: ignore[no-untyped-call]
+    return text.decode()
 
 
 def read(path: Path) -> Any:

@@ -84,7 +84,7 @@ def test_it_runs_a_training_and_asks_the_model(folder: Path, tmp_path: Path) -> 
         body = actor.call("models.download_model", model_id).payload.read()
         plain = httpx.get(f"{site.url}/api/models/{model_id}/", headers={"Authorization": f"Token {actor.token}"})
         assert body == plain.content
-        tensors = torch.jit.load(io.BytesIO(body)).state_dict()
+        tensors = torch.jit.load(io.BytesIO(body)).state_dict()  # type: ignore[no-untyped-call]
         expected = {"0.weight": torch.full((2, 3), MEAN), "0.bias": torch.tensor([0.0, MEAN])}
         assert {name: tensor.tolist() for name, tensor in tensors.items()} == {
             name: tensor.tolist() for name, tensor in expected.items()
@@ -182,11 +182,11 @@ class Person:
 
 def module(value: float) -> torch.nn.Module:
     """Three in, two out; the second output is always the larger by `value`."""
-    linear = torch.nn.Sequential(torch.nn.Linear(3, 2))
+    linear = torch.nn.Linear(3, 2)
     with torch.no_grad():
-        linear[0].weight.fill_(value)
-        linear[0].bias.copy_(torch.tensor([0.0, value]))
-    return linear
+        linear.weight.fill_(value)
+        linear.bias.copy_(torch.tensor([0.0, value]))
+    return torch.nn.Sequential(linear)
 
 
 def file(weights: torch.nn.Module) -> Any:
