@@ -8,7 +8,7 @@ PYTEST ?= $(BIN)/python -m pytest
 MEASURED = PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/coverage run -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: audit browser fuzz fuzz-api mlflow vision help setup run demo test test-sqlite test-services check format bench faults clean
+.PHONY: audit browser openapi fuzz fuzz-api mlflow vision help setup run demo test test-sqlite test-services check format bench faults clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -63,6 +63,13 @@ fuzz: $(STAMP) ## read 500,000 mutated files and compare 100,000 pairs (ARGS="--
 
 fuzz-api: $(STAMP) ## send more than 5,000 made-up requests to the API, as nobody, a participant and an actor
 	SCHEMATHESIS_EXAMPLES=40 FL_TEST_DATABASE=sqlite $(BIN)/python -m pytest tests/api/test_schemathesis.py --durations 3 $(ARGS)
+
+openapi: $(STAMP) ## write docs/openapi.yaml, and generate a Python client from it in build/
+	$(BIN)/python -m tests.api.openapi_document > docs/openapi.yaml.new && mv docs/openapi.yaml.new docs/openapi.yaml
+	mkdir -p build
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m openapi_python_client generate --path docs/openapi.yaml \
+	  --output-path build/openapi-client --overwrite --fail-on-warning
+	$(BIN)/python -m pytest tests/api/test_openapi_document.py tests/e2e/test_generated_client.py $(ARGS)
 
 vision: pyproject.toml ## run the tests that need torchvision, in a separate environment
 	test -x .venv-vision/bin/python || $(PYTHON) -m venv .venv-vision

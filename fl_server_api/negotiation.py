@@ -9,6 +9,24 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
+from fl_server_api.problems import wants_problems
+
+
+class Negotiation(DefaultContentNegotiation):
+    """Who names problem details accepts what is no problem as JSON, even without saying so."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[Any, Any]:
+        known = list(renderers)
+        try:
+            chosen: tuple[Any, Any] = super().select_renderer(request, known, format_suffix)
+        except NotAcceptable:
+            if not wants_problems(request._request):
+                raise
+            return known[0], known[0].media_type
+        return chosen
+
 
 class DownloadNegotiation(DefaultContentNegotiation):
     """For downloads, which are served whatever Accept says; their errors are JSON unless a browser asks.
@@ -29,7 +47,7 @@ class DownloadNegotiation(DefaultContentNegotiation):
         return renderer, media_type
 
 
-class FormatNegotiation(DefaultContentNegotiation):
+class FormatNegotiation(Negotiation):
     """For answers in several formats: `format` chooses, else Accept. An unknown format is a 400 that names them."""
 
     def filter_renderers(self, renderers: Any, format: str) -> Any:  # noqa: A002  the library's name

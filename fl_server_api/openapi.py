@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from drf_spectacular import authentication
 from drf_spectacular.openapi import AutoSchema
@@ -11,36 +11,66 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from pydantic import BaseModel
 
+from fl_server_api.operations import name_of
 from fl_server_api.serializers.generic import DetailSerializer
 from fl_server_core.options import TrainerOptions
 from fl_server_core.registry import aggregation_methods, uncertainty_methods
 from fl_server_core.schema import AggregationOptions, UncertaintyOptions, wanted
 
-SENTENCE = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
-SENTENCES = {"type": "array", "items": {"type": "string"}}
-FIELD_ERRORS = {"type": "object", "additionalProperties": {}}
-BAD_REQUEST = {"anyOf": [SENTENCE, SENTENCES, FIELD_ERRORS]}
 DOWNLOAD = (200, "application/octet-stream")
+JSON = "application/json"
 
-REFUSALS: dict[int, OpenApiResponse] = {
-    400: OpenApiResponse(
-        BAD_REQUEST, "An unknown id, a field or a file that cannot be used: a sentence, sentences, or these by field."
+SCHEMAS: dict[str, Any] = {
+    "Error": {
+        "type": "object",
+        "description": "A refusal in one sentence.",
+        "properties": {"detail": {"type": "string"}},
+        "required": ["detail"],
+    },
+    "ErrorList": {"type": "array", "description": "A refusal in sentences.", "items": {"type": "string"}},
+    "FieldErrors": {
+        "type": "object",
+        "description": "What is wrong with each field: sentences, or for a list or an object these by its entries.",
+        "additionalProperties": {},
+    },
+}
+"""The bodies of refusals."""
+
+SENTENCE = {"$ref": "#/components/schemas/Error"}
+BAD_REQUEST = {
+    "anyOf": [SENTENCE, *({"$ref": f"#/components/schemas/{name}"} for name in ("ErrorList", "FieldErrors"))]
+}
+
+
+class Refusal(NamedTuple):
+    """How the document describes a status of refusal, once for all operations."""
+
+    name: str
+    description: str
+    schema: dict[str, Any] = SENTENCE
+
+
+REFUSALS = {
+    400: Refusal(
+        "BadRequest",
+        "An unknown id, a field or a file that cannot be used: a sentence, sentences, or these by field.",
+        BAD_REQUEST,
     ),
-    401: OpenApiResponse(SENTENCE, "Credentials are missing or wrong."),
-    403: OpenApiResponse(SENTENCE, "The caller may not do this."),
-    404: OpenApiResponse(SENTENCE, "What was asked for is not there."),
-    406: OpenApiResponse(SENTENCE, "The Accept header asks for another format than JSON."),
-    409: OpenApiResponse(SENTENCE, "The request does not fit the present state; the sentence says what to do first."),
-    410: OpenApiResponse(SENTENCE, "The version's file is no longer kept."),
-    412: OpenApiResponse(SENTENCE, "The file is not the one that If-Match or If-Unmodified-Since is about."),
-    413: OpenApiResponse(SENTENCE, "The request is too large."),
-    415: OpenApiResponse(SENTENCE, "This Content-Type is not accepted here."),
-    416: OpenApiResponse(SENTENCE, "The file does not have the bytes that Range asks for."),
-    429: OpenApiResponse(
-        SENTENCE, "Too many failures to sign in, or too much at once. Try again after the seconds in Retry-After."
+    401: Refusal("NotSignedIn", "Credentials are missing or wrong."),
+    403: Refusal("NotAllowed", "The caller may not do this."),
+    404: Refusal("NotFound", "What was asked for is not there."),
+    406: Refusal("NotAcceptable", "The Accept header asks for another format than JSON."),
+    409: Refusal("Conflict", "The request does not fit the present state; the sentence says what to do first."),
+    410: Refusal("Gone", "The version's file is no longer kept."),
+    412: Refusal("ConditionFailed", "The file is not the one that If-Match or If-Unmodified-Since is about."),
+    413: Refusal("TooLarge", "The request is too large."),
+    415: Refusal("UnsupportedContentType", "This Content-Type is not accepted here."),
+    416: Refusal("RangeNotSatisfiable", "The file does not have the bytes that Range asks for."),
+    429: Refusal(
+        "TooMany", "Too many failures to sign in, or too much at once. Try again after the seconds in Retry-After."
     ),
-    503: OpenApiResponse(SENTENCE, "Try again later."),
-    507: OpenApiResponse(SENTENCE, "The account owns as much as it may; the sentence says of what, and what to do."),
+    503: Refusal("Unavailable", "Try again after the seconds in Retry-After."),
+    507: Refusal("BudgetSpent", "The account owns as much as it may; the sentence says of what, and what to do."),
 }
 READ = (401, 406, 429)
 WRITE = (400, 401, 406, 413, 415, 429)
@@ -54,7 +84,8 @@ def answers(success: dict[Any, Any], *refusals: int) -> dict[Any, Any]:
     Whatever takes credentials may answer 429: requests are counted for each account.
     """
     counted = {429} if 401 in refusals else set()
-    return {**success, **{code: REFUSALS[code] for code in sorted(counted.union(refusals))}}
+    told = {code: REFUSALS[code] for code in sorted(counted.union(refusals))}
+    return {**success, **{code: OpenApiResponse(one.schema, one.description) for code, one in told.items()}}
 
 
 def sentence(*texts: str) -> OpenApiResponse:
@@ -117,5 +148,35 @@ class DocstringSchema(AutoSchema):
     def get_description(self) -> str:  # type: ignore[override]  # the signature is drf-spectacular's
         return "\n".join(self._docstring().splitlines()[1:]).strip()
 
+    def get_operation_id(self) -> str:
+        return name_of(self.path, self.method) or super().get_operation_id()
+
+    def map_parsers(self) -> list[str]:
+        """One content type: JSON where it is read. Generators take no more, and can't send `*/*`."""
+        known = super().map_parsers()
+        return [JSON] if {JSON, "*/*"} & set(known) else known[:1]
+
     def _docstring(self) -> str:
         return str(super().get_description() or "")
+
+
+def finish(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
+    """What drf-spectacular can't say view by view."""
+    _share_refusals(result["paths"], result["components"])
+    for schema in result["components"]["schemas"].values():
+        if "discriminator" not in schema and "oneOf" in schema:
+            schema["anyOf"] = schema.pop("oneOf")  # a SWAG model has all keys of a global one
+    return result
+
+
+def _share_refusals(paths: dict[str, Any], components: dict[str, Any]) -> None:
+    """Describe each refusal once: operations refer to it, so that a generated client has one class for each."""
+    components["schemas"] = dict(sorted({**components.get("schemas", {}), **SCHEMAS}.items()))
+    components["responses"] = {
+        one.name: {"description": one.description, "content": {JSON: {"schema": one.schema}}}
+        for one in REFUSALS.values()
+    }
+    for path in paths.values():
+        for operation in path.values():
+            for code in set(operation["responses"]).intersection(map(str, REFUSALS)):
+                operation["responses"][code] = {"$ref": f"#/components/responses/{REFUSALS[int(code)].name}"}

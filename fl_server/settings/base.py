@@ -12,6 +12,7 @@ from csp.constants import NONE, SELF, UNSAFE_INLINE
 from kombu import Queue
 
 from fl_server.settings.data_dir import read_or_make_token
+from fl_server.settings.document import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from fl_server.settings.logging import logging_settings
 from fl_server.settings.mail import *  # noqa: F403 - settings, like those below
 from fl_server.settings.stores import *  # noqa: F403 - settings, like those below
@@ -59,6 +60,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "fl_server_api.problems.ProblemMiddleware",
     # Around everything that refuses, and that writes.
     "fl_server_api.trail.TrailMiddleware",
     "fl_server_api.middleware.GuessMiddleware",
@@ -252,6 +254,7 @@ REST_FRAMEWORK = {
         "rest_framework.permissions.IsAuthenticated",
         "fl_server_api.permissions.TokenAllows",
     ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "fl_server_api.negotiation.Negotiation",
     "DEFAULT_RENDERER_CLASSES": [
         "fl_server_api.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
@@ -259,15 +262,6 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["fl_server_api.throttling.AccountThrottle"],
     "EXCEPTION_HANDLER": "fl_server_api.exceptions.handle_exception",
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Federated learning server",
-    "DESCRIPTION": "Register models and trainings, take part in them, and ask the results for inferences.",
-    "VERSION": "0.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
 }
 CORS_ALLOWED_ORIGINS = env.lines("CORS_ORIGIN_WHITELIST")
 CORS_ALLOWED_ORIGIN_REGEXES = env.lines("CORS_ALLOWED_ORIGIN_REGEXES")

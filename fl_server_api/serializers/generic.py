@@ -45,9 +45,12 @@ class DigitsField(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
-@extend_schema_field({"type": "string", "format": "binary"})
+@extend_schema_field({"type": "string", "format": "binary", "description": "A part of the form with a file name."})
 class UploadedFileField(serializers.FileField):
-    """An uploaded file. Any other value counts as missing; `require_file` reports it in the contract's words."""
+    """An uploaded file. Any other value counts as missing; `require_file` reports it in the contract's words.
+
+    `required` is for the OpenAPI document alone.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"required": False, "allow_empty_file": True, **options})

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from fl_server_api.converters import GivenId
@@ -15,13 +15,8 @@ from fl_server_core.exceptions import InvalidValue
 
 FORMATS = ("json", "binary", "torch")
 INPUT = {
-    "description": "Nested lists of numbers, a torch-saved tensor or an image as a file, or either of these in base64.",
-    "oneOf": [
-        {"type": "array", "items": {}},
-        {"type": "number"},
-        {"type": "string"},
-        {"type": "string", "format": "binary"},
-    ],
+    "description": "Nested lists of numbers, or in base64 a torch-saved tensor or an image.",
+    "oneOf": [{"type": "array", "items": {}}, {"type": "number"}, {"type": "string"}],
 }
 
 
@@ -81,6 +76,18 @@ class InferenceRequest(serializers.Serializer[Any]):
             return None if value is None else int(self.fields["version"].run_validation(value))
         except serializers.ValidationError as error:
             raise serializers.ValidationError({"version": error.detail}) from None
+
+
+@extend_schema_serializer(component_name="InferenceRequest")
+class InferenceDocument(serializers.Serializer[Any]):
+    """A question to a model, as the OpenAPI document shows it: as JSON, answered with JSON."""
+
+    model_id = serializers.UUIDField()
+    model_input = ModelInputField()
+    return_format = serializers.ChoiceField(["json"], required=False)
+    version = serializers.IntegerField(
+        min_value=0, max_value=MAX_INTEGER, required=False, help_text="By default the current version."
+    )
 
 
 class InferenceSerializer(serializers.Serializer[Any]):

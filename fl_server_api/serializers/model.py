@@ -84,8 +84,12 @@ SERIALIZERS: dict[type[Model], type[serializers.ModelSerializer[Any]]] = {
     LocalModel: LocalModelSerializer,
 }
 ANY_MODELS = PolymorphicProxySerializer(
-    component_name="AnyModel", serializers=list(SERIALIZERS.values()), resource_type_field_name=None, many=True
+    component_name="AnyModel",
+    serializers=list(reversed(SERIALIZERS.values())),
+    resource_type_field_name=None,
+    many=True,
 )
+"""The kinds with more keys first: a generated client takes the first that fits."""
 
 
 @extend_schema_field({"type": "object", "nullable": True, "additionalProperties": {}})
@@ -136,10 +140,10 @@ class LocalModelMetadataSerializer(MetadataSerializer, LocalModelSerializer):
 ANY_MODEL_WITH_STATS = PolymorphicProxySerializer(
     component_name="AnyModelMetadata",
     serializers=[
-        GlobalModelMetadataSerializer,
-        SWAGModelMetadataSerializer,
-        MeanModelMetadataSerializer,
         LocalModelMetadataSerializer,
+        MeanModelMetadataSerializer,
+        SWAGModelMetadataSerializer,
+        GlobalModelMetadataSerializer,
     ],
     resource_type_field_name=None,
 )
@@ -232,7 +236,7 @@ class UpdateRequest(MetricPairs):
 
     round = serializers.IntegerField(min_value=0, max_value=MAX_INTEGER)
     sample_size = serializers.IntegerField(max_value=MAX_BIG_INTEGER)
-    model_file = UploadedFileField()
+    model_file = UploadedFileField(required=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         require_file(attrs, "model_file")
@@ -252,8 +256,8 @@ class MomentsRequest(serializers.Serializer[Any]):
 
     round = serializers.IntegerField(min_value=0, max_value=MAX_INTEGER)
     sample_size = serializers.IntegerField(max_value=MAX_BIG_INTEGER)
-    first_moment_file = UploadedFileField()
-    second_moment_file = UploadedFileField()
+    first_moment_file = UploadedFileField(required=True)
+    second_moment_file = UploadedFileField(required=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         require_file(attrs, "first_moment_file")
@@ -268,7 +272,7 @@ class MomentsRequest(serializers.Serializer[Any]):
 class PreprocessingRequest(serializers.Serializer[Any]):
     """A module that makes a model's input of what is sent for inference."""
 
-    model_preprocessing_file = UploadedFileField()
+    model_preprocessing_file = UploadedFileField(required=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         require_file(attrs, "model_preprocessing_file")

@@ -14,7 +14,7 @@ from fl_server_core.validators import MAX_JSON_DEPTH, validate_json
 MAX_CONTENT_BYTES = 1_000_000
 
 
-@extend_schema_field({"description": f"Any JSON, {MAX_CONTENT_BYTES} bytes at most."})
+@extend_schema_field({"type": "string", "description": f"Any JSON, as text; {MAX_CONTENT_BYTES} bytes at most."})
 class ContentField(serializers.JSONField):
     """JSON of bounded size and depth; in a form, as text. It is read into memory with its row, time and again."""
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth import password_validation
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from fl_server_api.serializers.generic import StrictSerializer
@@ -88,6 +88,7 @@ class MyselfSerializer(AccountSerializer):
         return trusted if isinstance(trusted, str) else [str(actor) for actor in trusted]
 
 
+@extend_schema_serializer(component_name="NotificationSecrets")
 class SecretsSerializer(serializers.Serializer[Any]):
     """With what notifications to the caller are signed."""
 

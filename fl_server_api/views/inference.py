@@ -10,11 +10,11 @@ from fl_server_ai.inference.decode import decode_input
 from fl_server_ai.inference.predict import predict
 from fl_server_api.body_limits import BodyKind
 from fl_server_api.negotiation import DownloadNegotiation
-from fl_server_api.openapi import WRITE, answers, download
+from fl_server_api.openapi import WRITE, answers
 from fl_server_api.parsers import JSONParser, MultiPartParser
 from fl_server_api.ranges import OCTETS
 from fl_server_api.serializers.generic import checked
-from fl_server_api.serializers.inference import InferenceRequest, InferenceSerializer
+from fl_server_api.serializers.inference import InferenceDocument, InferenceRequest, InferenceSerializer
 from fl_server_api.views.base import ApiView, caller
 from fl_server_core.long_requests import inference_of
 from fl_server_core.models import Scope
@@ -35,8 +35,8 @@ class InferenceView(ApiView):
     scopes = {"POST": Scope.READ}
 
     @extend_schema(
-        request={"application/json": InferenceRequest, "multipart/form-data": InferenceRequest},
-        responses=answers({200: InferenceSerializer, **download()}, 403, 410, 503, *WRITE),
+        request={"application/json": InferenceDocument},
+        responses=answers({200: InferenceSerializer}, 403, 410, 503, *WRITE),
         examples=[QUESTION],
     )
     def post(self, request: Request) -> HttpResponseBase:
@@ -45,8 +45,11 @@ class InferenceView(ApiView):
         The model's preprocessing, if any, is applied to the input. The uncertainty method is that of its training:
         with `NONE` the inference is the arg-max over dimension 1, with the others the mean over the samples, beside
         variance, std and, where all outputs lie in 0..1, predictive_entropy, expected_entropy and mutual_info.
-        `return_format` `json` answers with lists, of a million numbers at most; `binary` with a pickled dict of
-        tensors, and `torch` with the same dict as a file for `torch.load(weights_only=True)`.
+        The answer is JSON, of a million numbers at most.
+
+        Also accepted: a multipart form with the same fields, in which `model_input` is a file or text. It is answered
+        with a file (`application/octet-stream`). `return_format` chooses: `json`, `binary` (a pickled dict of tensors)
+        or `torch` (the same dict as a file for `torch.load(weights_only=True)`).
         """
         values, user = checked(InferenceRequest, request.data), caller(request)
         model, wanted = get_readable_model(values["model_id"], user), values["return_format"]

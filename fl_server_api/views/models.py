@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http.response import HttpResponseBase
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -43,17 +43,6 @@ from fl_server_core.services.pickled_names import names_of
 FORM = "multipart/form-data"
 METRICS_AT_ONCE = 20  # a value may have a megabyte
 URLENCODED = "application/x-www-form-urlencoded"
-MEAN_MODEL = OpenApiExample(
-    "The mean of others",
-    request_only=True,
-    media_type="application/json",
-    value={
-        "name": "Ensemble",
-        "description": "Three of them",
-        "type": "MEAN",
-        "models": ["2f9b3a5e-8d0c-4f36-9a55-0b1f7d3d3c11"],
-    },
-)
 
 
 class ModelsView(ApiView):
@@ -69,9 +58,8 @@ class ModelsView(ApiView):
         return listed(request, models_of(caller(request)), represent_models)
 
     @extend_schema(
-        request={FORM: CreateModelRequest, "application/json": CreateModelRequest},
+        request={FORM: CreateModelRequest},
         responses=answers({201: ModelCreatedSerializer}, 403, *KEEP),
-        examples=[MEAN_MODEL],
     )
     def post(self, request: Request) -> Response:
         """Upload a model.
@@ -81,7 +69,8 @@ class ModelsView(ApiView):
         `model_file` is a TorchScript archive (`torch.jit.save`) or a pickled `torch.nn.Module` (`torch.save`); it is
         read as data and never run on upload. One whose pickle names what can run anything, such as `os.system`, is
         refused. `input_shape` is a repeated field in which `None` leaves a dimension open. A model of type `MEAN`
-        consists of other models, whose ids are in `models`. The caller must own all of them.
+        consists of other models, whose ids are in `models`, a repeated field. The caller must own all of them. Without
+        files, the same fields may also come as JSON: `{"type": "MEAN", "models": ["<id>", …], …}`.
         """
         model = _create_model(caller(request), checked(CreateModelRequest, request.data))
         body = {"detail": "Model Upload Accepted", "model_id": str(model.pk)}
@@ -109,7 +98,6 @@ class ModelView(ApiView):
         return weights_answer(request._request, wanted, caller(request))
 
     @extend_schema(
-        operation_id="models_updates_create",
         request={FORM: UpdateRequest},
         responses=answers({201: sentence("Model Update Accepted")}, 403, 404, *KEEP),
     )
@@ -158,14 +146,15 @@ class ModelMetricsView(ApiView):
         return listed(request, metrics, each(MetricSerializer), piece=METRICS_AT_ONCE)
 
     @extend_schema(
-        request={URLENCODED: ReportMetricsRequest, FORM: ReportMetricsRequest},
+        request={URLENCODED: ReportMetricsRequest},
         responses=answers({201: ModelCreatedSerializer}, 403, *KEEP),
     )
     def post(self, request: Request, model_id: UUID) -> Response:
         """Report metrics of a model.
 
         `metric_names` and `metric_values` are repeated fields; a value that is not a number is stored as bytes.
-        In a test round, this is the participant's submission.
+        In a test round, this is the participant's submission. A multipart form is accepted, too: there, a value may be
+        a file.
         """
         values = checked(ReportMetricsRequest, request.data)
         report_metrics(model_id=model_id, reporter=caller(request), **values)

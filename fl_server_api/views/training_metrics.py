@@ -4,8 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http.response import HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 
@@ -19,25 +18,23 @@ from fl_server_api.views.base import ApiView, caller
 from fl_server_core.selectors.metrics import metrics_of_training
 
 FORMATS = {"csv": csv_answer, "jsonl": json_lines_answer}
-GOOD = {
-    (200, "application/json"): FigureSerializer(many=True),
-    (200, "application/jsonl"): FigureSerializer,
-    (200, "text/csv"): OpenApiTypes.STR,
-}
+GOOD = {(200, "application/json"): FigureSerializer(many=True)}
+JSON_ONLY = OpenApiParameter("format", exclude=True)
+"""The document shows the answer as JSON: generators take one content type."""
 
 
 class TrainingMetricsView(ApiView):
     renderer_classes = [JSONRenderer, JSONLinesRenderer, CSVRenderer, BrowsableAPIRenderer]
     content_negotiation_class = FormatNegotiation
 
-    @extend_schema(parameters=[PageQuery], responses=answers(GOOD, 400, 403, *READ))
+    @extend_schema(parameters=[PageQuery, JSON_ONLY], responses=answers(GOOD, 400, 403, *READ))
     def get(self, request: Request, training_id: UUID) -> HttpResponseBase:
         """List a training's metrics.
 
         Those of its model, for everyone who may read them there, and those of updates: for the actor of all, for a
-        participant of its own. `format` or the Accept header chooses JSON (with `limit` and `offset`), JSON lines
-        (`jsonl`) or CSV, which are always whole. Numbers that aren't finite are null, but for CSV. Of values that
-        aren't numbers only the size is listed.
+        participant of its own. The query's `format` or the Accept header chooses JSON (with `limit` and `offset`),
+        JSON lines (`jsonl`, `application/jsonl`) or CSV (`csv`, `text/csv`); the latter two are always whole. Numbers
+        that aren't finite are null, but for CSV. Of values that aren't numbers only the size is listed.
         """
         rows = metrics_of_training(training_id, caller(request))
         return FORMATS.get(request.accepted_renderer.format, json_answer)(request, rows, training_id)
