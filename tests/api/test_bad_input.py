@@ -19,7 +19,7 @@ from tests.api.bad_input import BAD_BODIES, BAD_IDS, BAD_VALUES, ENDPOINTS, FIEL
 from tests.api.conftest import People
 from tests.builders.clients import client_of
 from tests.builders.files import saved_vector, scripted_linear
-from tests.builders.rows import make_swag_model
+from tests.builders.rows import make_alert_rule, make_swag_model
 from tests.builders.storage import stored_files
 
 
@@ -42,6 +42,7 @@ class Ground:
             "version": "0",
             "kind": "update",
             "token": str(people.actor.user.tokens.get().pk),
+            "alert": str(make_alert_rule(people.actor.user).pk),
             "notification": str(Delivery.objects.filter(receiver=people.participant.user).first().uuid),  # type: ignore[union-attr]  # there are two
         }
         self.before = self.count()

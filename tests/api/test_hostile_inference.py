@@ -28,7 +28,6 @@ MODELS: dict[str, tuple[Callable[[Path], bytes], str]] = {
         "Permission denied",
     ),
     "crashes the parser": (lambda _: hostile.crashes_the_parser(), "The model crashed"),
-    "names os.system": (hostile.names_os_system, "posix.system"),
 }
 
 
@@ -51,6 +50,15 @@ def upload(people: People, content: bytes) -> str:
 def ask(people: People, model: str) -> Any:
     rows = {"model_id": model, "model_input": [[1.0, 1.0, 1.0]]}
     return people.actor.client.post("/api/inference/", rows, format="json")
+
+
+def test_a_model_that_names_os_system_is_refused_at_its_upload(people: People, tmp_path: Path) -> None:
+    content = hostile.names_os_system(tmp_path / "target")
+    fields = {"name": "a model", "description": "uploaded", "model_file": uploaded(content, "model.pt")}
+    answer = people.actor.client.post("/api/models/", fields, format="multipart")
+    assert answer.status_code == 400
+    assert "posix.system" in answer.json()[0]
+    assert not (tmp_path / "target").exists()
 
 
 @needs_every_wall

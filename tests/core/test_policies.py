@@ -11,9 +11,17 @@ from django.contrib.auth.models import AnonymousUser, Group, Permission
 from pytest_django import Settings
 
 from fl_server_core import policies
-from fl_server_core.models import GlobalModel, LocalModel, MeanModel, Training, User
+from fl_server_core.models import AlertRule, GlobalModel, LocalModel, MeanModel, Metric, Training, User
 from tests.builders.clients import make_staff
-from tests.builders.rows import make_mean_model, make_model, make_training, make_update, make_user
+from tests.builders.rows import (
+    make_alert_rule,
+    make_mean_model,
+    make_metric,
+    make_model,
+    make_training,
+    make_update,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -34,6 +42,8 @@ class Scene:
     update: LocalModel
     passed: LocalModel
     group: Group
+    metric: Metric
+    rule: AlertRule
 
 
 @pytest.fixture
@@ -48,7 +58,9 @@ def scene() -> Scene:
     passed = make_update(model, people["participant"], passed_to=people["other"])
     group = Group.objects.create(name="ward")
     people["other"].groups.add(group)
-    return Scene(people, model, training, update, passed, group)
+    metric = make_metric(update, "loss", 1.0, reporter=people["participant"])
+    rule = make_alert_rule(people["participant"])
+    return Scene(people, model, training, update, passed, group, metric, rule)
 
 
 Question = Callable[[User, Scene], bool]
@@ -91,6 +103,18 @@ TABLE: dict[str, tuple[Question, set[str]]] = {
     "report metrics": (
         lambda user, scene: policies.may_report_metrics(user, scene.update),
         {"participant", "actor"} | ALL,
+    ),
+    "take back metrics": (
+        lambda user, scene: policies.may_take_back_metrics(user, scene.update),
+        {"participant", "actor"} | ALL,
+    ),
+    "metrics of updates": (
+        lambda user, scene: scene.metric in policies.metrics_readable_by(user, scene.training),
+        {"participant", "actor"} | ALL,
+    ),
+    "manage alert rule": (
+        lambda user, scene: policies.may_manage_alert_rule(user, scene.rule),
+        {"participant"} | ALL,
     ),
     "read update": (lambda user, scene: policies.may_read_model(user, scene.update), {"participant", "actor"} | ALL),
     "read what was passed on": (

@@ -44,7 +44,10 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
-            connections.close_all()  # beside a running loop Django opened others than this thread has elsewhere
+            # Beside a running loop Django opened others than this thread has elsewhere; it closes none there by itself.
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+                connections.close_all()
 
 
 def sign_in(context: BrowserContext, user: User, address: str) -> None:
