@@ -70,11 +70,8 @@ def merged(environ: Mapping[str, str], values: Mapping[str, str]) -> dict[str, s
     An empty variable counts as one that isn't set.
     """
     variables = {name: value for name, value in environ.items() if value.strip()}
-    ours = {
-        name: value
-        for name, value in values.items()
-        if not variables.keys() & {_setting(name), f"{_setting(name)}_FILE"}
-    }
+    # NAME_FILE takes precedence over NAME: the file's must not over a variable.
+    ours = {name: value for name, value in values.items() if _setting(name) not in variables}
     return ours | variables
 
 
@@ -139,9 +136,7 @@ def _read(path: Path, table: Mapping[str, Any]) -> ConfigFile:
 def _as_text(value: object) -> str | None:
     """As an environment variable would hold it; None for what it can't hold."""
     match value:
-        case bool():
-            return "true" if value else "false"
-        case str() | int() | float():
+        case str() | int() | float():  # and bool: True and False are as good as true and false
             return str(value)
         case list() if all(isinstance(item, str | int | float) and not isinstance(item, bool) for item in value):
             return "\n".join(str(item) for item in value)

@@ -58,6 +58,9 @@ def test_a_variable_takes_precedence_however_either_of_them_names_a_secret(tmp_p
     assert environment(path, by_file, FL_EMAIL_PASSWORD="variable").text("FL_EMAIL_PASSWORD") == "variable"
     variable = {"FL_EMAIL_PASSWORD_FILE": str(tmp_path / "secret")}
     assert environment(path, by_value, **variable).text("FL_EMAIL_PASSWORD") == "from a file"
+    assert (
+        environment(path, 'FL_EMAIL_PASSWORD_FILE = "/nowhere"', **variable).text("FL_EMAIL_PASSWORD") == "from a file"
+    )
     assert environment(path, by_value, FL_EMAIL_PASSWORD=" ").text("FL_EMAIL_PASSWORD") == "from TOML"
 
 

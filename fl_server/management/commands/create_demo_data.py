@@ -49,7 +49,7 @@ class Command(BaseCommand):
     def handle(self, *, password: str | None, **_: Any) -> None:
         """Make all of it or nothing."""
         if User._meta.db_table not in connection.introspection.table_names():
-            raise CommandError("The database is empty. Start the server once, or run `manage.py migrate`.")
+            raise CommandError("The database is empty. Start the server once, or run `fl-server migrate`.")
         if User.objects.filter(username__in=(ACTOR, *PARTICIPANTS)).exists():
             raise CommandError("The users of the demo exist already.")
         password = password or secrets.token_urlsafe(12)
