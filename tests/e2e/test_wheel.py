@@ -131,8 +131,19 @@ def test_an_installed_server_serves_pages_and_static_files_and_keeps_its_data_in
             assert (path, client.get(path).status_code) == (path, 200)
     data = tmp_path / ".local/share/fl-server"
     assert {"db.sqlite3", "secret_key"} < {path.name for path in data.iterdir()}
-    shell = run(command, tmp_path, "shell", "-v", "0", "-c", "import fl_server; print(fl_server.__file__)")
-    assert Path(shell.stdout.strip()).is_relative_to(command.parent.parent), shell.stdout + shell.stderr
+
+
+def test_what_runs_is_the_wheels_and_not_the_repositorys(command: Path, tmp_path: Path) -> None:
+    script = (
+        "from importlib.util import find_spec as f; print(f('fl_server').origin, f('fl_server_client'), f('sklearn'))"
+    )
+    python = command.with_name("python")
+    done = subprocess.run(
+        [str(python), "-c", script], cwd=tmp_path, env=variables(tmp_path), capture_output=True, text=True, check=True
+    )
+    origin, client, sklearn = done.stdout.split()
+    assert Path(origin).is_relative_to(command.parent.parent)
+    assert (client, sklearn) == ("None", "None")
 
 
 def test_an_installed_server_checks_its_settings_and_finds_the_users_file(command: Path, tmp_path: Path) -> None:
