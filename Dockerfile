@@ -1,4 +1,9 @@
 # One image for every process of the server: web, worker, notifier and beat differ in their command.
+FROM python:3.11-slim AS build
+WORKDIR /source
+COPY . .
+RUN pip wheel --no-cache-dir --disable-pip-version-check --no-deps --wheel-dir /wheels .
+
 FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 \
@@ -12,18 +17,20 @@ ENV PYTHONUNBUFFERED=1 \
 # docker build --build-arg PIP_EXTRA_INDEX_URL=<address of that index> .
 ARG PIP_EXTRA_INDEX_URL=
 
-WORKDIR /app
+WORKDIR /dependencies
 
 # Without the packages beside it this installs the dependencies alone: a layer that changes in the code leave in place.
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 RUN pip install -c constraints.txt '.[oidc,s3]'
 
-COPY . .
+COPY --from=build /wheels /wheels
+RUN pip install --no-deps --force-reinstall /wheels/*.whl
 
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin fl \
     && install --directory --owner fl --group fl --mode 0700 /data
 USER fl
+WORKDIR /
 VOLUME /data
 EXPOSE 8000
 
-CMD ["python", "manage.py", "serve", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["fl-server", "serve", "--host", "0.0.0.0", "--port", "8000"]

@@ -28,7 +28,7 @@ run: $(STAMP) ## start the server (ARGS="--port 8080")
 	$(BIN)/python manage.py serve $(ARGS)
 
 demo: $(STAMP) ## run a whole training on real data (ARGS="--aggregation FedProx --keep")
-	$(BIN)/python -m examples.demo $(ARGS)
+	$(BIN)/fl-server demo $(ARGS)
 
 test: $(STAMP) ## run the test suite on SQLite, then on PostgreSQL and Redis; print the branches they cover
 	$(BIN)/coverage erase

@@ -1,1 +1,1 @@
-"""A participant to copy, a demo, and two experiments from the literature, each with a real server."""
+"""Two experiments from the literature, each with a real server."""

@@ -10,7 +10,7 @@ import httpx
 from fl_server_client import Agenda, Listener, Notification, ParticipantClient, Session
 from fl_server_client.http import LIMITS
 
-from examples.training import Classifier
+from fl_server_demo.training import Classifier
 
 
 class Crowd:

@@ -20,8 +20,8 @@ from fl_server_client.watching import Follower, Round
 from rich.console import Console
 
 from examples.crowd import Crowd
-from examples.local_server import LocalServer, ProcessFailed
-from examples.training import Classifier
+from fl_server_demo.local_server import LocalServer, ProcessFailed
+from fl_server_demo.training import Classifier
 
 FAILURES = (ProcessFailed, TrainingFailed, Refused, Unreachable, UnreadableModel, ValueError)
 POLL = 1.0

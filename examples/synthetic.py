@@ -7,7 +7,7 @@ import torch
 from sklearn.datasets import make_classification
 from sklearn.model_selection import train_test_split
 
-from examples.training import Classifier
+from fl_server_demo.training import Classifier
 
 DIMENSION, CLASSES = 60, 10
 

@@ -11,8 +11,8 @@ from fl_server.checks import refuse_misconfiguration
 from fl_server.limits import allow_many_files
 from fl_server.shared_files import refuse_unshared_files
 
-# This module is imported with the package. manage.py has chosen by then; whatever else starts the package (a WSGI
-# server, `celery -A fl_server`) is a deployment. README.md states the rule.
+# This module is imported with the package. fl-server and manage.py have chosen by then; whatever else starts the
+# package (a WSGI server, `celery -A fl_server`) is a deployment. README.md states the rule.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fl_server.settings.production")
 
 app = Celery("fl_server")
@@ -36,7 +36,7 @@ def _refuse_misconfiguration(**_: object) -> None:
     SystemExit, since Celery logs any other exception of a receiver and goes on.
     """
     if settings.FL_EMBEDDED:
-        raise SystemExit("No broker is set (FL_REDIS_HOST): without one, `manage.py serve` runs the tasks itself.")
+        raise SystemExit("No broker is set (FL_REDIS_HOST): without one, `fl-server serve` runs the tasks itself.")
     try:
         refuse_misconfiguration()
     except ImproperlyConfigured as error:

@@ -40,9 +40,19 @@ WALLS = {
 def check_environment(**_: Any) -> list[checks.CheckMessage]:
     """Every variable must be readable as what it stands for."""
     return [
-        checks.Error(problem, hint="Correct the environment variable, or remove it.", id="fl_server.E003")
+        checks.Error(problem, hint="Correct the setting, or remove it.", id="fl_server.E003")
         for problem in settings.FL_ENVIRONMENT_PROBLEMS
     ]
+
+
+def check_config_file(**_: Any) -> Iterator[checks.CheckMessage]:
+    """Secrets in the configuration file are for its owner's eyes."""
+    if settings.FL_CONFIG_EXPOSED:
+        yield checks.Warning(
+            f"The configuration file {settings.FL_CONFIG_EXPOSED} holds secrets, and other users can read it.",
+            hint=f"Run: chmod 600 {settings.FL_CONFIG_EXPOSED}",
+            id="fl_server.W050",
+        )
 
 
 def check_database_and_broker(**_: Any) -> Iterator[checks.CheckMessage]:
@@ -235,6 +245,7 @@ def check_trusted_globals(**_: Any) -> Iterator[checks.CheckMessage]:
 
 ALL = (
     check_environment,
+    check_config_file,
     check_database_and_broker,
     check_data_folder,
     check_networks,

@@ -16,7 +16,7 @@ from fl_server_ai.sandbox import summary
 from fl_server_api.wsgi import prepared, with_trail
 
 if settings.FL_EMBEDDED:
-    logging.getLogger(__name__).warning("No worker runs here: start `manage.py serve`, or set FL_REDIS_HOST.")
+    logging.getLogger(__name__).warning("No worker runs here: start `fl-server serve`, or set FL_REDIS_HOST.")
 refuse_misconfiguration()
 refuse_unshared_files()
 logging.getLogger(__name__).info("%s", summary())

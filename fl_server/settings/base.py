@@ -1,4 +1,4 @@
-"""Everything that is set, each value from an environment variable with a default that works on a laptop.
+"""Everything that is set, each value from an environment variable or a TOML file, with a default for a laptop.
 
 ``.env.example`` lists the variables. Nothing set: SQLite, files, logs and a secret key in the data folder, and a Celery
 worker inside the one server process. ``FL_POSTGRES_HOST`` and ``FL_REDIS_HOST`` set: PostgreSQL and Redis, as many

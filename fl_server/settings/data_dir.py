@@ -5,7 +5,21 @@ import secrets
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+import platformdirs
+
 TOKEN_BYTES = 50
+ROOT = Path(__file__).resolve().parent.parent.parent
+"""The folder of our packages: the repository, or site-packages."""
+
+
+def is_checkout(root: Path = ROOT) -> bool:
+    """Does this run from the repository? Otherwise the package was installed."""
+    return (root / "manage.py").is_file() and (root / "pyproject.toml").is_file()
+
+
+def default_data_dir(root: Path = ROOT) -> Path:
+    """``var`` in the repository; where the package was installed, the folder for such data in the user's home."""
+    return root / "var" if is_checkout(root) else platformdirs.user_data_path("fl-server", appauthor=False)
 
 
 def make_data_dir(data_dir: Path) -> str | None:

@@ -1,17 +1,21 @@
 """Where everything is kept: the data folder, the database, files, and Redis. `base` takes it all over."""
 
+import os
 from pathlib import Path
 from typing import Any
 
-from fl_server.settings.data_dir import make_data_dir
+from fl_server.settings.config_file import merged, read_config_file
+from fl_server.settings.data_dir import default_data_dir, make_data_dir
 from fl_server.settings.environment import Environment
 
-env = Environment()
-
-BASE_DIR = Path(__file__).resolve().parent.parent.parent
+_file = read_config_file(os.environ)
+env = Environment(merged(os.environ, _file.values))
+env.problems += _file.problems
+# A configuration file that others can read although it holds secrets.
+FL_CONFIG_EXPOSED = _file.path if _file.is_exposed else None
 
 # --- The data folder -------------------------------------------------------------------------------------------------
-FL_DATA_DIR = Path(env.text("FL_DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
+FL_DATA_DIR = Path(env.text("FL_DATA_DIR", str(default_data_dir()))).expanduser().resolve()
 FL_DATA_DIR_PROBLEM = make_data_dir(FL_DATA_DIR)
 
 # --- Database --------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import torch
 from fl_server_client import UnreadableModel
 from fl_server_client.model_files import is_scripted, load_model, save_model, script
 
-from examples.digits import build_model
+from fl_server_demo.digits import build_model
 from tests.builders.files import saved
 
 pytestmark = pytest.mark.once

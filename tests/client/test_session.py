@@ -12,8 +12,8 @@ import torch
 from fl_server_client import Notification, ParticipantClient, Refused, Session, Unreachable
 from fl_server_client.model_files import is_scripted, load_model, save_model, script
 
-from examples.digits import build_model
-from examples.training import Classifier
+from fl_server_demo.digits import build_model
+from fl_server_demo.training import Classifier
 
 pytestmark = pytest.mark.once
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import torch
 
-from examples.local_server import free_port
+from fl_server_demo.local_server import free_port
 from tests.builders.files import saved
 from tests.e2e.people import People
 from tests.e2e.sites import Site, embedded

@@ -9,7 +9,7 @@ import pytest
 import torch
 from fl_server_client import Notification, ParticipantClient, Refused, Session
 
-from examples.training import Classifier
+from fl_server_demo.training import Classifier
 from tests.builders.waiting import wait_until
 from tests.e2e.people import People, Worker
 from tests.e2e.sites import embedded

@@ -15,13 +15,13 @@ import httpx
 import psutil
 import pytest
 
-from examples.demo import METHODS, outcome, parse_arguments
 from fl_server_core.registry import aggregation_methods
+from fl_server_demo.demo import METHODS, outcome, parse_arguments
 from tests.server_process import REPOSITORY
 
 pytestmark = pytest.mark.once
 
-COMMAND = [sys.executable, "-m", "examples.demo", "--participants", "3"]
+COMMAND = [sys.executable, "-m", "fl_server_command", "demo", "--participants", "3"]
 
 
 @contextmanager

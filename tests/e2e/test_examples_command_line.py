@@ -16,13 +16,14 @@ import pytest
 import torch
 from fl_server_client import Account, Actor, Listening, Participant, Running
 
-from examples import follow, participant
-from examples.command_line import password
+from fl_server_demo import follow, participant
+from fl_server_demo.command_line import password
 from tests.e2e.sites import Site
 from tests.server_process import REPOSITORY
 
 pytestmark = pytest.mark.once
 
+PARTICIPANT = "fl_server_demo.participant"
 NOWHERE = "http://127.0.0.1:9"
 ARGUMENTS = ["--server", NOWHERE, "--username", "anna", "--data", "anna.npz"]
 
@@ -59,13 +60,13 @@ def name(site: Site) -> str:
 
 
 def test_a_participant_that_finds_no_server_says_so(data: str) -> None:
-    code, lines = run("examples.participant", "--server", NOWHERE, "--username", "anna", "--data", data)
+    code, lines = run(PARTICIPANT, "--server", NOWHERE, "--username", "anna", "--data", data)
     assert code == 2
     assert lines == [f"Can't reach {NOWHERE}: POST /users/ failed: ConnectError: [Errno 111] Connection refused"]
 
 
 def test_a_participant_whose_password_is_wrong_says_so(site: Site, name: str, data: str) -> None:
-    code, lines = run("examples.participant", "--server", site.url, "--username", name, "--data", data, secret="wrong")
+    code, lines = run(PARTICIPANT, "--server", site.url, "--username", name, "--data", data, secret="wrong")
     sentences = "username: A user with that username already exists. If you have registered before, check FL_PASSWORD."
     assert (code, lines) == (2, [f"{site.url} refuses {name}: {sentences}"])
 
@@ -73,7 +74,17 @@ def test_a_participant_whose_password_is_wrong_says_so(site: Site, name: str, da
 @contextmanager
 def running_participant(site: Site, name: str, data: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A participant that has signed in."""
-    command = [sys.executable, "-m", "examples.participant", "--server", site.url, "--username", name, "--data", data]
+    command = [
+        sys.executable,
+        "-m",
+        PARTICIPANT,
+        "--server",
+        site.url,
+        "--username",
+        name,
+        "--data",
+        data,
+    ]
     process = subprocess.Popen(
         [*command, *arguments],
         cwd=REPOSITORY,
@@ -117,12 +128,12 @@ def test_a_participant_that_fetches_says_that_the_account_has_an_endpoint(site: 
 
 def test_who_follows_without_a_server_a_password_or_a_training_is_told_so(site: Site, name: str) -> None:
     known = ["--server", site.url, "--username", name]
-    code, (line,) = run("examples.follow", "--server", NOWHERE, "--username", name, "--training", "x")
+    code, (line,) = run("fl_server_demo.follow", "--server", NOWHERE, "--username", name, "--training", "x")
     assert (code, line.startswith(f"Can't reach {NOWHERE}: ")) == (2, True)
-    wrong = run("examples.follow", *known, "--training", "x", secret="wrong")
+    wrong = run("fl_server_demo.follow", *known, "--training", "x", secret="wrong")
     assert wrong == (2, [f"{site.url} refuses this: Invalid username/password."])
     unknown = str(uuid4())
-    missing = run("examples.follow", *known, "--training", unknown, secret="right")
+    missing = run("fl_server_demo.follow", *known, "--training", unknown, secret="right")
     assert missing == (2, [f"{site.url} refuses this: Training {unknown} not found."])
 
 
@@ -131,7 +142,7 @@ def test_a_training_without_participants_is_followed_until_it_fails(site: Site) 
     actor.sign_in(username := uuid4().hex[:8], "right", actor=True)
     training = actor.create_training(actor.upload_model(torch.nn.Linear(1, 1), "m"), rounds=1)
     arguments = ["--server", site.url, "--username", username, "--training", training]
-    code, (line,) = run("examples.follow", *arguments, "--timeout", "0", secret="right")
+    code, (line,) = run("fl_server_demo.follow", *arguments, "--timeout", "0", secret="right")
     assert (code, line.startswith("not completed after 0 s. Status: ")) == (1, True)
     actor.close()
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from examples import digits
-from examples.digits import Samples, hold_out, load_samples, noise, save_share, split_by_dirichlet, upside_down
-from examples.participant import load_classifier
+from fl_server_demo import digits
+from fl_server_demo.digits import Samples, hold_out, load_samples, noise, save_share, split_by_dirichlet, upside_down
+from fl_server_demo.participant import load_classifier
 
 pytestmark = pytest.mark.once
 
@@ -112,3 +112,11 @@ def test_what_the_command_cannot_use_is_named(
         digits.main()
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith(sentence)
+
+
+def test_the_digits_are_those_of_scikit_learn() -> None:
+    theirs = pytest.importorskip("sklearn.datasets").load_digits()
+    ours = load_samples()
+    assert np.array_equal(ours.x * 16, theirs.data)
+    assert np.array_equal(ours.y, theirs.target)
+    assert digits.DATA.stat().st_size < 60_000

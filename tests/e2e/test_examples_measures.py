@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from examples.measures import auroc, expected_calibration_error, predictive_entropy, softmax
+from fl_server_demo.measures import auroc, expected_calibration_error, predictive_entropy, softmax
 
 pytestmark = pytest.mark.once
 

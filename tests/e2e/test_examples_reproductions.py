@@ -12,7 +12,7 @@ from rich.console import Console
 
 from examples import reproduce_feddc, reproduce_fedprox
 from examples.synthetic import feddc_problem, fedprox_problem
-from examples.training import Classifier
+from fl_server_demo.training import Classifier
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.once]
 

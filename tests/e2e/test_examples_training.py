@@ -9,7 +9,7 @@ import torch
 from fl_server_client import Round
 from fl_server_client.learning import RunningMoments, proximal_term
 
-from examples.training import Classifier, Hyperparameters, train
+from fl_server_demo.training import Classifier, Hyperparameters, train
 
 pytestmark = pytest.mark.once
 

@@ -12,7 +12,7 @@ import torch
 from fl_server_client import ParticipantClient, Session
 from fl_server_client.model_files import script
 
-from examples.training import Classifier
+from fl_server_demo.training import Classifier
 from tests.e2e.people import People, Worker
 from tests.e2e.sites import Site
 

@@ -7,7 +7,8 @@ from threading import Barrier
 
 import pytest
 
-from fl_server.settings.data_dir import make_data_dir, read_or_make_token
+from fl_server.settings.data_dir import default_data_dir, make_data_dir, read_or_make_token
+from tests.server_process import REPOSITORY
 
 pytestmark = pytest.mark.once
 
@@ -50,3 +51,15 @@ def test_processes_that_start_at_once_agree_on_one_secret_key(tmp_path: Path) ->
 
 def test_where_no_file_can_be_written_the_key_lives_as_long_as_the_process(tmp_path: Path) -> None:
     assert len(read_or_make_token(tmp_path / "missing" / "secret_key")) >= 50
+
+
+def test_an_installed_server_keeps_its_data_in_the_users_folder_and_a_checkout_in_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    assert default_data_dir(tmp_path) == tmp_path / "share/fl-server"
+    (tmp_path / "manage.py").touch()
+    assert default_data_dir(tmp_path) == tmp_path / "share/fl-server", "some package's manage.py in site-packages"
+    (tmp_path / "pyproject.toml").touch()
+    assert default_data_dir(tmp_path) == tmp_path / "var"
+    assert default_data_dir() == REPOSITORY / "var"

@@ -49,11 +49,11 @@ def test_it_says_what_to_run_next() -> None:
     call_command("create_demo_data", "--password", "it's long", stdout=output)
     assert "--server http://127.0.0.1:8000 \\\n" in output.getvalue()  # too long for one line
     lines = output.getvalue().replace("\\\n", "").splitlines()
-    commands = [shlex.split(line) for line in lines if "-m examples." in line]
+    commands = [shlex.split(line) for line in lines if "-m fl_server_demo." in line]
     assert [command[command.index("-m") + 1] for command in commands] == [
-        "examples.digits",
-        "examples.participant",
-        "examples.follow",
+        "fl_server_demo.digits",
+        "fl_server_demo.participant",
+        "fl_server_demo.follow",
     ]
     _, participant, follow = commands
     assert participant[0] == "FL_PASSWORD=it's long"

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from examples.local_server import free_port
+from fl_server_demo.local_server import free_port
 from tests.builders.waiting import wait_until
 from tests.server_process import REPOSITORY, ServerProcess, server_environment
 

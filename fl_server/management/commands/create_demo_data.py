@@ -23,14 +23,14 @@ NEXT_STEPS = """
 Next, while the server is running:
 
 1. Make a data file for each participant:
-   {python} -m examples.digits {files}
+   {python} -m fl_server_demo.digits {files}
 2. Run each participant in a terminal of its own (here the first one):
-   FL_PASSWORD={password} {python} -m examples.participant --server {server} \\
+   FL_PASSWORD={password} {python} -m fl_server_demo.participant --server {server} \\
      --username {first} --data {first}.npz --pull
 3. Start the training:
    curl -u {login} -X POST {server}/api/trainings/{training}/start/
 4. Watch it:
-   FL_PASSWORD={password} {python} -m examples.follow --server {server} --username {actor} --training {training}
+   FL_PASSWORD={password} {python} -m fl_server_demo.follow --server {server} --username {actor} --training {training}
 """
 SERVER = "http://127.0.0.1:8000"
 ACTOR = "demo-actor"
@@ -49,7 +49,7 @@ class Command(BaseCommand):
     def handle(self, *, password: str | None, **_: Any) -> None:
         """Make all of it or nothing."""
         if User._meta.db_table not in connection.introspection.table_names():
-            raise CommandError("The database is empty. Start the server once, or run `manage.py migrate`.")
+            raise CommandError("The database is empty. Start the server once, or run `fl-server migrate`.")
         if User.objects.filter(username__in=(ACTOR, *PARTICIPANTS)).exists():
             raise CommandError("The users of the demo exist already.")
         password = password or secrets.token_urlsafe(12)

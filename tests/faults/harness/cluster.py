@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg2  # type: ignore[import-untyped]  # it has no stubs
 
-from examples.local_server import free_port
+from fl_server_demo.local_server import free_port
 from tests.builders.waiting import wait_until
 from tests.faults.harness.ledger import Ledger, PostgresDatabase
 from tests.faults.harness.processes import Process, accepts_connections

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from examples.local_server import free_port
+from fl_server_demo.local_server import free_port
 from tests.faults.harness.ledger import Ledger, SqliteDatabase
 from tests.faults.harness.processes import Process
 from tests.faults.harness.proxy import Address

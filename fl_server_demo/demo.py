@@ -1,6 +1,6 @@
 """Runs a whole federated training on this machine: a server, participants in separate processes, a report.
 
-    .venv/bin/python -m examples.demo --aggregation FedDC --uncertainty SWAG
+    fl-server demo --aggregation FedDC --uncertainty SWAG
 
 Exit code 0: all trainings were completed and the goal, if there is one, was reached.
 """
@@ -26,7 +26,7 @@ from fl_server_client.model_files import script
 from fl_server_client.watching import Follower
 from rich.console import Console
 
-from examples.digits import (
+from fl_server_demo.digits import (
     PIXELS,
     Samples,
     build_model,
@@ -35,9 +35,9 @@ from examples.digits import (
     save_share,
     split_by_dirichlet,
 )
-from examples.local_server import LocalServer, Process, ProcessFailed, tail
-from examples.report import accuracy_alone, accuracy_of, judge, print_accuracies, print_uncertainty
-from examples.training import Hyperparameters
+from fl_server_demo.local_server import LocalServer, Process, ProcessFailed, tail
+from fl_server_demo.report import accuracy_alone, accuracy_of, judge, print_accuracies, print_uncertainty
+from fl_server_demo.training import Hyperparameters
 
 MEMBERS = 3
 """How many trainings make up an ensemble."""
@@ -169,7 +169,7 @@ class Demonstration:
         for number, index in enumerate(indices, start=1):
             data = self.folder / f"participant-{number}.npz"
             self.shares.append(save_share(data, self.pool[index], self.generator))
-            command = [sys.executable, "-m", "examples.participant", "--server", self.server.url]
+            command = [sys.executable, "-m", "fl_server_demo.participant", "--server", self.server.url]
             command += ["--username", f"participant-{number}", "--data", str(data), "--seed", str(number)]
             command += ["--pull"] if arguments.pull else []
             process = Process(
@@ -202,7 +202,9 @@ class Demonstration:
 
 def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="fl-server demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--aggregation", choices=METHODS, default="FedAvg")
     parser.add_argument("--uncertainty", choices=("NONE", "MC_DROPOUT", "SWAG", "ENSEMBLE"), default="NONE")
     parser.add_argument("--rounds", type=int, default=10, help="how many times the global model is averaged")
@@ -234,10 +236,10 @@ def outcome(accuracy: float, goal: float | None) -> tuple[bool, str]:
 
 
 NEXT = """Next:
-  make demo ARGS="--aggregation FedDC --uncertainty SWAG"   other methods; ARGS=--help lists all
-  make demo ARGS=--keep                                     look at the result in the admin afterwards
-  make run                                                  a server of your own, at http://127.0.0.1:8000/
-  docs/actors.md, docs/participants.md                      write an actor or a participant"""
+  fl-server demo --aggregation FedDC --uncertainty SWAG   other methods; --help lists all
+  fl-server demo --keep                                   look at the result in the admin afterwards
+  fl-server serve                                         a server of your own, at http://127.0.0.1:8000/
+  docs/actors.md, docs/participants.md                    write an actor or a participant"""
 
 
 @contextmanager
@@ -264,9 +266,9 @@ def _run(arguments: argparse.Namespace, console: Console, folder: Path, stack: E
     return 0 if reached else 1
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Run the demo. The module's docstring explains the exit code."""
-    arguments = parse_arguments()
+    arguments = parse_arguments(words)
     console = Console()
     torch.set_num_threads(1)  # leave the other processors to the participants
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

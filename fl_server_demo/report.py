@@ -14,9 +14,9 @@ from fl_server_client.model_files import load_model
 from rich.console import Console
 from rich.table import Table
 
-from examples.digits import Floats, Samples, noise, upside_down
-from examples.measures import auroc, expected_calibration_error, predictive_entropy, softmax
-from examples.training import Hyperparameters, train
+from fl_server_demo.digits import Floats, Samples, noise, upside_down
+from fl_server_demo.measures import auroc, expected_calibration_error, predictive_entropy, softmax
+from fl_server_demo.training import Hyperparameters, train
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Follows a running training and prints rounds, updates received, accuracy and time.
 
-    FL_PASSWORD=… .venv/bin/python -m examples.follow --server http://127.0.0.1:8000 --username anna --training <id>
+    FL_PASSWORD=… python -m fl_server_demo.follow --server http://127.0.0.1:8000 --username anna --training <id>
 
 For the training's actor and participants. Exit code 0: the training is completed; 1: it failed or took too long;
 2: the server or the arguments can't be used.
@@ -16,7 +16,7 @@ from fl_server_client.retrying import FIRST_PAUSES, PAUSES
 from fl_server_client.watching import Follower
 from rich.console import Console
 
-from examples.command_line import CommandLine, give_up_with, password, server_address
+from fl_server_demo.command_line import CommandLine, give_up_with, password, server_address
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -1,6 +1,6 @@
-"""The demo's data and model: scikit-learn's handwritten digits, split unevenly among the participants.
+"""The demo's data and model: handwritten digits (data/README.md), split unevenly among the participants.
 
-    .venv/bin/python -m examples.digits anna.npz ben.npz
+    python -m fl_server_demo.digits anna.npz ben.npz
 
 writes a data file for each of these participants.
 """
@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.datasets import load_digits
 
-from examples.command_line import CommandLine, give_up_with
+from fl_server_demo.command_line import CommandLine, give_up_with
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
+DATA = Path(__file__).resolve().parent / "data" / "digits.npz"
 CLASSES = 10
 PIXELS = 64
 
@@ -41,8 +41,8 @@ class Samples:
 
 def load_samples() -> Samples:
     """All 1797 digits."""
-    digits = load_digits()
-    return Samples((digits.data / 16).astype(np.float32), digits.target.astype(np.int64))
+    with np.load(DATA) as digits:
+        return Samples((digits["images"] / 16).astype(np.float32), digits["classes"].astype(np.int64))
 
 
 def hold_out(samples: Samples, share: float, generator: np.random.Generator) -> tuple[Samples, Samples]:

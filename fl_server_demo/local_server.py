@@ -19,6 +19,8 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
+"""The folder of all packages: the repository, or site-packages."""
+FL_SERVER = (sys.executable, "-m", "fl_server_command")
 GRACE = 20.0
 """Seconds to wait for a process to end after SIGTERM."""
 PORTS = range(20_000, 30_000)
@@ -84,13 +86,13 @@ class Process:
 
 
 class LocalServer:
-    """`manage.py serve` on a free local port, with its data in a folder."""
+    """`fl-server serve` on a free local port, with its data in a folder."""
 
     def __init__(self, folder: Path, port: int = 0) -> None:
         self.folder, self.port = folder, port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._environment = {"FL_DATA_DIR": str(folder / "server")}
-        command = [sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        self._environment = {"FL_DATA_DIR": str(folder / "server"), "FL_CONFIG": os.devnull}
+        command = [*FL_SERVER, "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         self.process = Process("the server", command, folder / "server.log", environment=self._environment)
 
     def wait_until_ready(self, timeout: float = 60.0) -> None:
@@ -115,7 +117,7 @@ class LocalServer:
             "DJANGO_SUPERUSER_EMAIL": "admin@example.com",
         }
         subprocess.run(
-            [sys.executable, "manage.py", "createsuperuser", "--noinput"],
+            [*FL_SERVER, "createsuperuser", "--noinput"],
             cwd=ROOT,
             env=_environment({**self._environment, **login}),
             check=True,

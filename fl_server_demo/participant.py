@@ -1,10 +1,10 @@
 """A participant with its own data: a classifier that it trains with SGD.
 
     export FL_PASSWORD=…
-    .venv/bin/python -m examples.participant --server http://127.0.0.1:8000 --username anna --data anna.npz
+    python -m fl_server_demo.participant --server http://127.0.0.1:8000 --username anna --data anna.npz
 
 It registers, prints its user id as JSON and works until SIGTERM or Ctrl-C. The data are a numpy archive
-with x, y, test_x and test_y. Your own participant is a class as `Classifier` in examples/training.py.
+with x, y, test_x and test_y. Your own participant is a class as `Classifier` in fl_server_demo/training.py.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import torch
 from fl_server_client import Account, Listening, Refused, Running, TorchFormat, Unreachable
 from fl_server_client.running import until_told
 
-from examples.command_line import CommandLine, give_up_with, password, server_address
-from examples.training import Classifier
+from fl_server_demo.command_line import CommandLine, give_up_with, password, server_address
+from fl_server_demo.training import Classifier
 
 
 def load_classifier(path: str, *, seed: int) -> Classifier:

@@ -1,0 +1,94 @@
+"""Runs the command that the arguments name: one of ours, of Celery or of Django."""
+
+import difflib
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
+
+from fl_server_command.overview import OURS, other_commands, overview
+
+DEVELOPMENT = "fl_server.settings.development"
+PRODUCTION = "fl_server.settings.production"
+QUEUES = {
+    "celery": (),  # it computes: a process for each task at a time
+    "notifications": ("--pool", "threads", "--concurrency", "32"),
+    "control": ("--pool", "threads", "--concurrency", "2"),
+}
+"""The queues, with the options that suit each."""
+HELP = ("help", "--help", "-h")
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    command, *rest = (sys.argv[1:] if words is None else words) or ["--help"]
+    if command in HELP and not rest:
+        return _print(overview())
+    if command in HELP:
+        command, rest = rest[0], ["--help"]
+    if command in ("--version", "version"):
+        return _print(version("fl-server"))
+    if run := OWN.get(command):
+        return run(rest)
+    if command in OURS or command in other_commands():
+        return _django(command, rest)
+    close = difflib.get_close_matches(command, [*OURS, *other_commands()], 1)
+    guess = f" Did you mean {close[0]}?" if close else ""
+    sys.stderr.write(f"fl-server has no command {command!r}.{guess} `fl-server --help` lists all.\n")
+    return 2
+
+
+def worker_arguments(words: list[str]) -> list[str]:
+    """Celery's arguments for a worker: a queue's name stands for the queue and its options; later options win."""
+    if words and words[0] in QUEUES:
+        queue, *rest = words
+        return ["worker", "--queues", queue, *QUEUES[queue], *rest]
+    return ["worker", *words]
+
+
+def _worker(words: list[str]) -> int:
+    return _celery(worker_arguments(words))
+
+
+def _beat(words: list[str]) -> int:
+    return _celery(["beat", *words])
+
+
+def _celery(words: list[str]) -> int:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", PRODUCTION)
+    sys.argv = ["celery", "-A", "fl_server", *words]
+    from celery.__main__ import main as run
+
+    run()
+    return 0
+
+
+def _demo(words: list[str]) -> int:
+    # By name: it's a client of the server, and no part of it.
+    run: Callable[[list[str]], int] = import_module("fl_server_demo.demo").main
+    return run(words)
+
+
+def _config(words: list[str]) -> int:
+    if words:
+        return _print("fl-server config prints a settings file with all settings. It takes no arguments.")
+    from fl_server.settings.config_file import example_toml
+
+    return _print(example_toml())
+
+
+def _django(command: str, words: list[str]) -> int:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", DEVELOPMENT)
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(["fl-server", command, *words])
+    return 0
+
+
+def _print(text: str) -> int:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    return 0
+
+
+OWN: dict[str, Callable[[list[str]], int]] = {"worker": _worker, "beat": _beat, "demo": _demo, "config": _config}

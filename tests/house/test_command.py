@@ -1,0 +1,110 @@
+"""The command `fl-server`."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import get_commands
+
+from fl_server_command import main as command
+from fl_server_command.main import QUEUES, main, worker_arguments
+from fl_server_command.overview import OURS, other_commands, overview
+from tests.server_process import REPOSITORY, server_environment
+
+pytestmark = pytest.mark.once
+
+
+@pytest.mark.parametrize("words", [[], ["help"], ["--help"], ["-h"]])
+def test_help_lists_our_commands_first_with_a_line_each_and_then_all_others(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    listed = re.findall(r"^  (\S+)  +\S", shown, re.MULTILINE)
+    assert listed[:2] == ["serve", "demo"]
+    assert len(listed) == len(set(listed))
+    (others,) = re.findall(r"^Also: (.*)$", shown, re.MULTILINE)
+    ours = {path.stem for path in (REPOSITORY / "fl_server/management/commands").glob("[!_]*.py")}
+    assert ours < set(listed)
+    assert {*listed, *others.split(", ")} == {*get_commands(), "demo", "config", "worker", "beat"}
+    assert not set(listed) & set(others.split(", "))
+
+
+def test_lines_of_the_help_fit_a_terminal() -> None:
+    assert [line for line in overview().splitlines() if len(line) > 120 and not line.startswith("Also: ")] == []
+
+
+def test_an_unknown_command_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["servr"]) == 2
+    sentence = "fl-server has no command 'servr'. Did you mean serve? `fl-server --help` lists all.\n"
+    assert capsys.readouterr().err == sentence
+    assert main(["xyzzy"]) == 2
+    assert "Did you mean" not in capsys.readouterr().err
+
+
+def test_a_worker_of_a_queue_gets_what_suits_it_and_what_is_given_comes_last() -> None:
+    assert sorted(QUEUES) == sorted(queue.name for queue in settings.CELERY_TASK_QUEUES)
+    assert worker_arguments([]) == ["worker"]
+    assert worker_arguments(["--queues", "control"]) == ["worker", "--queues", "control"]
+    assert worker_arguments(["notifications", "--concurrency", "8"]) == [
+        *("worker", "--queues", "notifications", "--pool", "threads", "--concurrency", "32"),
+        *("--concurrency", "8"),
+    ]
+
+
+@pytest.mark.parametrize("words", [["worker", "control", "-l", "INFO"], ["beat"]])
+def test_celery_gets_its_arguments_and_the_production_settings(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr("celery.__main__.main", lambda: seen.append(sys.argv))
+    monkeypatch.setattr(sys, "argv", ["fl-server"])
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE")
+    assert main(words) == 0
+    assert seen[0][:4] == ["celery", "-A", "fl_server", words[0]]
+    assert seen[0][-1] == words[-1]
+    assert os.environ["DJANGO_SETTINGS_MODULE"] == "fl_server.settings.production"
+
+
+def test_commands_of_django_run_with_the_development_settings_and_their_own_help(tmp_path: Path) -> None:
+    script = "from django.conf import settings as s; print('module', s.SETTINGS_MODULE)"
+    shell = run("shell", "-v", "0", "-c", script, data=tmp_path)
+    assert (shell.returncode, shell.stdout.splitlines()[-1]) == (0, "module fl_server.settings.development")
+    assert run("help", "invite", data=tmp_path).stdout.startswith("usage: fl-server invite ")
+
+
+def test_a_worker_without_redis_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    done = run("worker", data=tmp_path)
+    assert done.returncode != 0
+    assert "No broker is set (FL_REDIS_HOST)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_config_prints_a_file_and_takes_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config"]) == 0
+    assert "#FL_REDIS_PORT = 6379\n" in capsys.readouterr().out
+    assert main(["config", "--help"]) == 0
+    assert "prints a settings file" in capsys.readouterr().out
+
+
+def test_no_command_of_ours_hides_one_of_django() -> None:
+    assert not command.OWN.keys() & {*get_commands()}
+    assert not OURS.keys() & {*other_commands()}
+
+
+def run(*words: str, data: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fl_server_command", *words],
+        cwd=REPOSITORY,
+        env=server_environment(data),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
