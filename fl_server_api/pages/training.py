@@ -32,10 +32,12 @@ PARTS = ("state", "people", "history")
 
 @dataclass(frozen=True)
 class Frame:
-    """Where the pages are shown. base: the template around them. namespace: of the URLs. context: of every page."""
+    """Where the pages are shown. base: the template around them. namespace: of the URLs. home: the name of the first
+    page. context: of every page."""
 
     base: str
     namespace: str
+    home: str
     context: Callable[[HttpRequest], Mapping[str, Any]]
 
     def url(self, name: str, *arguments: object) -> str:
@@ -62,7 +64,7 @@ class TrainingPages:
     def page(self, request: HttpRequest, training_id: UUID) -> HttpResponse:
         """The page. It opens without the curves, which its script asks for."""
         training, mark = _watched(training_id, _user(request))
-        seen = live_training(training, mark)
+        seen = live_training(training, mark, _user(request))
         context = {**self.frame.context(request), **self._context(seen, _user(request)), "title": ""}
         return TemplateResponse(request, "pages/training.html", context)
 
@@ -73,7 +75,7 @@ class TrainingPages:
         etag = _etag(mark, user)
         if _is_known(request, etag):
             return HttpResponseNotModified(headers={"ETag": etag})
-        context = self._context(live_training(training, mark), user)
+        context = self._context(live_training(training, mark, user), user)
         parts = {part: render_to_string(f"pages/training_{part}.html", context, request) for part in PARTS}
         answer = {"parts": parts, "curves": curves_mark(training), "running": training.is_running}
         return JsonResponse(answer, headers={"ETag": etag})
@@ -110,12 +112,13 @@ class TrainingPages:
         chosen = STEPS.get(step)
         if chosen is None:
             raise Http404("No such step.")
-        if not policies.may_steer_training(user, training):
+        if not chosen.may(user, training):
             raise PermissionDenied
         back = self.frame.url("training", training_id)
         if request.method == "POST":
             _take(request, chosen, training)
-            return HttpResponseRedirect(back)
+            stays = policies.may_read_training(user, training)
+            return HttpResponseRedirect(back if stays else self.frame.url(self.frame.home))
         context = {
             **self.frame.context(request), "base": self.frame.base, "title": chosen.title, "step": chosen, "back": back,
             "name": getattr(training, "name", ""), "training": training, "user_name": request.GET.get("user", ""),
@@ -125,7 +128,8 @@ class TrainingPages:
     def _context(self, seen: Live, user: User) -> dict[str, Any]:
         training = seen.training
         may_steer = policies.may_steer_training(user, training)
-        steps = [(step, self.frame.url("training_step", training.pk, step.name)) for step in offered(training)]
+        takes_part = any(person["id"] == user.pk for person in seen.status["participants"])
+        steps = offered(training, may_steer=may_steer, takes_part=takes_part)
         return {
             "base": self.frame.base,
             "namespace": self.frame.namespace,
@@ -136,7 +140,7 @@ class TrainingPages:
             "invited": seen.status["invited"],
             "story": words.story(seen),
             "problem": seen.status["problem"],
-            "steps": steps if may_steer else [],
+            "steps": [(step, self.frame.url("training_step", training.pk, step.name)) for step in steps],
             "remove_url": self.frame.url("training_step", training.pk, "remove") if may_steer else "",
             "curves_mark": curves_mark(training),
             **{f"{view}_url": self.frame.url(f"training_{view}", training.pk) for view in ("state", "curves", "each")},

@@ -100,7 +100,7 @@ def people(live: Live) -> list[Person]:
 def _person(row: Mapping[str, Any]) -> Person:
     told = row["waits_behind"] or row["notification"]
     status = told["status"] if told else ""
-    error = told["last_error"] if told and status != "accepted" else ""
+    error = (told["last_error"] or "") if told and status != "accepted" else ""  # None: for other readers
     word, tone = _part(row, status, error)
     next_try = told["next_attempt_at"] if told else None
     return Person(row["id"], row["username"], word, tone, TOLD.get(status, ""), error, row["answered_at"], next_try)
@@ -163,10 +163,10 @@ class Happening:
 def story(live: Live) -> list[Happening]:
     """What happened, newest first."""
     first = live.training.first_round or 0
-    return [_happening(event, first) for event in live.events]
+    return [_happening(event, first, live.reader.readable(event)) for event in live.events]
 
 
-def _happening(event: Event, first: int) -> Happening:
+def _happening(event: Event, first: int, figures: object) -> Happening:
     name = event.user.username if event.user else "Somebody who is gone"
     kind = EventKind(event.kind) if event.kind in EventKind.values else None
     told = STORY.get(kind, f"{event.get_kind_display().capitalize()}.") if kind else event.kind
@@ -174,7 +174,7 @@ def _happening(event: Event, first: int) -> Happening:
     if kind in (EventKind.AGGREGATED, EventKind.PASSED_ON, EventKind.TESTED) and event.round is not None:
         words.insert(0, f"Round {event.round - first + (kind != EventKind.TESTED)}:")
     words += [event.message] if event.message else []
-    words += [f"({_figures(event.figures)})"] if _figures(event.figures) else []
+    words += [f"({_figures(figures)})"] if _figures(figures) else []
     words += [f"By {event.author.username}."] if event.author else []
     return Happening(event.at, " ".join(words), "bad" if kind == EventKind.FAILED else "")
 

@@ -20,6 +20,7 @@ from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
+from fl_server_core.selectors.readers import TrainingReader
 from fl_server_core.selectors.status import training_status
 
 MAX_EVENTS = 30
@@ -27,12 +28,13 @@ MAX_EVENTS = 30
 
 @dataclass(frozen=True)
 class Live:
-    """status: as the API tells it. events: the latest, newest first. mark: changes when anything of this does."""
+    """status: as the reader may see it. events: the latest, newest first. mark: changes when anything of this does."""
 
     training: Training
     name: str
     status: dict[str, Any]
     events: Sequence[Event]
+    reader: TrainingReader
     mark: str
 
 
@@ -51,10 +53,12 @@ def watched_training(training_id: UUID, user: User) -> tuple[Training, str]:
     return training, ".".join(_plain(fact) for fact in facts)
 
 
-def live_training(training: Training, mark: str) -> Live:
-    """Everything that the page shows but the curves, in a constant number of statements."""
+def live_training(training: Training, mark: str, user: User) -> Live:
+    """Everything that the page shows the user but the curves, in a constant number of statements."""
+    reader = TrainingReader(training, user)
     events = training.events.select_related("user", "author").order_by("-id")[:MAX_EVENTS]
-    return Live(training, getattr(training, "name", "") or "", training_status(training), list(events), mark)
+    status = training_status(training, reader, getattr(training, "current", None))
+    return Live(training, getattr(training, "name", "") or "", status, list(events), reader, mark)
 
 
 def curves_mark(training: Training) -> str:
@@ -77,6 +81,7 @@ def _marked() -> QuerySet[Training]:
     metrics = Metric.objects.filter(model=OuterRef("model"))
     return Training.objects.select_related("actor").annotate(
         name=F("model__globalmodel__name"),
+        current=F("model__round"),
         last_event=_one(Event.objects.filter(training=OuterRef("pk")), "training", Max("pk")),
         tried=_one(deliveries, "round", Max("last_attempt_at")),
         settled=_one(deliveries, "round", Max("settled_at")),

@@ -24,7 +24,7 @@ from tests.builders.rows import (
     make_training_invitation,
     make_user,
 )
-from tests.e2e.browser import THEMES, WIDTHS, barriers, chromium, heard_on, keep_picture, overflow, sign_in
+from tests.e2e.browser import assert_fits_everyone, chromium, heard_on, sign_in
 
 pytestmark = [pytest.mark.once, pytest.mark.django_db(transaction=True)]
 ZONE = "America/New_York"
@@ -108,14 +108,7 @@ def test_no_page_has_barriers_or_is_wider_than_the_window(page: Page, training: 
         if name == "training":
             page.locator("figure.plot[data-drawn]").nth(1).wait_for()
         page.wait_for_load_state("networkidle")
-        for theme in THEMES:
-            page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-            for width in WIDTHS:
-                page.set_viewport_size({"width": width, "height": 900})
-                keep_picture(page, f"{name}-{width}-{theme}")
-                assert (overflow(page), name, width) == (0, name, width)
-            rules = ("color-contrast", "link-in-text-block") if theme == "dark" else ()  # the rest is the same in both
-            assert (barriers(page, *rules), name, theme) == ([], name, theme)
+        assert_fits_everyone(page, name)
 
 
 def test_curves_grow_and_the_sentence_follows_without_a_reload(page: Page, training: Training) -> None:
