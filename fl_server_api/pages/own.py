@@ -15,9 +15,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from fl_server_api.pages.navigation import Entry
+from fl_server_api.pages.people import TOLD
 from fl_server_api.pages.system import Figure
 from fl_server_api.pages.training import Frame
-from fl_server_api.pages.words import TOLD
 from fl_server_core.models import User
 from fl_server_core.selectors.overview import open_rounds
 from fl_server_core.selectors.own import OwnFigures, own_figures, own_notifications, own_trainings

@@ -1,4 +1,4 @@
-"""A training in words: where it stands in one sentence, who of its people does what, and what happened."""
+"""A training in words: where it stands in one sentence, and what happened."""
 
 from __future__ import annotations
 
@@ -74,57 +74,6 @@ def _listed(names: Sequence[str]) -> str:
 
 def _counted(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-@dataclass(frozen=True)
-class Person:
-    """A participant in the open round. next_try: of its notification."""
-
-    id: Any
-    name: str
-    word: str
-    tone: str
-    told: str
-    error: str
-    submitted_at: datetime | None
-    next_try: datetime | None
-
-
-def people(live: Live) -> list[Person]:
-    """The participants: those first who hold the round up, and of these the ones that the server can't reach."""
-    rows = [_person(one) for one in live.status["participants"]]
-    order = {"bad": 0, "busy": 1}
-    return sorted(rows, key=lambda row: (order.get(row.tone, 2), row.name))
-
-
-def _person(row: Mapping[str, Any]) -> Person:
-    told = row["waits_behind"] or row["notification"]
-    status = told["status"] if told else ""
-    error = (told["last_error"] or "") if told and status != "accepted" else ""  # None: for other readers
-    word, tone = _part(row, status, error)
-    next_try = told["next_attempt_at"] if told else None
-    return Person(row["id"], row["username"], word, tone, TOLD.get(status, ""), error, row["answered_at"], next_try)
-
-
-TOLD = {
-    "": "–",
-    "pending": "on its way",
-    "accepted": "yes",
-    "rejected": "refused by the participant",
-    "failed": "gave up",
-    "superseded": "no longer needed",
-}
-"""Was a participant told? By the status of the notification."""
-
-
-def _part(row: Mapping[str, Any], status: str, error: str) -> tuple[str, str]:
-    if row["answered_at"] is not None:
-        return "submitted", "good"
-    if not row["awaited"]:
-        return "not awaited", ""
-    if status == "failed" or error:
-        return "out of reach", "bad"
-    return "awaited", "busy"
 
 
 STORY = {

@@ -9,12 +9,12 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Max, OuterRef, QuerySet, Subquery
+from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery
 
 from fl_server_core import policies
 from fl_server_core.exceptions import EntityNotFound, NotAllowed
 from fl_server_core.models.delivery import Delivery
-from fl_server_core.models.event import Event
+from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.metric import Metric
 from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
@@ -24,16 +24,22 @@ from fl_server_core.selectors.readers import TrainingReader
 from fl_server_core.selectors.status import training_status
 
 MAX_EVENTS = 30
+MAX_GONE = 200
+WENT = (EventKind.PARTICIPANT_REMOVED, EventKind.PARTICIPANT_LEFT, EventKind.PARTICIPANT_REJECTED)
 
 
 @dataclass(frozen=True)
 class Live:
-    """status: as the reader may see it. events: the latest, newest first. mark: changes when anything of this does."""
+    """status: as the reader may see it. events: the latest; gone: how people went; newest first.
+
+    mark: changes when anything of this does.
+    """
 
     training: Training
     name: str
     status: dict[str, Any]
     events: Sequence[Event]
+    gone: Sequence[Event]
     reader: TrainingReader
     mark: str
 
@@ -56,9 +62,12 @@ def watched_training(training_id: UUID, user: User) -> tuple[Training, str]:
 def live_training(training: Training, mark: str, user: User) -> Live:
     """Everything that the page shows the user but the curves, in a constant number of statements."""
     reader = TrainingReader(training, user)
-    events = training.events.select_related("user", "author").order_by("-id")[:MAX_EVENTS]
+    rows = training.events.order_by("-id")
+    is_late = Q(pk__in=rows.values("pk")[:MAX_EVENTS])
+    shown = list(rows.filter(is_late | Q(kind__in=WENT)).select_related("user", "author")[: MAX_EVENTS + MAX_GONE])
+    gone = [event for event in shown if event.kind in WENT]
     status = training_status(training, reader, getattr(training, "current", None))
-    return Live(training, getattr(training, "name", "") or "", status, list(events), reader, mark)
+    return Live(training, getattr(training, "name", "") or "", status, shown[:MAX_EVENTS], gone, reader, mark)
 
 
 def curves_mark(training: Training) -> str:

@@ -103,4 +103,4 @@ def overflow(page: Page) -> int:
 
 def keep_picture(page: Page, name: str) -> None:
     if SCREENSHOTS:
-        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=True)
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=True, animations="disabled")

@@ -17,6 +17,7 @@ from tests.builders.rows import (
     make_delivery,
     make_event,
     make_metric,
+    make_round,
     make_running,
     make_submission,
     make_training,
@@ -27,7 +28,8 @@ from tests.builders.rows import (
 
 pytestmark = pytest.mark.django_db
 OWN = ("/", "/invitations/", "/notifications/", "/tokens/")
-ENDS = ("", "state/", "curves/", "curves/each/?plot=tests:loss", "steps/stop/", "steps/leave/")
+READ = ("", "state/", "curves/", "rounds/", "curves/each/?plot=tests:loss", "curves/each/?plot=figures:norm")
+ENDS = (*READ, "steps/stop/", "steps/leave/")
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def test_a_training_is_for_its_actor_and_participants(
 ) -> None:
     for end in ENDS:
         assert outsider.get(address(training, end)).status_code == 403, end
-    for end in ("", "state/", "curves/", "curves/each/?plot=tests:loss"):
+    for end in READ:
         assert owner.get(address(training, end)).status_code == 200, end
         assert participant.get(address(training, end)).status_code == 200, end
     idle_staff = browser_of(make_user("idle", is_staff=True))
@@ -192,6 +194,23 @@ def test_a_participant_gets_the_curve_of_its_own_updates_only(
     plots = participant.get(address(training, "curves/")).json()["plots"]
     assert plots["updates:loss"]["series"][0]["y"] == [1.0]
     assert owner.get(address(training, "curves/")).json()["plots"]["updates:loss"]["series"][0]["y"] == [2.0]
+
+
+def test_a_participant_gets_the_figures_of_its_own_updates_only(
+    training: Training, participant: Client, owner: Client, clinics: list[User]
+) -> None:
+    figures = {str(clinic.pk): {"norm": float(number)} for number, clinic in enumerate(clinics, 1)}
+    now = timezone.now()
+    fields = {"opened_at": now - timedelta(seconds=8), "closed_at": now, "outcome": "closed"}
+    make_round(training, number=0, figures={"by_participant": figures}, **fields)
+    plots = owner.get(address(training, "rounds/")).json()["plots"]
+    assert plots["durations:update"]["columns"] == [{"name": "total", "values": [8.0]}]
+    assert plots["figures:norm"]["series"] == [{"name": "median", "y": [2.0], "low": [1.0], "high": [3.0]}]
+    plots = participant.get(address(training, "rounds/")).json()["plots"]
+    assert plots["figures:norm"]["series"] == [{"name": "median", "y": [1.0], "low": [1.0], "high": [1.0]}]
+    each = address(training, "curves/each/?plot=figures:norm")
+    assert participant.get(each).json() == {"series": [{"name": "clinic-1", "y": [1.0]}]}
+    assert len(owner.get(each).json()["series"]) == 3
 
 
 def test_nothing_links_to_the_admin_but_for_staff(training: Training, owner: Client, participant: Client) -> None:
