@@ -196,7 +196,7 @@ def test_a_training_is_stopped_and_another_resumed_by_buttons_that_ask_first(pag
     expect(page.locator(".standing .state")).to_have_text("running")
     page.get_by_role("link", name="Stop …").click()
     page.get_by_role("button", name="Stop").click()
-    expect(page.locator(".standing .state")).to_have_text("in error")
+    expect(page.locator(".standing .state")).to_have_text("completed")
     page.goto("/admin/")
     page.get_by_role("link", name="hearts").click()
     page.get_by_role("link", name="Resume …").click()
