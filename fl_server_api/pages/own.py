@@ -78,9 +78,8 @@ def notifications(request: HttpRequest) -> HttpResponse:
     """What the user was told, and what it is still to be told, with the errors on the way."""
     found = own_notifications(signed_in(request))
     page = Paginator(found, ROWS).get_page(request.GET.get("page"))
-    for row in page:
-        row.told = TOLD.get(row.status, row.status)
-    context = {**own_context(request), "title": "Notifications", "page": page}
+    rows = [(row, TOLD.get(row.status, row.status)) for row in page]
+    context = {**own_context(request), "title": "Notifications", "page": page, "rows": rows}
     return TemplateResponse(request, "pages/notifications.html", context)
 
 

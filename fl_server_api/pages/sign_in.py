@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse_lazy
+from django.urls import reverse
 
 from fl_server_api.pages.own import HEADER
 from fl_server_core.exceptions import TooManyFailures
@@ -39,4 +39,5 @@ class SignInView(LoginView):
 class SignOutView(LogoutView):
     """By POST only."""
 
-    next_page = reverse_lazy("pages:sign_in")
+    def get_default_redirect_url(self) -> str:
+        return reverse("pages:sign_in")

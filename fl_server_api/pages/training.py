@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -25,7 +25,7 @@ from fl_server_core.exceptions import DomainError, EntityNotFound, NotAllowed
 from fl_server_core.models import Training, User
 from fl_server_core.selectors import curves
 from fl_server_core.selectors.durations import round_durations
-from fl_server_core.selectors.live import Live, curves_mark, live_training, watched_training
+from fl_server_core.selectors.live import Live, curves_mark, live_training, mark_now, watched_training
 from fl_server_core.selectors.readers import TrainingReader
 from fl_server_core.selectors.update_figures import FIGURES, figure_spreads, participants_figures
 
@@ -34,6 +34,7 @@ ASKED = ("state", "curves", "each", "rounds")
 CURVES_SECONDS = 3600
 MOST_SMOOTHING = 0.99
 WRONG_SMOOTHING = f"smoothing must be a number from 0 to {MOST_SMOOTHING}."
+T = TypeVar("T")
 Plots = dict[str, dict[str, Any]]
 PARTS = ("state", "people", "history")
 """What a refresh replaces: each a template, and an element of the page with this id."""
@@ -83,15 +84,16 @@ class TrainingPages:
     def state(self, request: HttpRequest, training_id: UUID) -> HttpResponse:
         """What has changed since the page was made; 304 if nothing has."""
         user = _user(request)
+        if "If-None-Match" in request.headers:
+            etag = _etag(_found(mark_now, training_id, user), user)
+            if _is_known(request, etag):
+                return HttpResponseNotModified(headers={"ETag": etag})
         training, mark = _watched(training_id, user)
-        etag = _etag(mark, user)
-        if _is_known(request, etag):
-            return HttpResponseNotModified(headers={"ETag": etag})
         seen = live_training(training, mark, user)
         context = self._context(seen, user)
         parts = {part: render_to_string(f"pages/training_{part}.html", context, request) for part in PARTS}
         answer = {"parts": parts, "curves": curves_mark(training), "stale_in": seconds_until_late(seen)}
-        return JsonResponse(answer, headers={"ETag": etag})
+        return JsonResponse(answer, headers={"ETag": _etag(mark, user)})
 
     def curves(self, request: HttpRequest, training_id: UUID) -> HttpResponse:
         """The plots of all metrics; 304 if the reader has them. ?smoothing: a weight below 1."""
@@ -183,8 +185,12 @@ def _user(request: HttpRequest) -> User:
 
 
 def _watched(training_id: UUID, user: User) -> tuple[Training, str]:
+    return _found(watched_training, training_id, user)
+
+
+def _found(selector: Callable[[UUID, User], T], training_id: UUID, user: User) -> T:
     try:
-        return watched_training(training_id, user)
+        return selector(training_id, user)
     except EntityNotFound as error:
         raise Http404(error.message) from error
     except NotAllowed as error:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery
 
 from fl_server_core import policies
@@ -55,8 +56,26 @@ def watched_training(training_id: UUID, user: User) -> tuple[Training, str]:
         raise EntityNotFound("Training", training_id)
     if not policies.may_read_training(user, training):
         raise NotAllowed
-    facts = [getattr(training, name) for name in ("state", "locked", "last_update", *_FACTS)]
-    return training, ".".join(_plain(fact) for fact in facts)
+    return training, ".".join(_plain(getattr(training, name)) for name in _MARK)
+
+
+def mark_now(training_id: UUID, user: User) -> str:
+    """The mark of a training that the user may read, for less than `watched_training` costs.
+
+    Raises:
+        EntityNotFound, NotAllowed: no such training, or the user may not read it.
+    """
+    sql, params = _mark_statement()
+    key = Training._meta.pk.get_db_prep_value(training_id, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [key if param == _PLACE else param for param in params])
+        row = cursor.fetchone()
+    if row is None:
+        raise EntityNotFound("Training", training_id)
+    actor, *facts = row
+    if not policies.may_read_training(user, Training(pk=training_id, actor_id=UUID(str(actor)))):
+        raise NotAllowed
+    return ".".join(_plain(_read(name, fact)) for name, fact in zip(_MARK, facts, strict=True))
 
 
 def live_training(training: Training, mark: str, user: User) -> Live:
@@ -76,6 +95,32 @@ def curves_mark(training: Training) -> str:
 
 
 _FACTS = ("last_event", "tried", "settled", "last_submission", "last_metric")
+_MARK = ("state", "locked", "last_update", *_FACTS)
+_TIMES = ("last_update", "tried", "settled", "last_submission")
+_PLACE = "the training"
+
+
+@cache
+def _mark_statement() -> tuple[str, tuple[Any, ...]]:
+    """What a mark is made of, behind the actor: a statement with `_PLACE` where the training's id belongs.
+
+    Kept as text: a tab that is left open asks every few seconds, and Django takes longer for putting the statement
+    together than the database for answering.
+    """
+    anything = UUID(int=0)
+    rows = _marked().select_related(None).filter(pk=anything).order_by().values_list("actor_id", *_MARK)
+    sql, params = rows.query.sql_with_params()
+    placed = Training._meta.pk.get_db_prep_value(anything, connection)
+    return sql, tuple(_PLACE if param == placed else param for param in params)
+
+
+def _read(name: str, fact: Any) -> Any:
+    """A fact as Django would read it: SQLite has text, or no zone, for times, and numbers for truth."""
+    if name == "locked":
+        return bool(fact)
+    if name in _TIMES and isinstance(fact, str):
+        fact = datetime.fromisoformat(fact)
+    return fact.replace(tzinfo=fact.tzinfo or UTC) if isinstance(fact, datetime) else fact
 
 
 @cache

@@ -33,8 +33,8 @@ def make_training(site: Site) -> str:
 
 
 def signed_in(browser: Browser, url: str, width: int, height: int, *, is_dark: bool) -> Page:
-    scheme = "dark" if is_dark else "light"
-    page = browser.new_page(base_url=url, viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = browser.new_page(base_url=url, viewport={"width": width, "height": height})
+    page.emulate_media(color_scheme="dark" if is_dark else "light")
     page.goto("/sign-in/")
     page.get_by_label("Username").fill(ACTOR)
     page.get_by_label("Password").fill(PASSWORD)

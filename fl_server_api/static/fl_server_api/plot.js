@@ -8,7 +8,7 @@ const COLOURS = 8; // --series-1 … in face.css
 export function ticks(low, high, count, whole = false) {
   const rough = (high - low) / Math.max(1, count) || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
-  let step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= rough);
+  let step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= rough * 0.85);
   if (whole) step = Math.max(1, Math.round(step));
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);

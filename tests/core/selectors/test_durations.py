@@ -84,6 +84,7 @@ def test_a_worker_that_closes_a_round_keeps_what_it_took() -> None:
     (found,) = round_durations(world.training)
     assert found.seconds == pytest.approx(50, abs=5)
     assert found.notifying == pytest.approx(30, abs=5)
+    assert found.notifying is not None
     assert found.computing is not None
     assert 0 < found.computing < 10
     assert found.waiting == pytest.approx(found.seconds - found.notifying - found.computing)

@@ -28,8 +28,8 @@ def training(clinics: list[User]) -> Training:
 
 def close(training: Training, number: int, by_participant: dict[str, Any]) -> None:
     now = timezone.now()
-    fields = {"opened_at": now, "closed_at": now, "outcome": "closed", "figures": {"by_participant": by_participant}}
-    make_round(training, number=number, **fields)
+    figures = {"by_participant": by_participant}
+    make_round(training, number=number, opened_at=now, closed_at=now, outcome="closed", figures=figures)
 
 
 def norms(clinics: list[User], *values: float | None) -> dict[str, Any]:
