@@ -8,7 +8,7 @@ PYTEST ?= $(BIN)/python -m pytest
 MEASURED = PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/coverage run -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: audit browser openapi fuzz fuzz-api mlflow vision help setup run demo test test-sqlite test-services check format bench faults clean
+.PHONY: audit browser openapi pictures fuzz fuzz-api mlflow vision help setup run demo test test-sqlite test-services check format bench faults clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -88,6 +88,9 @@ bench: $(STAMP) ## run all benchmarks
 
 faults: $(STAMP) ## long run: kill processes, drop connections and stop services during trainings
 	FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 0 $(ARGS)
+
+pictures: $(STAMP) ## make the pictures of the pages in docs/images/ again (needs Chromium)
+	$(BIN)/python -m tests.e2e.pictures
 
 browser: ## install Debian's Chromium for the tests that open pages, unless there is one (as root)
 	command -v chromium >/dev/null || (apt-get update -qq && apt-get install -qq --no-install-recommends chromium >/dev/null)

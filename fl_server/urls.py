@@ -4,13 +4,11 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import Resolver404, include, path, re_path
 from django.views.defaults import page_not_found
-from django.views.generic import RedirectView
 
 from fl_server_api.views.pages import InvitationView
 
 urlpatterns = [
-    # Whoever opens the bare address finds out what there is.
-    path("", RedirectView.as_view(pattern_name="swagger-ui")),
+    path("", include("fl_server_api.pages.urls")),
     path("api/", include("fl_server_api.urls")),
     path("invitation/", InvitationView.as_view(), name="invitation"),
     # The admin's "view on site" is for models with pages of their own: there are none here.

@@ -109,6 +109,7 @@ FL_SIGN_IN_WINDOW_SECONDS = env.seconds("FL_SIGN_IN_WINDOW_SECONDS", 300, least=
 # Networks of the proxies whose X-Forwarded-For tells a client's address.
 FL_TRUSTED_PROXIES = env.words("FL_TRUSTED_PROXIES")
 
+LOGIN_URL = "pages:sign_in"
 LOGIN_REDIRECT_URL = "/"  # after a form or a provider that was not told where to go
 # Sign-in at an OpenID Connect provider: off without an issuer.
 FL_OIDC_ISSUER = env.text("FL_OIDC_ISSUER")

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fl_server_core.models import Training
 from fl_server_core.selectors.curves import TESTS, Curve
+from fl_server_core.selectors.durations import Duration
+from fl_server_core.selectors.update_figures import Spread
 
 DIGITS = 6
 """Significant digits: more can't be seen, and they would double what is sent."""
+FIGURES = "figures"
+"""The source of plots of what the server measured of the updates."""
+UPDATE = "update"
+TITLES = {
+    "norm": "norm of each update’s difference from the global model",
+    "cosine": "cosine between each update’s difference and the round’s",
+}
 
 
 def plot_name(curve: Curve) -> str:
@@ -20,20 +29,26 @@ def plot_title(curve: Curve) -> str:
     return f"{curve.key}, {'of the global model' if curve.source == TESTS else 'of the updates'}"
 
 
-def curve_plot(curve: Curve, training: Training) -> dict[str, Any]:
-    """A curve as a plot: the mean, the mean ± the standard deviation, and what else the table shows."""
+def curve_plot(curve: Curve, training: Training, smoothing: float = 0.0) -> dict[str, Any]:
+    """A curve as a plot: the mean, the mean ± the standard deviation, and what else the table shows.
+
+    smoothing: of a further series, as `smoothed` has it; 0: there is none.
+    """
     first = training.first_round or 0
     points = curve.points
+    means = [point.mean for point in points]
+    extra = [{"name": "smoothed", "y": _all_rounded(smoothed(means, smoothing))}] if smoothing else []
     return {
         "title": plot_title(curve),
         "x": {"label": "round", "values": [point.round - first + (curve.source != TESTS) for point in points]},
         "series": [
+            *extra,
             {
                 "name": "mean",
-                "y": [_rounded(point.mean) for point in points],
+                "y": _all_rounded(means),
                 "low": [_rounded(point.mean - point.deviation) for point in points],
                 "high": [_rounded(point.mean + point.deviation) for point in points],
-            }
+            },
         ],
         "columns": [
             {"name": "deviation", "values": [_rounded(point.deviation) for point in points]},
@@ -44,15 +59,81 @@ def curve_plot(curve: Curve, training: Training) -> dict[str, Any]:
     }
 
 
-def each_plot(curves: Mapping[str, Mapping[int, float]]) -> list[dict[str, Any]]:
+def smoothed(values: Sequence[float], weight: float) -> list[float]:
+    """The exponential moving average: each value is weight · the one before + (1 - weight) · the measured one.
+
+    It begins with the first value. weight: from 0 (nothing is smoothed) to less than 1.
+    """
+    found: list[float] = []
+    for value in values:
+        found.append(weight * found[-1] + (1 - weight) * value if found else value)
+    return found
+
+
+def each_plot(curves: Mapping[str, Mapping[int, float]], smoothing: float = 0.0) -> list[dict[str, Any]]:
     """One series for each participant, over the rounds that any of them has."""
     rounds = sorted({number for values in curves.values() for number in values})
-    return [{"name": name, "y": _aligned(values, rounds)} for name, values in curves.items()]
+    return [{"name": name, "y": _aligned(values, rounds, smoothing)} for name, values in curves.items()]
 
 
-def _aligned(values: Mapping[int, float], rounds: Sequence[int]) -> list[float | None]:
-    return [_rounded(values[number]) if number in values else None for number in rounds]
+def duration_plots(durations: Iterable[Duration], training: Training) -> dict[str, dict[str, Any]]:
+    """Bars of what the rounds of each phase took, in seconds."""
+    phases: dict[str, list[Duration]] = {}
+    for one in durations:
+        phases.setdefault(one.phase, []).append(one)
+    return {f"durations:{phase}": _duration_plot(phase, found, training) for phase, found in phases.items()}
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
+def _duration_plot(phase: str, found: Sequence[Duration], training: Training) -> dict[str, Any]:
+    first = training.first_round or 0
+    parts = ("waiting", "notifying", "computing")
+    return {
+        "title": f"seconds of each {phase} round",
+        "stacked": True,
+        "x": {"label": "round", "values": [one.number - first + (phase == UPDATE) for one in found]},
+        "series": [{"name": name, "y": [_rounded(getattr(one, name)) for one in found]} for name in parts],
+        "columns": [{"name": "total", "values": [_rounded(one.seconds) for one in found]}],
+    }
+
+
+def figure_plots(spreads: Mapping[str, Sequence[Spread]], training: Training) -> dict[str, dict[str, Any]]:
+    """The figures of the updates: the median, the smallest and largest, and who is the farthest from the median."""
+    return {f"{FIGURES}:{figure}": _figure_plot(figure, found, training) for figure, found in spreads.items()}
+
+
+def _figure_plot(figure: str, found: Sequence[Spread], training: Training) -> dict[str, Any]:
+    first = training.first_round or 0
+    return {
+        "title": TITLES[figure],
+        "x": {"label": "round", "values": [one.round - first + 1 for one in found]},
+        "series": [
+            {
+                "name": "median",
+                "y": [_rounded(one.median) for one in found],
+                "low": [_rounded(one.least) for one in found],
+                "high": [_rounded(one.most) for one in found],
+            }
+        ],
+        "columns": [
+            {"name": "participants", "values": [one.counted for one in found]},
+            {"name": "farthest from the median", "values": [_farthest(one) for one in found], "told": True},
+        ],
+    }
+
+
+def _farthest(spread: Spread) -> str | None:
+    return f"{spread.farthest[0]} ({spread.farthest[1]:.4g})" if spread.farthest else None
+
+
+def _aligned(values: Mapping[int, float], rounds: Sequence[int], smoothing: float) -> list[float | None]:
+    known = [number for number in rounds if number in values]
+    shown = dict(zip(known, smoothed([values[number] for number in known], smoothing), strict=True))
+    return [_rounded(shown.get(number)) for number in rounds]
+
+
+def _all_rounded(values: Iterable[float]) -> list[float | None]:
+    return [_rounded(value) for value in values]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{DIGITS}g}")

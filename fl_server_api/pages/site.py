@@ -32,7 +32,7 @@ class OperatorSite(AdminSite):
         return context
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        frame = Frame("admin/base_site.html", "admin", self.each_context)
+        frame = Frame("admin/base_site.html", "admin", "index", self.each_context)
         own = [path("system/", self.admin_view(self.system), name="system")]
         return [*own, *TrainingPages(frame).urls(self.admin_view), *super().get_urls()]
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from fl_server_core import policies
 from fl_server_core.exceptions import InvalidRequest
 from fl_server_core.models import Training, User
 from fl_server_core.models.training import TrainingState
-from fl_server_core.services.participants import add_participants, remove_participants
+from fl_server_core.services.participants import add_participants, leave_training, remove_participants
 from fl_server_core.services.reminders import remind_participants
 from fl_server_core.services.trainings import resume_training, start_training, stop_training
 
@@ -19,7 +20,7 @@ Form = Mapping[str, str]
 @dataclass(frozen=True)
 class Step:
     """take: does it, and returns what to tell. asks_user: whether a user is to be named. tone: "bad" if it can't be
-    undone."""
+    undone. may: who may take it."""
 
     name: str
     title: str
@@ -27,6 +28,7 @@ class Step:
     take: Callable[[UUID, User, Form], str]
     tone: str = ""
     asks_user: bool = False
+    may: Callable[[User, Training], bool] = policies.may_steer_training
 
 
 def _start(training_id: UUID, user: User, _form: Form) -> str:
@@ -61,6 +63,11 @@ def _remove(training_id: UUID, user: User, form: Form) -> str:
     return f"{person.username} takes no part any more."
 
 
+def _leave(training_id: UUID, user: User, _form: Form) -> str:
+    leave_training(training_id=training_id, user=user)
+    return "You take no part any more."
+
+
 def _person(form: Form) -> User:
     name = form.get("user", "").replace("\0", "").strip()
     found = User.objects.filter(username=name).first()
@@ -78,19 +85,25 @@ _ALL = (
     Step("stop", "Stop", "It ends for good and can't be resumed. Everyone is notified.", _stop, tone="bad"),
     Step("remove", "Remove", "The submission to the open round is discarded. The user is notified.", _remove,
          tone="bad", asks_user=True),
+    Step("leave", "Leave", "You take no part any more. Your submission to the open round is discarded.", _leave,
+         tone="bad", may=policies.is_participant),
 )  # fmt: skip
 STEPS = {step.name: step for step in _ALL}
 
 
-def offered(training: Training) -> list[Step]:
+def offered(training: Training, *, may_steer: bool, takes_part: bool) -> list[Step]:
     """The steps that make sense in the training's state. `remove` stands beside each participant."""
-    names: tuple[str, ...]
-    if training.is_running:
-        names = ("remind", "invite", "stop")
-    elif training.state == TrainingState.INITIAL:
-        names = ("start", "invite")
-    elif training.state == TrainingState.ERROR:
-        names = ("resume", "invite")
-    else:
-        names = ()
+    names = _steering(training) if may_steer else ()
+    if takes_part and training.state != TrainingState.COMPLETED:
+        names = (*names, "leave")
     return [STEPS[name] for name in names]
+
+
+def _steering(training: Training) -> tuple[str, ...]:
+    if training.is_running:
+        return ("remind", "invite", "stop")
+    if training.state == TrainingState.INITIAL:
+        return ("start", "invite")
+    if training.state == TrainingState.ERROR:
+        return ("resume", "invite")
+    return ()

@@ -1,4 +1,4 @@
-"""A training in words: where it stands in one sentence, who of its people does what, and what happened."""
+"""A training in words: where it stands in one sentence, and what happened."""
 
 from __future__ import annotations
 
@@ -76,57 +76,6 @@ def _counted(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-@dataclass(frozen=True)
-class Person:
-    """A participant in the open round. next_try: of its notification."""
-
-    id: Any
-    name: str
-    word: str
-    tone: str
-    told: str
-    error: str
-    submitted_at: datetime | None
-    next_try: datetime | None
-
-
-def people(live: Live) -> list[Person]:
-    """The participants: those first who hold the round up, and of these the ones that the server can't reach."""
-    rows = [_person(one) for one in live.status["participants"]]
-    order = {"bad": 0, "busy": 1}
-    return sorted(rows, key=lambda row: (order.get(row.tone, 2), row.name))
-
-
-def _person(row: Mapping[str, Any]) -> Person:
-    told = row["waits_behind"] or row["notification"]
-    status = told["status"] if told else ""
-    error = told["last_error"] if told and status != "accepted" else ""
-    word, tone = _part(row, status, error)
-    next_try = told["next_attempt_at"] if told else None
-    return Person(row["id"], row["username"], word, tone, TOLD.get(status, ""), error, row["answered_at"], next_try)
-
-
-TOLD = {
-    "": "–",
-    "pending": "on its way",
-    "accepted": "yes",
-    "rejected": "refused by the participant",
-    "failed": "gave up",
-    "superseded": "no longer needed",
-}
-"""Was a participant told? By the status of the notification."""
-
-
-def _part(row: Mapping[str, Any], status: str, error: str) -> tuple[str, str]:
-    if row["answered_at"] is not None:
-        return "submitted", "good"
-    if not row["awaited"]:
-        return "not awaited", ""
-    if status == "failed" or error:
-        return "out of reach", "bad"
-    return "awaited", "busy"
-
-
 STORY = {
     EventKind.STARTED: "The training was started.",
     EventKind.AGGREGATED: "The updates became a new version.",
@@ -163,10 +112,10 @@ class Happening:
 def story(live: Live) -> list[Happening]:
     """What happened, newest first."""
     first = live.training.first_round or 0
-    return [_happening(event, first) for event in live.events]
+    return [_happening(event, first, live.reader.readable(event)) for event in live.events]
 
 
-def _happening(event: Event, first: int) -> Happening:
+def _happening(event: Event, first: int, figures: object) -> Happening:
     name = event.user.username if event.user else "Somebody who is gone"
     kind = EventKind(event.kind) if event.kind in EventKind.values else None
     told = STORY.get(kind, f"{event.get_kind_display().capitalize()}.") if kind else event.kind
@@ -174,7 +123,7 @@ def _happening(event: Event, first: int) -> Happening:
     if kind in (EventKind.AGGREGATED, EventKind.PASSED_ON, EventKind.TESTED) and event.round is not None:
         words.insert(0, f"Round {event.round - first + (kind != EventKind.TESTED)}:")
     words += [event.message] if event.message else []
-    words += [f"({_figures(event.figures)})"] if _figures(event.figures) else []
+    words += [f"({_figures(figures)})"] if _figures(figures) else []
     words += [f"By {event.author.username}."] if event.author else []
     return Happening(event.at, " ".join(words), "bad" if kind == EventKind.FAILED else "")
 

@@ -10,6 +10,7 @@ from fl_server_core.rounds.claims import Claim, ClaimLost
 from fl_server_core.rounds.ending import fail_training, mark_closed
 from fl_server_core.rounds.kinds import CannotClose, UnknownKind, kind_of
 from fl_server_core.rounds.opening import open_next
+from fl_server_core.selectors.durations import COMPUTING, NOTIFYING, notifying_seconds
 from fl_server_core.services.files import NewFiles
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ def close_claimed(claim: Claim) -> None:
             with transaction.atomic():
                 training, row = claim.lock()
                 kind.apply(claim, training, result)
+                row.figures |= {NOTIFYING: notifying_seconds(row), COMPUTING: claim.seconds}
                 mark_closed(row)
                 open_next(training, row)
     except ClaimLost:

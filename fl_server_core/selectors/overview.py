@@ -85,17 +85,19 @@ def trainings_by_state() -> dict[str, int]:
     return dict(rows)
 
 
-def open_rounds(limit: int = MAX_ROWS) -> list[OpenRound]:
-    """The open rounds of running trainings: those that have waited longest first."""
+def open_rounds(limit: int = MAX_ROWS, trainings: QuerySet[Training] | None = None) -> list[OpenRound]:
+    """The open rounds of running trainings, of all or of these: those that have waited longest first."""
     taking_part: QuerySet[Any, Any] = Training.participants.through.objects.filter(
         training=OuterRef("training")
     ).order_by()
     submitted = Submission.objects.filter(round=OuterRef(OuterRef("pk")), participant=OuterRef("user"))
     counted = taking_part.values("training").annotate(number=Count("pk")).values("number")
     missing = taking_part.filter(~Exists(submitted)).values("training").annotate(number=Count("pk")).values("number")
+    found = Round.objects.filter(opened_at__isnull=False, closed_at=None, training__state__in=RUNNING_STATES)
+    if trainings is not None:
+        found = found.filter(training__in=trainings.order_by().values("pk"))
     rows = list(
-        Round.objects.filter(opened_at__isnull=False, closed_at=None, training__state__in=RUNNING_STATES)
-        .select_related("training")
+        found.select_related("training")
         .annotate(name=F("training__model__globalmodel__name"), expected=Subquery(counted), missing=Subquery(missing))
         .order_by("opened_at", "id")[:limit]
     )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import F, FilteredRelation, Q, QuerySet
 
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.round import Round
-from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training, TrainingState
 from fl_server_core.models.user import User
 from fl_server_core.registry import round_kinds
@@ -27,14 +26,17 @@ MaySee = Callable[[UUID], bool]
 """Does the reader see ids, endpoints and errors of what this receiver is sent?"""
 
 
-def training_status(training: Training, reader: TrainingReader | None = None) -> dict[str, Any]:
+def training_status(
+    training: Training, reader: TrainingReader | None = None, current: int | None = None
+) -> dict[str, Any]:
     """Phase, round, since when, deadline, and for each participant what it was told and what it submitted.
 
-    reader: who is to read it; None: the server, which sees everything. A constant number of statements, whatever the
-    number of participants.
+    reader: who is to read it; None: the server, which sees everything. current: the model's round, if it has just been
+    read. A constant number of statements, whatever the number of participants.
     """
     may_see = _who_sees_details(reader)
-    current = rounds.current_round(training)
+    if current is None:
+        current = rounds.current_round(training)
     row = rounds.open_round_of(training)
     return {
         "training": training.id,
@@ -81,8 +83,13 @@ def _participants(training: Training, row: Round | None, reader: TrainingReader 
     told = _newest_deliveries(row)
     is_pending = any(delivery.status == DeliveryStatus.PENDING for delivery in told.values())
     blocking = _blocking_deliveries(training) if is_pending else {}
-    submitted = {one.participant_id: one for one in row.submissions.all()} if row else {}
-    people = training.participants.order_by("id").only("id", "username", "message_endpoint")
+    # One row for each participant: it has one submission to the open round at most.
+    submitted = FilteredRelation("submissions", condition=Q(submissions__round=row.pk if row else None))
+    people: QuerySet[Any, Any] = (
+        training.participants.order_by("id")
+        .only("id", "username", "message_endpoint")
+        .annotate(submitted=submitted, answered_at=F("submitted__submitted_at"), flags=F("submitted__figures"))
+    )
     latest = latest_figures(training)
     may_see = _who_sees_details(reader)
     is_waiting = training.is_running and not training.locked
@@ -90,25 +97,28 @@ def _participants(training: Training, row: Round | None, reader: TrainingReader 
         {
             "id": person.pk,
             "username": person.username,
-            "awaited": is_waiting and person.pk not in submitted,
-            "answered_at": submitted[person.pk].submitted_at if person.pk in submitted else None,
+            "awaited": is_waiting and person.answered_at is None,
+            "answered_at": person.answered_at,
             "message_endpoint": _endpoint_of(person, may_see),
             "notification": _about(told.get(person.pk), may_see),
             "waits_behind": _about(_before(blocking.get(person.pk), told.get(person.pk)), may_see),
-            **_figures(person.pk, submitted.get(person.pk), latest, reader),
+            **_figures(person.pk, person.flags, latest, reader),
         }
         for person in people
     ]
 
 
 def _figures(
-    person: UUID, submission: Submission | None, latest: RoundFigures | None, reader: TrainingReader | None
+    person: UUID, flags: Mapping[str, Any] | None, latest: RoundFigures | None, reader: TrainingReader | None
 ) -> dict[str, Any]:
-    """How a participant's last aggregated update was, and whether what it sent now was sent before."""
+    """How a participant's last aggregated update was, and whether what it sent now was sent before.
+
+    flags: the figures of its present submission.
+    """
     is_seen = reader is None or reader.sees_figures_of(person)
     last = latest.figures.get(str(person)) if latest and is_seen else None
     return {
-        "replay_of": submission.figures.get(REPLAY_OF) if submission and is_seen else None,
+        "replay_of": flags.get(REPLAY_OF) if flags and is_seen else None,
         "last_update": {"round": latest.number, **last} if latest and last else None,
     }
 

@@ -86,6 +86,18 @@ def barriers(page: Page, *rules: str) -> list[str]:
     ]
 
 
+def assert_fits_everyone(page: Page, name: str) -> None:
+    """The page as it is has no barriers in either theme, and is not wider than a desk's and a telephone's window."""
+    for theme in THEMES:
+        page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            keep_picture(page, f"{name}-{width}-{theme}")
+            assert (overflow(page), name, width) == (0, name, width)
+        rules = ("color-contrast", "link-in-text-block") if theme == "dark" else ()  # the rest is the same in both
+        assert (barriers(page, *rules), name, theme) == ([], name, theme)
+
+
 def overflow(page: Page) -> int:
     """By how many pixels the page is wider than the window."""
     wider: int = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
@@ -94,4 +106,4 @@ def overflow(page: Page) -> int:
 
 def keep_picture(page: Page, name: str) -> None:
     if SCREENSHOTS:
-        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=True)
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=True, animations="disabled")

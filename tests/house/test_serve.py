@@ -219,7 +219,7 @@ def test_a_folder_that_others_can_enter_shows_them_nothing(data_dir: Path) -> No
 
 def test_the_bare_address_leads_to_the_api_s_pages(data_dir: Path) -> None:
     with ServerProcess(data_dir) as server:
-        assert requests.get(f"{server.base_url}/", timeout=30).url.endswith("/api/schema/swagger-ui/")
+        assert requests.get(f"{server.base_url}/", timeout=30).url.endswith("/sign-in/?next=/")
 
 
 def test_the_threads_that_may_wait_are_half_of_those_that_there_are(data_dir: Path) -> None:

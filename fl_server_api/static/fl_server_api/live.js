@@ -10,6 +10,7 @@ const status = document.getElementById("connection");
 let etag = "";
 let shownCurves = page.dataset.curves;
 let wait = SECONDS;
+let staleAt = Infinity; // when time alone will have changed what the page says
 
 /** Replace what differs, so that what the reader has opened, or has the focus in, stays. */
 function replaceParts(parts) {
@@ -23,6 +24,7 @@ function replaceParts(parts) {
 }
 
 async function refresh() {
+  if (Date.now() >= staleAt) etag = "";
   const headers = { Accept: "application/json", ...(etag && { "If-None-Match": etag }) };
   const answer = await fetch(page.dataset.live, { headers, cache: "no-store" });
   if (answer.status === 304) return;
@@ -30,7 +32,8 @@ async function refresh() {
   if (answer.status === 404) throw new Error("The training has been deleted.");
   if (!answer.ok) throw new Error("The server doesn't answer. The page shows what was last known.");
   etag = answer.headers.get("ETag");
-  const { parts, curves } = await answer.json();
+  const { parts, curves, stale_in: staleIn } = await answer.json();
+  staleAt = staleIn === null ? Infinity : Date.now() + staleIn * 1000;
   replaceParts(parts);
   if (curves !== shownCurves) {
     await Promise.all([...page.querySelectorAll("[data-plots]")].map(drawAll));

@@ -1,4 +1,4 @@
-// Line plots on a canvas: means with their spread, many thin lines, a readout, and the numbers as a table.
+// Plots on a canvas: lines with their spread, many thin lines, stacked bars, a readout, and the numbers as a table.
 // docs/pages.md describes the data.
 const HEIGHT = 240;
 const MARGIN = { top: 10, right: 14, bottom: 30, left: 58 };
@@ -8,7 +8,7 @@ const COLOURS = 8; // --series-1 … in face.css
 export function ticks(low, high, count, whole = false) {
   const rough = (high - low) / Math.max(1, count) || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
-  let step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= rough);
+  let step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= rough * 0.85);
   if (whole) step = Math.max(1, Math.round(step));
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
@@ -17,6 +17,7 @@ export function ticks(low, high, count, whole = false) {
 
 export function readable(value) {
   if (value === null || value === undefined) return "–";
+  if (typeof value === "string") return value;
   return Number(value.toPrecision(4)).toString();
 }
 
@@ -39,6 +40,12 @@ function bounds(lists) {
   if (low > high) return [0, 1];
   const room = (high - low) * 0.04 || Math.abs(high) * 0.1 || 1;
   return [low - room, high + room];
+}
+
+/** How high the bars of stacked series are, each on the one before. */
+function tops(series) {
+  const length = series[0]?.y.length ?? 0;
+  return Array.from({ length }, (_, index) => series.reduce((sum, { y }) => sum + (y[index] ?? 0), 0));
 }
 
 export class Plot {
@@ -190,8 +197,11 @@ export class Plot {
     this.scale = this.scaleOf(width, shown);
     this.drawAxes(pen, width);
     for (const { y } of this.each) this.drawLine(pen, y, "--thin", 0.6);
-    for (const { low, high, colour } of shown) if (low) this.drawBand(pen, low, high, colour);
-    for (const { y, colour } of shown) this.drawLine(pen, y, colour, 2);
+    if (this.data.stacked) this.drawBars(pen, width, shown);
+    else {
+      for (const { low, high, colour } of shown) if (low) this.drawBand(pen, low, high, colour);
+      for (const { y, colour } of shown) this.drawLine(pen, y, colour, 2);
+    }
     const picked = this.each.find(({ name }) => name === this.picked?.value) ?? this.near;
     if (picked) this.drawLine(pen, picked.y, "--picked", 2.5);
     this.tell(pen, shown, picked);
@@ -209,8 +219,9 @@ export class Plot {
 
   scaleOf(width, shown) {
     const xs = this.data.x.values;
-    const [left, right] = xs.length > 1 ? [xs[0], xs.at(-1)] : [(xs[0] ?? 0) - 1, (xs[0] ?? 0) + 1];
-    const [low, high] = bounds([...shown.flatMap(({ y, low: l, high: h }) => (l ? [y, l, h] : [y])),
+    const beside = this.data.stacked ? 0.5 : 0; // a bar is as wide as the way to the next one
+    const [left, right] = xs.length > 1 ? [xs[0] - beside, xs.at(-1) + beside] : [(xs[0] ?? 0) - 1, (xs[0] ?? 0) + 1];
+    const [low, high] = this.data.stacked ? [0, bounds([tops(shown)])[1]] : bounds([...shown.flatMap(({ y, low: l, high: h }) => (l ? [y, l, h] : [y])),
       ...this.each.map(({ y }) => y)]);
     const across = (width - MARGIN.left - MARGIN.right) / (right - left);
     const down = (HEIGHT - MARGIN.top - MARGIN.bottom) / (high - low);
@@ -275,6 +286,21 @@ export class Plot {
     pen.globalAlpha = 1;
   }
 
+  drawBars(pen, width, shown) {
+    const { scale, data: { x: { values } } } = this;
+    const each = (width - MARGIN.left - MARGIN.right) / (scale.right - scale.left);
+    const across = Math.max(1, Math.min(60, each * 0.8));
+    const sums = values.map(() => 0);
+    for (const { y, colour } of shown) {
+      pen.fillStyle = this.colour(colour);
+      values.forEach((value, index) => {
+        const from = sums[index];
+        sums[index] += y[index] ?? 0;
+        pen.fillRect(scale.x(value) - across / 2, scale.y(sums[index]), across, scale.y(from) - scale.y(sums[index]));
+      });
+    }
+  }
+
   tell(pen, shown, picked) {
     const index = this.at ?? this.data.x.values.length - 1;
     if (index < 0) { this.readout.textContent = "No numbers yet."; return; }
@@ -287,6 +313,9 @@ export class Plot {
     const parts = shown.map(({ name, y, low, high }) => `${name} ${readable(y[index])}`
       + (low && (low[index] ?? null) !== null ? ` (${readable(low[index])} to ${readable(high[index])})` : ""));
     if (picked) parts.push(`${picked.name} ${readable(picked.y[index])}`);
+    for (const { name, values, told } of this.data.columns ?? []) {
+      if (told && values[index] !== null) parts.push(`${name}: ${values[index]}`);
+    }
     const text = `${this.data.x.label} ${this.data.x.values[index]}: ${parts.join(", ")}`;
     if (this.readout.textContent !== text) this.readout.textContent = text;
   }
@@ -298,22 +327,37 @@ async function numbers(url) {
   return answer.json();
 }
 
+/** An address with these parameters, and the smoothing that was chosen for the container. */
+function asked({ dataset: { smoothing } }, address, parameters = {}) {
+  const all = new URLSearchParams({ ...parameters, ...(smoothing && { smoothing }) });
+  return all.size ? `${address}?${all}` : address;
+}
+
 /** Draw every plot of a container's `data-plots` address, or draw those again that have changed. */
 export async function drawAll(container) {
-  const { plots } = await numbers(container.dataset.plots);
+  const { plots } = await numbers(asked(container, container.dataset.plots));
   container.plots ??= new Map();
   if (!container.plots.size) container.replaceChildren();
   for (const [name, data] of Object.entries(plots)) {
     if (!container.plots.has(name)) {
       const figure = make("figure", { className: "plot" });
       container.append(figure);
-      const { each } = container.dataset;
-      const load = each ? async () => (await numbers(`${each}?plot=${encodeURIComponent(name)}`)).series : null;
+      const { each, eachOf = "" } = container.dataset;
+      const load = each && name.startsWith(eachOf)
+        ? async () => (await numbers(asked(container, each, { plot: name }))).series : null;
       container.plots.set(name, new Plot(figure, load));
     }
     container.plots.get(name).show(data);
   }
-  if (!container.plots.size) container.replaceChildren(make("p", { textContent: "No metrics have been reported yet." }));
+  if (!container.plots.size) container.replaceChildren(make("p", { textContent: container.dataset.empty }));
+}
+
+for (const choice of document.querySelectorAll("select[data-smooths]")) {
+  choice.addEventListener("change", () => {
+    const container = document.getElementById(choice.dataset.smooths);
+    container.dataset.smoothing = choice.value;
+    drawAll(container).catch((error) => { container.textContent = error.message; });
+  });
 }
 
 for (const container of document.querySelectorAll("[data-plots]")) {

@@ -40,7 +40,7 @@ def test_the_example_of_a_kind_of_round_works(world: World) -> None:
         assert send(world, who, {"mean": mean}).status_code == 201
     world.advance()
     (row,) = world.training.rounds.filter(kind="labels")
-    assert (row.figures, row.outcome) == ({"mean": 0.75}, "closed")
+    assert (row.figures["mean"], row.outcome) == (0.75, "closed")
 
 
 @pytest.mark.parametrize("content", [{"mean": "1"}, {"mean": True}, {"mean": 10**400}, {"mean": None}, {}, [1], "mean"])

@@ -119,7 +119,7 @@ def test_a_whole_training_runs_over_http_with_a_kind_of_its_own(world: World) ->
     world.advance()
     assert world.state == ("O", "test")
     (row,) = world.training.rounds.filter(kind="label_mean")
-    assert (row.figures, row.outcome) == ({"mean": 0.375}, "closed")  # (3 · 0.25 + 0.75) / 4
+    assert (row.figures["mean"], row.outcome) == (0.375, "closed")  # (3 · 0.25 + 0.75) / 4
     history = client_of(world.actor).get(f"/api/trainings/{world.training.pk}/history/").json()
     assert [event["figures"] for event in history if event["kind"] == "round_closed"] == [{"mean": 0.375}]
     for who in range(2):

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from fl_server_core.models import Event, EventKind, Metric, Round, Training, User
 from fl_server_core.models.training import TrainingState
+from fl_server_core.services.participants import leave_training
 from tests.builders.clients import browser_of, make_operator, staff_with
 from tests.builders.rounds import mark_failed
 from tests.builders.rows import (
@@ -80,8 +81,9 @@ def test_participants_outsiders_and_staff_without_permission_are_kept_out(
 
 def test_an_unknown_training_step_or_plot_is_not_found(operator: Client, training: Training) -> None:
     assert operator.get("/admin/trainings/00000000-0000-4000-8000-000000000000/").status_code == 404
-    for end in ("steps/nonsense/", "curves/each/", "curves/each/?plot=x:loss", "curves/each/?plot=tests:%00"):
-        assert operator.get(address(training, end)).status_code == 404
+    for plot in ("", "x:loss", "figures:share", "tests:%00"):
+        assert operator.get(address(training, f"curves/each/?plot={plot}")).status_code == 404
+    assert operator.get(address(training, "steps/nonsense/")).status_code == 404
 
 
 def test_the_state_is_told_in_one_sentence(operator: Client, training: Training, clinics: list[User]) -> None:
@@ -144,6 +146,65 @@ def test_who_holds_the_round_up_comes_first_with_error_and_next_try(
         ("clinic-1", "submitted", "–"),
     ]
     assert (people[0].error, people[0].next_try) == ("Connection refused", next_try)
+
+
+def test_who_needs_twice_the_time_of_half_of_the_others_is_late(
+    operator: Client, training: Training, clinics: list[User]
+) -> None:
+    now = timezone.now()
+    Round.objects.filter(training=training).update(opened_at=now - timedelta(seconds=100))
+
+    def words(half_took: float) -> list[str]:
+        for clinic, took in zip(clinics, (5.0, 7.0, half_took), strict=False):
+            submission = make_submission(training, clinic, is_silent=True)
+            at = now - timedelta(seconds=100) + timedelta(seconds=took)
+            type(submission).objects.filter(pk=submission.pk).update(submitted_at=at)
+        return [one.word for one in operator.get(address(training)).context["people"]]
+
+    assert words(40.0) == ["late", "late", "submitted", "submitted", "submitted"]
+    training.rounds.get().submissions.all().delete()
+    assert words(60.0) == ["awaited", "awaited", "submitted", "submitted", "submitted"]
+    stale_in = operator.get(address(training, "state/")).json()["stale_in"]
+    assert stale_in == pytest.approx(20, abs=5)
+    Round.objects.filter(training=training).update(deadline=now - timedelta(seconds=1))
+    assert operator.get(address(training)).context["people"][0].word == "late"
+
+
+def test_who_takes_no_part_any_more_is_named_with_the_reason(
+    operator: Client, training: Training, clinics: list[User]
+) -> None:
+    operator.post(address(training, "steps/remove/"), {"user": "clinic-1"})
+    leave_training(training_id=training.pk, user=clinics[1])
+    operator.post(address(training, "steps/remove/"), {"user": "clinic-3"})
+    operator.post(address(training, "steps/invite/"), {"user": "clinic-3"})
+    page = operator.get(address(training))
+    assert [(one.name, one.how) for one in page.context["gone"]] == [
+        ("clinic-2", "left"),
+        ("clinic-1", "removed by operator"),
+    ]
+    assert "No longer part: clinic-2 (left, " in page.content.decode()
+
+
+def test_curves_are_smoothed_on_demand(operator: Client, training: Training, clinics: list[User]) -> None:
+    for step, value in enumerate((8.0, 4.0, 0.0)):
+        make_metric(training.model, value=value, reporter=clinics[0], step=step)
+
+    def series(query: str) -> list[dict[str, Any]]:
+        plots = operator.get(address(training, f"curves/{query}")).json()["plots"]
+        return list(plots["tests:loss"]["series"])
+
+    assert [(one["name"], one["y"]) for one in series("")] == [("mean", [8.0, 4.0, 0.0])]
+    # 8; 3/4 of 8 + 1/4 of 4; 3/4 of 7 + 1/4 of 0
+    assert [(one["name"], one["y"]) for one in series("?smoothing=0.75")] == [
+        ("smoothed", [8.0, 7.0, 5.25]),
+        ("mean", [8.0, 4.0, 0.0]),
+    ]
+    each = operator.get(address(training, "curves/each/?plot=tests:loss&smoothing=0.75")).json()
+    assert each == {"series": [{"name": "clinic-1", "y": [8.0, 7.0, 5.25]}]}
+    for wrong in ("1", "-0.1", "nan", "much", "1e400"):
+        for end in (f"curves/?smoothing={wrong}", f"curves/each/?plot=tests:loss&smoothing={wrong}"):
+            answer = operator.get(address(training, end))
+            assert (answer.status_code, answer.json()["detail"]) == (400, "smoothing must be a number from 0 to 0.99.")
 
 
 def test_the_history_is_told_in_words(operator: Client, training: Training, clinics: list[User]) -> None:

@@ -90,7 +90,7 @@ def test_the_status_takes_as_many_statements_for_many_as_for_few(
 ) -> None:
     world = World(20).start()
     now = world.now
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(7):
         assert len(training_status(now)["participants"]) == 20
 
 
