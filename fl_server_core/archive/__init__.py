@@ -3,6 +3,7 @@
 from fl_server_core.archive.archive import Archive, open_archive
 from fl_server_core.archive.checks import check_compatible, check_finite
 from fl_server_core.archive.description import ArchiveKind, TensorInfo
+from fl_server_core.archive.difference import ArchiveDifference, TensorDifference, archive_difference
 from fl_server_core.archive.errors import ArchiveError
 from fl_server_core.archive.policy import foreign_globals
 from fl_server_core.archive.vector import write_vector
@@ -10,10 +11,13 @@ from fl_server_core.archive.writer import ArchiveWriter, check_writable, copy_te
 
 __all__ = [
     "Archive",
+    "ArchiveDifference",
     "ArchiveError",
     "ArchiveKind",
     "ArchiveWriter",
+    "TensorDifference",
     "TensorInfo",
+    "archive_difference",
     "check_compatible",
     "check_finite",
     "check_writable",
