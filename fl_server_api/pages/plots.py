@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fl_server_api.pages.trends import recent
 from fl_server_core.models import Training
 from fl_server_core.selectors.curves import TESTS, Curve
 
@@ -24,21 +25,23 @@ def curve_plot(curve: Curve, training: Training) -> dict[str, Any]:
     """A curve as a plot: the mean, the mean ± the standard deviation, and what else the table shows."""
     first = training.first_round or 0
     points = curve.points
+    rounds = [point.round - first + (curve.source != TESTS) for point in points]
     return {
         "title": plot_title(curve),
-        "x": {"label": "round", "values": [point.round - first + (curve.source != TESTS) for point in points]},
+        "note": recent(curve.key, rounds, [point.mean for point in points]),
+        "x": {"label": "round", "values": rounds},
         "series": [
             {
                 "name": "mean",
-                "y": [_rounded(point.mean) for point in points],
-                "low": [_rounded(point.mean - point.deviation) for point in points],
-                "high": [_rounded(point.mean + point.deviation) for point in points],
+                "y": [rounded(point.mean) for point in points],
+                "low": [rounded(point.mean - point.deviation) for point in points],
+                "high": [rounded(point.mean + point.deviation) for point in points],
             }
         ],
         "columns": [
-            {"name": "deviation", "values": [_rounded(point.deviation) for point in points]},
-            {"name": "least", "values": [_rounded(point.least) for point in points]},
-            {"name": "most", "values": [_rounded(point.most) for point in points]},
+            {"name": "deviation", "values": [rounded(point.deviation) for point in points]},
+            {"name": "least", "values": [rounded(point.least) for point in points]},
+            {"name": "most", "values": [rounded(point.most) for point in points]},
             {"name": "participants", "values": [point.counted for point in points]},
         ],
     }
@@ -51,8 +54,8 @@ def each_plot(curves: Mapping[str, Mapping[int, float]]) -> list[dict[str, Any]]
 
 
 def _aligned(values: Mapping[int, float], rounds: Sequence[int]) -> list[float | None]:
-    return [_rounded(values[number]) if number in values else None for number in rounds]
+    return [rounded(values[number]) if number in values else None for number in rounds]
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
