@@ -24,7 +24,10 @@ MAX_DIGITS = 9
 
 def methods_of(model: Model) -> list[tuple[str, str]]:
     """Name and title of each method by which the model can be asked, that of its training first."""
-    return [(method.name, method.title) for method in fitting_methods(model)]
+    return [
+        (method.name, method.title if method.measures else f"{method.title}: the most likely class only")
+        for method in fitting_methods(model)
+    ]
 
 
 def ask(user: User, model: Model, form: Mapping[str, str], files: Mapping[str, Any]) -> Answer:

@@ -42,7 +42,10 @@ MetricMeans = Mapping[tuple[str, str], Sequence[RoundMean]]
 
 @dataclass(frozen=True)
 class ComparedTraining:
-    """row: with `name`, `people` and `rounds_closed`. submissions: how many, by kind of round. size: of the model."""
+    """people: how many take part. closed: how many rounds. opened_at, closed_at: of the first round, of the last one.
+
+    failure: what its last failure said. size: of the model's current version. submissions: how many, by kind of round.
+    """
 
     row: Training
     name: str
@@ -126,7 +129,9 @@ def _readable_updates(model_ids: Collection[UUID], user: User) -> QuerySet[Local
 def _described(trainings: QuerySet[Training]) -> QuerySet[Training]:
     rounds = Round.objects.filter(training=OuterRef("pk")).order_by().values("training")
     failures = Event.objects.filter(training=OuterRef("pk"), kind=EventKind.FAILED).order_by("-id")
-    people = Training.participants.through.objects.filter(training=OuterRef("pk")).order_by().values("training")
+    people: QuerySet[Any, Any] = (
+        Training.participants.through.objects.filter(training=OuterRef("pk")).order_by().values("training")
+    )
     metrics = Metric.objects.filter(model=OuterRef("model")).order_by("-pk")
     return trainings.select_related("actor").annotate(
         name=F("model__globalmodel__name"),

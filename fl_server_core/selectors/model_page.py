@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.db.models import F, QuerySet
@@ -48,9 +48,9 @@ class ShownVersion:
 class Uses:
     """Where a model is used, as far as the user may read it. updates: how many are kept."""
 
-    trainings: list[Training] = field(default_factory=list)
-    means: list[MeanModel] = field(default_factory=list)
-    members: list[GlobalModel] = field(default_factory=list)
+    trainings: Sequence[Training] = ()
+    means: Sequence[MeanModel] = ()
+    members: Sequence[GlobalModel] = ()
     base: GlobalModel | None = None
     updates: int = 0
 

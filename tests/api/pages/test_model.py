@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -247,7 +247,7 @@ def test_the_page_that_takes_an_input_takes_as_much_as_the_inference_does(model:
 
 def test_a_download_of_a_version_is_its_file(model: GlobalModel, owner: User) -> None:
     answer = browser_of(owner).get(f"/api/models/{model.pk}/?version=0")
-    assert b"".join(answer.streaming_content) == pickled_linear(1.0)
+    assert b"".join(cast(Any, answer).streaming_content) == pickled_linear(1.0)
     assert f'href="/api/models/{model.pk}/?version=0"' in page_of(browser_of(owner), address(model))
 
 
