@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db.models.fields.files import FieldFile
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
@@ -41,14 +42,15 @@ class ModelPages:
     def urls(self, wrap: Callable[..., Any]) -> list[URLPattern]:
         """wrap: what the frame does with each view, such as asking for a login."""
         at = "models/<uuid:model_id>/"
-        return [
-            path(at, wrap(self.page), name="model"),
-            path(f"{at}curves/", wrap(self.curves), name="model_curves"),
-            path(f"{at}file/", wrap(self.file), name="model_file"),
-            path(f"{at}difference/", wrap(self.difference), name="model_difference"),
-            path(f"{at}try/", wrap(self.try_it), name="model_try"),
-            path(f"{at}versions/<int:number>/<slug:step>/", wrap(self.step), name="model_step"),
-        ]
+        views = {
+            "model": ("", self.page),
+            "model_curves": ("curves/", self.curves),
+            "model_file": ("file/", self.file),
+            "model_difference": ("difference/", self.difference),
+            "model_try": ("try/", self.try_it),
+            "model_step": ("versions/<int:number>/<slug:step>/", self.step),
+        }
+        return [path(at + end, wrap(_or_gone(view)), name=name) for name, (end, view) in views.items()]
 
     def page(self, request: HttpRequest, model_id: UUID) -> HttpResponse:
         """The versions and where the model is used. The curves follow."""
@@ -138,6 +140,19 @@ class ModelPages:
             "name": model.name if isinstance(model, GlobalModel) else f"Update by {model.owner.username}",
             **{f"{name}_url": self.frame.url(name, model.pk) for name in names},
         }
+
+
+def _or_gone(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A model may be deleted between two statements of a view."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, **arguments: Any) -> HttpResponse:
+        try:
+            return view(request, **arguments)
+        except (EntityNotFound, ObjectDoesNotExist) as error:
+            raise Http404("The model has just been deleted.") from error
+
+    return answered
 
 
 def _user(request: HttpRequest) -> User:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fl_server_api.pages.plots import rounded
 from fl_server_core.models import LocalModel, MeanModel, Model, SWAGModel
-from fl_server_core.selectors.model_page import ShownVersion, VersionPoint
+from fl_server_core.selectors.model_page import MAX_METRICS, ShownVersion, VersionPoint
 
 KINDS: dict[type[Model], str] = {SWAGModel: "SWAG model", MeanModel: "Mean model", LocalModel: "Update"}
 
@@ -35,7 +35,7 @@ def version_plots(points: Sequence[VersionPoint]) -> dict[str, dict[str, Any]]:
     by_key: dict[str, list[VersionPoint]] = {}
     for point in points:
         by_key.setdefault(point.key, []).append(point)
-    return {key: _plot(key, found) for key, found in by_key.items()}
+    return {key: _plot(key, found) for key, found in list(by_key.items())[:MAX_METRICS]}
 
 
 def _plot(key: str, points: Sequence[VersionPoint]) -> dict[str, Any]:

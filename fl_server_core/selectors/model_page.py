@@ -19,6 +19,8 @@ from fl_server_core.models.user import User
 from fl_server_core.selectors.curves import FIGURES, deviation, last_values, reported_numbers
 
 MAX_VERSIONS = 50
+MAX_METRICS = 20
+"""So many of a version's metrics are shown, the first by name."""
 
 
 class VersionPoint(NamedTuple):
@@ -80,7 +82,8 @@ def shown_versions(model: Model) -> list[ShownVersion]:
     rows = list(versions[:MAX_VERSIONS])
     means: dict[int, dict[str, float]] = defaultdict(dict)
     for point in version_points(model, number__gte=rows[-1].number) if rows else ():
-        means[point.version][point.key] = point.mean
+        if len(means[point.version]) < MAX_METRICS:
+            means[point.version][point.key] = point.mean
     events = Event.objects.filter(model_id=model.pk, kind=EventKind.VERSION_RESTORED) if rows else Event.objects.none()
     sources = {figures["restored_as"]: figures["version"] for figures in events.values_list("figures", flat=True)}
     current = model.current_version_id if isinstance(model, GlobalModel) else None

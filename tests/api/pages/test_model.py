@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from fl_server_api.body_limits import PLAIN_BYTES, largest_body
+from fl_server_api.pages import model as pages
 from fl_server_core.models import Event, EventKind, GlobalModel, Metric, User
 from fl_server_core.models.model_version import append_version, store_weights
 from tests.builders.clients import browser_of, make_operator, staff_with
@@ -260,3 +261,29 @@ def test_metrics_that_no_test_round_asked_for_are_no_figures_of_a_version(model:
 def test_a_scripted_file_imports_nothing(operator: Client, owner: User) -> None:
     model = make_model(owner, weights=scripted_linear())
     assert "Imports nothing" in page_of(operator, address(model, "file/"))
+
+
+def test_a_model_that_is_deleted_meanwhile_is_not_found(
+    model: GlobalModel, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = make_update(model, owner)
+
+    def delete_the_base(_update: object) -> list[object]:
+        GlobalModel.objects.get(pk=model.pk).delete()
+        return []
+
+    monkeypatch.setattr(pages, "shown_versions", delete_the_base)
+    assert browser_of(owner).get(address(update)).status_code == 404
+
+
+def test_a_file_that_is_gone_from_the_storage_is_told(model: GlobalModel, operator: Client) -> None:
+    (version := model.versions.get(number=0)).weights_file.storage.delete(version.weights_file.name)
+    for end in ("file/?version=0", "difference/?first=0&second=1"):
+        assert "no longer in the storage" in page_of(operator, address(model, end))
+
+
+def test_so_many_metrics_are_shown_and_no_more(model: GlobalModel, operator: Client) -> None:
+    for index in range(25):
+        report(model, 1, f"metric-{index:02}", 0.5)
+    assert len(operator.get(address(model)).context["versions"][0].metrics) == 20
+    assert len(operator.get(address(model, "curves/")).json()["plots"]) == 20
