@@ -8,16 +8,20 @@ PYTEST ?= $(BIN)/python -m pytest
 MEASURED = PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/coverage run -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: audit browser fuzz fuzz-api vision help setup run demo test test-sqlite test-services check format bench faults clean
+.PHONY: audit browser fuzz fuzz-api mlflow vision help setup run demo test test-sqlite test-services check format bench faults clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## create .venv with the exact versions in constraints.txt
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): SHELL := bash# for pipefail
+$(STAMP): pyproject.toml constraints.txt clients/python/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "Installing into $(VENV): first torch, which is large, then the rest."
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt torch
+	set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt \
+	  -e '.[dev]' -e 'clients/python[torch,numpy,cli]' | sed -un 's/^ *Downloading /  /p'
 	touch $@
 
 run: $(STAMP) ## start the server (ARGS="--port 8080")
@@ -54,8 +58,8 @@ format: $(STAMP) ## apply ruff's formatting and automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-fuzz: $(STAMP) ## read many mutated archives (ARGS="--mutants 100000 --seed 1")
-	$(BIN)/python -m tests.core.archive.fuzz $(ARGS)
+fuzz: $(STAMP) ## read 500,000 mutated files and compare 100,000 pairs (ARGS="--mutants 10000 --pairs 2000 --seed 2")
+	$(BIN)/python -m tests.core.archive.fuzz --mutants 500000 --pairs 100000 --processes $$(nproc) $(ARGS)
 
 fuzz-api: $(STAMP) ## send more than 5,000 made-up requests to the API, as nobody, a participant and an actor
 	SCHEMATHESIS_EXAMPLES=40 FL_TEST_DATABASE=sqlite $(BIN)/python -m pytest tests/api/test_schemathesis.py --durations 3 $(ARGS)
@@ -64,8 +68,13 @@ vision: pyproject.toml ## run the tests that need torchvision, in a separate env
 	test -x .venv-vision/bin/python || $(PYTHON) -m venv .venv-vision
 	grep -v '^torch==' constraints.txt > .venv-vision/constraints.txt
 	.venv-vision/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-vision/constraints.txt \
-	  -e '.[dev]' torch==2.14.1 torchvision==0.29.1
+	  -e '.[dev]' -e 'clients/python[torch]' torch==2.14.1 torchvision==0.29.1
 	.venv-vision/bin/python -m pytest tests/ai/inference/test_torchvision.py $(ARGS)
+
+mlflow: $(STAMP) ## try the export to MLflow against a real server, which has an environment of its own
+	test -x .venv-mlflow/bin/python || $(PYTHON) -m venv .venv-mlflow
+	test -x .venv-mlflow/bin/mlflow || .venv-mlflow/bin/python -m pip install --disable-pip-version-check mlflow==3.17.2
+	MLFLOW_BIN=$(CURDIR)/.venv-mlflow/bin FL_TEST_DATABASE=sqlite $(PYTEST) tests/house/exports/test_mlflow.py $(ARGS)
 
 bench: $(STAMP) ## run all benchmarks
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS); done

@@ -29,7 +29,8 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file: only its own folder is on the path
 
-from examples.actor import ActorClient  # noqa: E402
+from fl_server_client import Actor  # noqa: E402
+
 from tests.e2e.sites import Account, Site, embedded  # noqa: E402
 
 MOST_REQUESTS = 20_000  # of a client in a phase
@@ -95,10 +96,10 @@ def report(phase: Phase, seconds: float) -> None:
 
 
 def phases(site: Site, clients: int, folder: Path) -> Iterator[Phase]:
-    """The four kinds of requests; those of a training go to one with more participants than clients: it stays open."""
+    """The five kinds of requests; those of a training go to one with more participants than clients: it stays open."""
     accounts = site.make_users([""] * (clients + 2))
     actor, people = accounts[0], accounts[1:]
-    with closing(ActorClient(site.url, token=actor.token)) as client:
+    with closing(Actor(site.url, token=actor.token)) as client:
         model = client.upload_model(torch.nn.Linear(4, 2), "tiny")
         training = client.create_training(model, rounds=1, participants=[one.id for one in people])
         client.start(training)
@@ -112,6 +113,9 @@ def phases(site: Site, clients: int, folder: Path) -> Iterator[Phase]:
     def reading(number: int) -> Call:
         return "GET", f"/api/trainings/{training}/", b"", _headers(people[number])
 
+    def downloading(number: int) -> Call:
+        return "GET", f"/api/models/{model}/", b"", _headers(people[number])
+
     def posting_metrics(number: int) -> Call:
         return "POST", f"/api/models/{model}/metrics/", metrics, _headers(people[number]) | {"Content-Type": form}
 
@@ -123,6 +127,7 @@ def phases(site: Site, clients: int, folder: Path) -> Iterator[Phase]:
         return "POST", "/api/users/", body, {"Content-Type": "application/json"}
 
     yield Phase("reading a training", 200, reading)
+    yield Phase("downloading a model", 200, downloading)
     yield Phase("posting metrics", 201, posting_metrics)
     yield Phase("uploading an update", 201, uploading)
     yield Phase("registering", 201, registering)

@@ -21,8 +21,9 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # when run as a file, only its own folder is on the path
 
-from examples.actor import ActorClient  # noqa: E402
-from examples.client import LIMITS, ParticipantClient  # noqa: E402
+from fl_server_client import Actor, ParticipantClient  # noqa: E402
+from fl_server_client.http import LIMITS  # noqa: E402
+
 from tests.e2e.sites import embedded  # noqa: E402
 from tests.server_process import server_environment  # noqa: E402
 
@@ -72,7 +73,7 @@ def bench_uploads(model_file: Path, folder: Path, updates: int) -> None:
     uploads, copies = [], []
     with embedded(folder) as (site, _server), httpx.HTTPTransport(limits=LIMITS) as transport:
         account, *people = site.make_users([""] * (updates + 2))  # one never submits: the round stays open
-        actor = ActorClient(site.url, token=account.token)
+        actor = Actor(site.url, token=account.token)
         model = actor.upload_model(module, "large")
         training = actor.create_training(model, rounds=1, participants=[one.id for one in people])
         actor.start(training)

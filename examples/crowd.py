@@ -7,29 +7,28 @@ import threading
 from collections.abc import Sequence
 
 import httpx
+from fl_server_client import Agenda, Listener, Notification, ParticipantClient, Session
+from fl_server_client.http import LIMITS
 
-from examples.client import LIMITS, ParticipantClient
-from examples.inbox import Agenda, Listener, Notification
-from examples.participant import Participant
-from examples.training import Learner
+from examples.training import Classifier
 
 
 class Crowd:
     """Registers one participant per learner. They work until `close`."""
 
-    def __init__(self, server: str, learners: Sequence[Learner], *, threads: int = 2) -> None:
+    def __init__(self, server: str, learners: Sequence[Classifier], *, threads: int = 2) -> None:
         self._agendas = [Agenda() for _ in range(threads)]
         self._listener = Listener(self._sort)
         # One connection pool for all. Hundreds of separate pools would consist mostly of idle sockets.
         self._transport = httpx.HTTPTransport(limits=LIMITS)
-        self._participants: list[Participant] = []
+        self._participants: list[Session] = []
         self.ids: list[str] = []
         for number, learner in enumerate(learners):
             client = ParticipantClient(server, transport=self._transport)
             endpoint = self._listener.url(str(number))
             user = client.sign_in(f"participant-{number}", secrets.token_urlsafe(16), message_endpoint=endpoint)
             self.ids.append(str(user["id"]))
-            self._participants.append(Participant(client, learner))
+            self._participants.append(Session(client, learner))
         self._threads = [threading.Thread(target=self._work, args=(agenda,)) for agenda in self._agendas]
         for thread in self._threads:
             thread.start()

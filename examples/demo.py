@@ -14,16 +14,18 @@ import signal
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from fl_server_client import Actor, Refused, TrainingFailed, Unreachable, UnreadableModel
+from fl_server_client.model_files import script
+from fl_server_client.watching import Follower
 from rich.console import Console
 
-from examples.actor import ActorClient
-from examples.client import Refused, Unreachable
 from examples.digits import (
     PIXELS,
     Samples,
@@ -33,9 +35,7 @@ from examples.digits import (
     save_share,
     split_by_dirichlet,
 )
-from examples.follow import Follower, TrainingFailed
 from examples.local_server import LocalServer, Process, ProcessFailed, tail
-from examples.model_files import UnreadableModel, script
 from examples.report import accuracy_alone, accuracy_of, judge, print_accuracies, print_uncertainty
 from examples.training import Hyperparameters
 
@@ -64,13 +64,21 @@ class Demonstration:
         self.pool, self.held_out = hold_out(load_samples(), 0.2, self.generator)
         self.shares: list[Samples] = []
         self.server = LocalServer(folder, arguments.port)
-        if not arguments.keep:
+        if arguments.keep:
+            stack.callback(_say_what_is_left, console, self.server, folder)
+        else:
             stack.callback(self.server.process.end)
         with console.status("starting the server"):
             self.server.wait_until_ready()
+            name, password = self.server.create_admin()
+        console.print(
+            f"Watch it at {self.server.url}/admin/  user [bold]{name}[/]  password [bold]{password}[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
         self.participants: list[Process] = []
         self.ids = self._start_participants(stack)
-        self.actor = ActorClient(self.server.url)
+        self.actor = Actor(self.server.url)
         stack.callback(self.actor.close)
         self.actor.sign_in("actor", secrets.token_urlsafe(16), actor=True)
 
@@ -87,8 +95,10 @@ class Demonstration:
         else:
             model = self._train("training", 0)
         took = time.monotonic() - started
-        verdict = judge(self.actor, model, self.held_out, np.random.default_rng(self.arguments.seed))
-        print_accuracies(self.console, verdict.accuracy, self._alone(), [len(share) for share in self.shares])
+        with doing(self.console, "Asking the server for inferences, and training each participant alone"):
+            verdict = judge(self.actor, model, self.held_out, np.random.default_rng(self.arguments.seed))
+            alone = self._alone()
+        print_accuracies(self.console, verdict.accuracy, alone, [len(share) for share in self.shares])
         print_uncertainty(self.console, method, verdict)
         reached, sentence = outcome(verdict.accuracy, self.arguments.goal)
         self.console.print(f"{sentence} The training took {took:.0f} s.", highlight=False)
@@ -171,7 +181,7 @@ class Demonstration:
             )
             stack.callback(process.end)
             self.participants.append(process)
-        with self.console.status("starting the participants"):
+        with doing(self.console, f"Starting {arguments.participants} participants"):
             return [str(process.read_json(60.0)["id"]) for process in self.participants]
 
     def _check(self) -> None:
@@ -181,7 +191,7 @@ class Demonstration:
     def _alone(self) -> list[float]:
         """Each participant's accuracy when it trains alone, after the same number of local epochs."""
         epochs = self.arguments.rounds * self._period * self.arguments.epochs
-        hyperparameters = Hyperparameters.of({"options": self._options()})
+        hyperparameters = Hyperparameters.of(self._options())
         return [
             accuracy_alone(
                 build_model(1000 * self.arguments.seed), share, self.held_out, hyperparameters, epochs=epochs
@@ -207,7 +217,7 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="the server's port; 0: any free port")
     parser.add_argument("--pull", action="store_true", help="participants fetch their notifications")
     parser.add_argument("--pickled", action="store_true", help="upload a pickled module instead of TorchScript")
-    parser.add_argument("--keep", action="store_true", help="leave the server running and print a login for its admin")
+    parser.add_argument("--keep", action="store_true", help="leave the server running, and its files where they are")
     arguments = parser.parse_args(words)
     if arguments.goal is None and arguments.rounds >= GOAL_ROUNDS:
         arguments.goal = GOAL
@@ -223,14 +233,35 @@ def outcome(accuracy: float, goal: float | None) -> tuple[bool, str]:
     return reached, f"The accuracy of {accuracy:.3f} {verb} the goal of {goal:.3f}."
 
 
-def _say_goodbye(console: Console, server: LocalServer, folder: Path) -> None:
-    """Print what you need to look around and to clean up."""
-    name, password = server.create_admin()
+NEXT = """Next:
+  make demo ARGS="--aggregation FedDC --uncertainty SWAG"   other methods; ARGS=--help lists all
+  make demo ARGS=--keep                                     look at the result in the admin afterwards
+  make run                                                  a server of your own, at http://127.0.0.1:8000/
+  docs/actors.md, docs/participants.md                      write an actor or a participant"""
+
+
+@contextmanager
+def doing(console: Console, sentence: str) -> Iterator[None]:
+    """Say what takes a while: by a spinner on a terminal, else by a line."""
+    if not console.is_terminal:
+        console.print(f"{sentence} …", highlight=False, soft_wrap=True)
+    with console.status(sentence):
+        yield
+
+
+def _say_what_is_left(console: Console, server: LocalServer, folder: Path) -> None:
+    """With --keep, however the demo ended: what runs on, and what to clean up."""
+    console.print(f"The server is still running at {server.url}/admin/, with the login above.", soft_wrap=True)
     console.print(
-        f"The server is still running: {server.url}/admin/  user [bold]{name}[/]  password [bold]{password}[/]",
-        soft_wrap=True,
+        f"To stop it: kill {server.process.pid}   To remove its files: rm -r {folder}", highlight=False, soft_wrap=True
     )
-    console.print(f"To stop it: kill {server.process.pid}   Its files: {folder}", soft_wrap=True)
+
+
+def _run(arguments: argparse.Namespace, console: Console, folder: Path, stack: ExitStack) -> int:
+    demonstration = Demonstration(arguments, console, folder, stack)
+    reached = demonstration.run()
+    console.print(NEXT, markup=False, highlight=False, soft_wrap=True)
+    return 0 if reached else 1
 
 
 def main() -> int:
@@ -244,10 +275,11 @@ def main() -> int:
         if not arguments.keep:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         try:
-            demonstration = Demonstration(arguments, console, folder, stack)
-            reached = demonstration.run()
-            if arguments.keep:
-                _say_goodbye(console, demonstration.server, folder)
+            return _run(arguments, console, folder, stack)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would leave processes and files behind
+            console.print("Interrupted. Cleaning up.")
+            return 130
         except (ProcessFailed, TrainingFailed, Refused, Unreachable, UnreadableModel, ValueError) as error:
             console.print(f"[bold red]The demo failed.[/] {type(error).__name__}", highlight=False)
             console.print(str(error), markup=False, highlight=False)
@@ -255,7 +287,6 @@ def main() -> int:
                 "The end of the server's log:", tail(folder / "server.log"), sep="\n", markup=False, highlight=False
             )
             return 1
-    return 0 if reached else 1
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from sklearn.datasets import load_digits
 
-from examples.client import CommandLine, give_up_with
+from examples.command_line import CommandLine, give_up_with
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

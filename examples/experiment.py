@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from fl_server_client import Actor, Refused, TrainingFailed, Unreachable, UnreadableModel
+from fl_server_client.watching import Follower, Round
 from rich.console import Console
 
-from examples.actor import ActorClient
-from examples.client import Refused, Unreachable
 from examples.crowd import Crowd
-from examples.follow import Follower, Round, TrainingFailed
 from examples.local_server import LocalServer, ProcessFailed
-from examples.model_files import UnreadableModel
-from examples.training import Learner
+from examples.training import Classifier
 
 FAILURES = (ProcessFailed, TrainingFailed, Refused, Unreachable, UnreadableModel, ValueError)
 POLL = 1.0
@@ -34,7 +32,7 @@ class Experiment:
     """A running server, an actor and participants."""
 
     console: Console
-    actor: ActorClient
+    actor: Actor
     crowd: Crowd
     server: LocalServer
 
@@ -67,7 +65,7 @@ class Experiment:
 
 
 @contextmanager
-def experiment(console: Console, learners: Sequence[Learner]) -> Iterator[Experiment]:
+def experiment(console: Console, learners: Sequence[Classifier]) -> Iterator[Experiment]:
     """Start a server in a temporary folder and register a crowd; remove everything afterwards."""
     torch.set_num_threads(1)
     folder = Path(tempfile.mkdtemp(prefix="fl-experiment-"))
@@ -78,7 +76,7 @@ def experiment(console: Console, learners: Sequence[Learner]) -> Iterator[Experi
         server.wait_until_ready()
         crowd = Crowd(server.url, learners)
         stack.callback(crowd.close)
-        actor = ActorClient(server.url)
+        actor = Actor(server.url)
         stack.callback(actor.close)
         actor.sign_in("actor", secrets.token_urlsafe(16), actor=True)
         yield Experiment(console, actor, crowd, server)

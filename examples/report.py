@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from fl_server_client import Actor
+from fl_server_client.model_files import load_model
 from rich.console import Console
 from rich.table import Table
 
-from examples.actor import ActorClient
 from examples.digits import Floats, Samples, noise, upside_down
 from examples.measures import auroc, expected_calibration_error, predictive_entropy, softmax
-from examples.model_files import load_model
 from examples.training import Hyperparameters, train
 
 
@@ -45,19 +45,20 @@ def accuracy_alone(
     return accuracy_of(module, held_out)
 
 
-def judge(actor: ActorClient, model_id: str, held_out: Samples, generator: np.random.Generator) -> Verdict:
+def judge(actor: Actor, model_id: str, held_out: Samples, generator: np.random.Generator) -> Verdict:
     """Evaluate inferences for held-out digits, the same digits upside-down, and noise.
 
     With an uncertainty method, this uses the server's figures. Without one, the server returns classes only, so this
     computes the probabilities with the downloaded model.
     """
     foreign = (noise(len(held_out), generator), upside_down(held_out.x))
-    inference, uncertainty = actor.infer(model_id, held_out.x)
+    answer = actor.predict(model_id, np.round(held_out.x, 4))
+    inference, uncertainty = answer.output, answer.uncertainty
     if uncertainty:
         probabilities = np.array(inference)
         classes = probabilities.argmax(axis=1)
         name, known = _score(uncertainty)
-        scores = [_score(actor.infer(model_id, images)[1])[1] for images in foreign]
+        scores = [_score(actor.predict(model_id, np.round(images, 4)).uncertainty)[1] for images in foreign]
     else:
         module = load_model(actor.download(model_id))
         probabilities, classes = softmax(_logits(module, held_out.x)), np.array(inference)

@@ -7,12 +7,12 @@ import torch
 from sklearn.datasets import make_classification
 from sklearn.model_selection import train_test_split
 
-from examples.training import Learner
+from examples.training import Classifier
 
 DIMENSION, CLASSES = 60, 10
 
 
-def feddc_problem(participants: int, samples: int) -> tuple[list[Learner], tuple[torch.Tensor, torch.Tensor]]:
+def feddc_problem(participants: int, samples: int) -> tuple[list[Classifier], tuple[torch.Tensor, torch.Tensor]]:
     """FedDC's classification problem: 100 features, 2 classes; a third of 1200 samples is held out for testing.
 
     Every participant gets `samples` of the rest (Kamp et al. 2023, "Federated Learning from Small Datasets", synthetic
@@ -37,11 +37,11 @@ def feddc_problem(participants: int, samples: int) -> tuple[list[Learner], tuple
     learners = []
     for number, index in enumerate(np.split(order, participants)):
         mine = pool_x[index], pool_y[index]
-        learners.append(Learner(*mine, *mine, seed=number))
+        learners.append(Classifier(*mine, *mine, seed=number))
     return learners, (torch.from_numpy(test_x).float(), torch.from_numpy(test_y).long())
 
 
-def fedprox_problem(devices: int, *, alpha: float = 1.0, beta: float = 1.0, seed: int = 0) -> list[Learner]:
+def fedprox_problem(devices: int, *, alpha: float = 1.0, beta: float = 1.0, seed: int = 0) -> list[Classifier]:
     """synthetic(alpha, beta) of Li et al. 2020, "Federated Optimization in Heterogeneous Networks", section 5.1.
 
     y = argmax softmax(W x + b) with W, b of every device around a mean from N(0, alpha), x around a mean from
@@ -60,5 +60,5 @@ def fedprox_problem(devices: int, *, alpha: float = 1.0, beta: float = 1.0, seed
         x = generator.normal(centre, spread, (size, DIMENSION))
         inputs = torch.from_numpy(x).float()
         targets = torch.from_numpy((x @ weight + bias).argmax(axis=1)).long()
-        learners.append(Learner(inputs, targets, inputs, targets, seed=number))
+        learners.append(Classifier(inputs, targets, inputs, targets, seed=number))
     return learners

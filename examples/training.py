@@ -1,18 +1,16 @@
-"""What a participant computes on its data: local training, FedProx's proximal term, SWAG's moments, a test.
-
-This module doesn't know the server. To train something else, copy `Learner` and change its three methods.
-"""
+"""A participant that trains a classifier with SGD: what the demo and the reproductions run."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from torch.nn.utils import parameters_to_vector
+from fl_server_client import Participant, Round
+from fl_server_client.learning import RunningMoments, proximal_term
 
 logger = logging.getLogger(__name__)
 
@@ -29,12 +27,11 @@ class Hyperparameters:
     swag_epochs: int = 5
 
     @classmethod
-    def of(cls, training: dict[str, Any]) -> Hyperparameters:
-        """Read them from the server's JSON of a training. mu is 0 unless the method is FedProx.
+    def of(cls, options: Mapping[str, Any], method: str = "") -> Hyperparameters:
+        """Read them from a training's options. mu is 0 unless the method is FedProx.
 
         The actor sets the options, so invalid values are possible: they are replaced by the default.
         """
-        options = training.get("options") or {}
         chosen: dict[str, Any] = {}
         for field in fields(cls):
             value, default = options.get(field.name), getattr(cls, field.name)
@@ -42,15 +39,9 @@ class Hyperparameters:
                 chosen[field.name] = type(default)(value)
             elif value is not None:
                 logger.warning("option %s = %r is not a valid number, using %r", field.name, value, default)
-        if training.get("aggregation_method") != "FedProx":
+        if method != "FedProx":
             chosen["mu"] = 0.0
         return cls(**chosen)
-
-
-def proximal_term(parameters: Iterable[torch.Tensor], reference: Sequence[torch.Tensor]) -> torch.Tensor:
-    """‖w - w_global‖², the squared distance to the round's initial model (Li et al. 2020, equation 2)."""
-    distances = [(now - then).square().sum() for now, then in zip(parameters, reference, strict=True)]
-    return torch.stack(distances).sum()
 
 
 def train(
@@ -86,40 +77,7 @@ def train(
             after_epoch(module)
 
 
-class RunningMoments:
-    """The means of the parameters and of their squares over all added states of a module.
-
-    SWAG's first two moments (Maddox et al. 2019, algorithm 1, diagonal part). They are kept in float64, so that the
-    variance, which is the difference of the two, stays accurate.
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._first: torch.Tensor | None = None
-        self._second: torch.Tensor | None = None
-
-    def add(self, module: torch.nn.Module) -> None:
-        """Add a state of the module as one vector, in the order of `named_parameters()`, with tied parameters once."""
-        vector = parameters_to_vector(parameter.detach() for _, parameter in module.named_parameters()).double()
-        self.count += 1
-        if self._first is None or self._second is None:
-            self._first, self._second = vector.clone(), vector.square()
-        else:
-            self._first += (vector - self._first) / self.count
-            self._second += (vector.square() - self._second) / self.count
-
-    def vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """E[w] and E[w²] as float32 vectors.
-
-        Raises:
-            ValueError: nothing was added.
-        """
-        if self._first is None or self._second is None:
-            raise ValueError("no state of the module was added")
-        return self._first.float(), self._second.float()
-
-
-class Learner:
+class Classifier(Participant):
     """One participant's data, and its training, moments and test."""
 
     def __init__(
@@ -141,40 +99,50 @@ class Learner:
         """How many samples a round trains on: this participant's weight in the average."""
         return len(self.inputs)
 
-    def train(self, module: torch.nn.Module, training: dict[str, Any], number: int) -> None:
-        """Train the module in place for round `number`."""
-        hyperparameters = Hyperparameters.of(training)
-        train(
-            module,
-            self.inputs,
-            self.targets,
-            hyperparameters,
-            epochs=hyperparameters.epochs,
-            generator=self._seeded(number),
-        )
+    def train(self, model: torch.nn.Module, round: Round, options: Mapping[str, Any]) -> int:  # noqa: A002
+        """Train the model in place."""
+        hyperparameters = Hyperparameters.of(options, round.method)
+        self._train(model, round, hyperparameters, epochs=hyperparameters.epochs)
+        return self.sample_size
 
     def moments(
-        self, module: torch.nn.Module, training: dict[str, Any], number: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self,
+        model: torch.nn.Module,
+        round: Round,  # noqa: A002
+        options: Mapping[str, Any],
+    ) -> tuple[torch.Tensor, torch.Tensor, int]:
         """Train on from the global model and average the parameters after each epoch: E[w], E[w²]."""
-        hyperparameters = Hyperparameters.of(training)
-        moments = RunningMoments()
+        hyperparameters = Hyperparameters.of(options, round.method)
+        found = RunningMoments()
+        epochs = max(1, hyperparameters.swag_epochs)
+        self._train(model, round, hyperparameters, epochs=epochs, after_epoch=found.add)
+        return (*found.vectors(), self.sample_size)
+
+    def _train(
+        self,
+        model: torch.nn.Module,
+        round: Round,  # noqa: A002
+        hyperparameters: Hyperparameters,
+        *,
+        epochs: int,
+        after_epoch: Callable[[torch.nn.Module], None] | None = None,
+    ) -> None:
+        generator = self._seeded(round.number)
         train(
-            module,
+            model,
             self.inputs,
             self.targets,
             hyperparameters,
-            epochs=max(1, hyperparameters.swag_epochs),
-            generator=self._seeded(number),
-            after_epoch=moments.add,
+            epochs=epochs,
+            generator=generator,
+            after_epoch=after_epoch,
         )
-        return moments.vectors()
 
-    def evaluate(self, module: torch.nn.Module) -> dict[str, float]:
+    def evaluate(self, model: torch.nn.Module) -> dict[str, float]:
         """Loss and accuracy on the participant's own test data."""
-        module.eval()
+        model.eval()
         with torch.no_grad():
-            outputs = module(self.test_inputs)
+            outputs = model(self.test_inputs)
             loss = torch.nn.functional.cross_entropy(outputs, self.test_targets)
         hits = (outputs.argmax(dim=1) == self.test_targets).float().mean()
         return {"loss": float(loss), "accuracy": float(hits)}

@@ -1,7 +1,7 @@
 """The Django app of the house itself: it brings the system checks and the ``serve`` command."""
 
 from django.apps import AppConfig
-from django.core.checks import register
+from django.core.checks import Tags, register
 
 from fl_server import checks
 
@@ -18,3 +18,4 @@ class FlServerConfig(AppConfig):
             register(check, "fl_server")
         for check in checks.FOR_DEPLOYMENT:
             register(check, "fl_server", deploy=True)
+        register(checks.check_alert_rules, Tags.database)

@@ -17,7 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fl_server.settings.production")
 
 app = Celery("fl_server")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["fl_server_ai.notification", "fl_server_ai.trainer"])
+app.autodiscover_tasks(["fl_server_ai.alerts", "fl_server_ai.notification", "fl_server_ai.trainer"])
 
 
 celeryd_init.connect(allow_many_files)

@@ -5,13 +5,15 @@ start that run no Django command.
 """
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
 
 from fl_server_ai.sandbox import sandbox_support, standing
 from fl_server_ai.sandbox.trusted import failing_imports
@@ -171,6 +173,33 @@ def check_people(**_: Any) -> Iterator[checks.CheckMessage]:
         )
 
 
+def check_email(**_: Any) -> Iterator[checks.CheckMessage]:
+    """The mail server's password should not be readable on the way."""
+    if settings.EMAIL_HOST_PASSWORD and settings.FL_EMAIL_SECURITY == "none":
+        yield checks.Warning(
+            "The password for the mail server is sent without TLS.",
+            hint="Set FL_EMAIL_SECURITY to starttls or tls.",
+            id="fl_server.W040",
+        )
+
+
+def check_alert_rules(databases: Sequence[str] | None = None, **_: Any) -> Iterator[checks.CheckMessage]:
+    """Rules by e-mail need a mail server. Looked at where the database may be: by `migrate` and `check --database`."""
+    if settings.FL_EMAIL_HOST or not databases:
+        return
+    rules = apps.get_model("fl_server_core.AlertRule")._default_manager  # this module is imported before any model
+    try:
+        number = rules.filter(active=True, channel="email").count()
+    except DatabaseError:  # it has no tables yet
+        return
+    if number:
+        yield checks.Warning(
+            f"Alert rules that send e-mail: {number}. No mail server is set, so they tell nobody anything.",
+            hint="Set FL_EMAIL_HOST, or switch these rules off in the admin.",
+            id="fl_server.W041",
+        )
+
+
 def check_sandbox(**_: Any) -> Iterator[checks.CheckMessage]:
     """Models of users run in a sandbox. The operator should know what it lacks here."""
     for missing in sandbox_support():
@@ -214,6 +243,7 @@ ALL = (
     check_trusted_globals,
     check_production,
     check_people,
+    check_email,
     check_sandbox,
 )
 # It starts a process, so not every command does it: `manage.py check --deploy`.

@@ -1,4 +1,4 @@
-"""The Celery workers and the clock of the sweep inside the process that serves, for a server without Redis."""
+"""The Celery workers, and the clocks of sweeps and seals, inside the process that serves, where there is no Redis."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from django.conf import settings
 logger = logging.getLogger(__name__)
 
 SWEEP_TASK = "fl_server_ai.trainer.tasks.sweep"
+SEAL_TASK = "fl_server_ai.trainer.tasks.seal"
 READY_SECONDS = 30.0
 CONTROL_THREADS = 2
 
 
 class EmbeddedWorker:
-    """A Celery worker for each queue on the in-memory broker, and a timer that asks for sweeps, each in a thread.
+    """A Celery worker for each queue on the in-memory broker, and timers for sweeps and seals, each in a thread.
 
     Start it in the process that serves, after any fork: neither threads nor the broker's queues survive one. The first
     sweep comes at once: what an earlier process left behind goes on.
@@ -35,7 +36,10 @@ class EmbeddedWorker:
             _QueueWorker(app, "notifications", settings.FL_NOTIFICATION_THREADS),
             _QueueWorker(app, "control", CONTROL_THREADS),
         ]
-        self._clock_thread = threading.Thread(target=self._ask_for_sweeps, name="embedded-clock", daemon=True)
+        clocks = ((SWEEP_TASK, settings.FL_SWEEP_SECONDS), (SEAL_TASK, settings.FL_SEAL_SECONDS))
+        self._clocks = [
+            threading.Thread(target=self._ask_for, args=clock, name="embedded-clock", daemon=True) for clock in clocks
+        ]
 
     def start(self) -> None:
         """Return when tasks are being taken; `RuntimeError` if that does not come about."""
@@ -43,11 +47,12 @@ class EmbeddedWorker:
             worker.thread.start()
         if not all(worker.ready.wait(READY_SECONDS) for worker in self._workers):
             raise RuntimeError("The worker inside the server did not start.")
-        self._clock_thread.start()
+        for clock in self._clocks:
+            clock.start()
 
     def is_alive(self) -> bool:
         """False once a worker or the clock has ended, asked to or not."""
-        return all(thread.is_alive() for thread in (self._clock_thread, *(worker.thread for worker in self._workers)))
+        return all(thread.is_alive() for thread in (*self._clocks, *(worker.thread for worker in self._workers)))
 
     def stop(self, timeout: float) -> bool:
         """Let running tasks end, drop the waiting ones (the next sweep finds their work); True if all ended in time."""
@@ -63,13 +68,12 @@ class EmbeddedWorker:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in threads)
 
-    def _ask_for_sweeps(self) -> None:
-        interval: float = settings.FL_SWEEP_SECONDS
+    def _ask_for(self, task: str, interval: float) -> None:
         while True:
             try:
-                self._app.send_task(SWEEP_TASK, expires=max(interval, 1))
+                self._app.send_task(task, expires=max(interval, 1))
             except Exception:
-                logger.exception("A sweep could not be asked for; the next one makes up for it.")
+                logger.exception("%s could not be asked for; the next one makes up for it.", task)
             if self._stopping.wait(interval):
                 return
 

@@ -23,6 +23,7 @@ from fl_server.front.limits import limits_of_settings
 from fl_server.limits import allow_many_files
 from fl_server_api.wsgi import ignore_charset
 from fl_server_core.rounds.ending import release_all_claims
+from fl_server_core.services.trail_buffer import flusher
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,13 @@ class ServerWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
     def run(self) -> None:
         """Serve until told to stop, or until the worker inside has died: gunicorn then starts a new process."""
         allow_many_files()
+        flusher.start()
+        try:
+            self._run()
+        finally:
+            flusher.stop()
+
+    def _run(self) -> None:
         if not settings.FL_EMBEDDED:
             asyncio.run(self._serve())
             return

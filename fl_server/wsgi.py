@@ -13,11 +13,11 @@ from django.core.wsgi import get_wsgi_application
 from fl_server.checks import refuse_misconfiguration
 from fl_server.shared_files import refuse_unshared_files
 from fl_server_ai.sandbox import summary
-from fl_server_api.wsgi import prepared
+from fl_server_api.wsgi import prepared, with_trail
 
 if settings.FL_EMBEDDED:
     logging.getLogger(__name__).warning("No worker runs here: start `manage.py serve`, or set FL_REDIS_HOST.")
 refuse_misconfiguration()
 refuse_unshared_files()
 logging.getLogger(__name__).info("%s", summary())
-application = prepared(get_wsgi_application())
+application = with_trail(prepared(get_wsgi_application()))

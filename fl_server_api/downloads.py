@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import PurePosixPath
 from uuid import UUID
 
@@ -10,28 +13,61 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from fl_server_ai.inference.mean_file import mean_model_file
-from fl_server_api.ranges import OCTETS, Download, answer
-from fl_server_core.exceptions import MissingPart
+from fl_server_api.ranges import OCTETS, Download, Stored, answer
+from fl_server_core.archive import ArchiveError, SafetensorsExport, open_archive
+from fl_server_core.exceptions import InvalidRequest, MissingPart
 from fl_server_core.models import LocalModel, MeanModel, Model, User
 from fl_server_core.selectors.models import get_readable_model, global_of
 from fl_server_core.selectors.versions import find_version
+from fl_server_core.services.files import local_path
+from fl_server_core.services.updates import clean_file
 
 
-def weights_answer(request: HttpRequest, model_id: UUID, user: User, number: int | None = None) -> HttpResponseBase:
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for. number: of a version; None: the current one. format: "pt" or "safetensors"."""
+
+    model_id: UUID
+    number: int | None = None
+    format: str = "pt"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The tensors of a stored archive as safetensors, made while they are sent."""
+
+    file: FieldFile
+
+    def open(self) -> SafetensorsExport:
+        try:
+            with local_path(self.file) as path:
+                archive = open_archive(path)  # stays mapped when a copy's path is gone
+            return SafetensorsExport(archive)
+        except ArchiveError as error:
+            raise InvalidRequest(f"The model can't be had as safetensors: {error}") from error
+
+    def size(self) -> int:
+        with closing(self.open()) as export:
+            return export.size
+
+
+def weights_answer(request: HttpRequest, wanted: Wanted, user: User) -> HttpResponseBase:
     """The file of a model, or of one of its versions; that of a mean of models is made now.
 
     Raises:
         EntityNotFound, NotAllowed, MissingPart: no such model, not for this user, or it has no file.
-        InvalidRequest, Gone: no such version, or its file is no longer kept.
+        InvalidRequest, Gone: no such version or format, or its file is no longer kept.
         ModelRunError: the members of a mean cannot be put together.
     """
-    model = get_readable_model(model_id, user)
-    if number is None and isinstance(model, MeanModel):
+    model = get_readable_model(wanted.model_id, user)
+    if wanted.number is None and isinstance(model, MeanModel):
+        if wanted.format == "safetensors":
+            raise InvalidRequest("A mean of models has no tensors of its own. Download its members as safetensors.")
         content = mean_model_file(user=user, model=model)
         disposition = f'attachment; filename="model-{model.pk}.pt"'
         return HttpResponse(content, content_type=OCTETS, headers={"Content-Disposition": disposition})
     try:
-        return answer(request, _weights(model, number))
+        return answer(request, _weights(model, wanted))
     except FileNotFoundError:
         raise _lost(f"model-{model.pk}.pt") from None
 
@@ -47,21 +83,30 @@ def preprocessing_answer(request: HttpRequest, model_id: UUID, user: User) -> Ht
     if not file:
         raise MissingPart(f"Model '{model.pk}' has no preprocessing model defined.")
     try:
-        return answer(request, Download(file, filename, _tag(file)))
+        return answer(request, Download(Stored(file), filename, _tag(file)))
     except FileNotFoundError:
         raise _lost(filename) from None
 
 
-def _weights(model: Model, number: int | None) -> Download:
-    filename = f"model-{model.pk}.pt"
+def _weights(model: Model, wanted: Wanted) -> Download:
+    filename = f"model-{model.pk}.{wanted.format}"
+    file, tag, modified = _stored_weights(model, wanted.number)
+    if wanted.format == "safetensors":
+        return Download(Exported(file), filename, f"{tag}.safetensors", modified)
+    return Download(Stored(file), filename, tag, modified)
+
+
+def _stored_weights(model: Model, number: int | None) -> tuple[FieldFile, str, datetime | None]:
+    """The file, a name for its bytes, and when they came."""
     if number is None and isinstance(model, LocalModel):
-        if model.weights_file:
-            return Download(model.weights_file, filename, _tag(model.weights_file))
+        file = clean_file(model)
+        if file:
+            return file, _tag(file), None
     else:
         version = find_version(model, number)
         if version is not None and version.is_available:
             file = version.weights_file
-            return Download(file, filename, version.digest or _tag(file), version.created_at)
+            return file, version.digest or _tag(file), version.created_at
     raise MissingPart(f"Model '{model.pk}' has no weights.")
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import IO, Any
 from urllib.parse import urlencode
 
-from django.conf import settings
 from django.db.models import QuerySet
-from django.http import FileResponse, HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -18,6 +15,7 @@ from rest_framework.response import Response
 
 from fl_server_api.renderers import JSONRenderer
 from fl_server_api.serializers.generic import MAX_INTEGER, checked
+from fl_server_api.spooling import spooled
 
 Rows = QuerySet[Any] | Sequence[Any]
 Represent = Callable[[Sequence[Any]], Sequence[Any]]
@@ -26,7 +24,6 @@ PIECE = 200
 """Rows that are made JSON at a time."""
 PAGE = 100
 LONGEST_PAGE = 1000
-BYTES_IN_MEMORY = 4 * 1024 * 1024
 
 
 class PageQuery(serializers.Serializer[Any]):
@@ -90,20 +87,7 @@ def _link(request: Request, limit: int, offset: int, relation: str) -> str:
 
 
 def _whole(rows: Rows, represent: Represent, piece: int) -> HttpResponseBase:
-    body: IO[bytes] = tempfile.SpooledTemporaryFile(  # noqa: SIM115  the answer closes it
-        max_size=BYTES_IN_MEMORY, dir=str(settings.FILE_UPLOAD_TEMP_DIR)
-    )
-    try:
-        _write(body, rows, represent, piece)
-    except BaseException:
-        body.close()
-        raise
-    size = body.tell()
-    body.seek(0)
-    if size > BYTES_IN_MEMORY:
-        return FileResponse(body, content_type=JSON, headers={"Content-Length": str(size)})
-    with body:
-        return HttpResponse(body.read(), content_type=JSON)
+    return spooled(lambda body: _write(body, rows, represent, piece), JSON)
 
 
 def _write(body: IO[bytes], rows: Rows, represent: Represent, piece: int) -> None:

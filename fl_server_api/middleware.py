@@ -98,6 +98,12 @@ class UnavailableMiddleware:
         return _answer(request, sentence, status, RETRY_SECONDS if status == 503 else None)
 
 
+def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
+    """The answer where the database fails after the view."""
+    logger.error("%s %s: %s", request.method, request.path, NO_DATABASE, exc_info=error)
+    return _answer(request, NO_DATABASE, 503, RETRY_SECONDS)
+
+
 def _answer(request: HttpRequest, sentence: str, status: int, retry_after: int | None) -> HttpResponse:
     answer: HttpResponse
     if request.path_info.startswith("/api/"):

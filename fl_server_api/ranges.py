@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from io import SEEK_END
-from typing import Any
+from typing import Protocol
 
-from django.core.files.base import File
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -20,11 +19,46 @@ FARTHEST = 10**18
 _SINGLE = re.compile(r"bytes\s*=\s*(?:(\d+)\s*-\s*(\d*)|-\s*(\d+))\s*", re.IGNORECASE | re.ASCII)
 
 
+class Readable(Protocol):
+    """A binary file, as far as an answer needs one."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+    def seek(self, position: int, whence: int = 0, /) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class Source(Protocol):
+    """Where the bytes of a download come from."""
+
+    def open(self) -> Readable:
+        """The file, to be closed by the caller. Raises FileNotFoundError if the storage does not have it."""
+
+    def size(self) -> int:
+        """Bytes."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file of the storage, as it is."""
+
+    file: FieldFile
+
+    def open(self) -> Readable:
+        opened: Readable = self.file.storage.open(str(self.file.name), "rb")
+        return opened
+
+    def size(self) -> int:
+        """Without opening it: a bucket's file is fetched by that."""
+        return self.file.size
+
+
 @dataclass(frozen=True)
 class Download:
     """A file as it is sent. etag: a name for its bytes that no others have. modified: None where that is not known."""
 
-    file: FieldFile
+    source: Source
     filename: str
     etag: str
     modified: datetime | None = None
@@ -52,10 +86,10 @@ def answer(request: HttpRequest, download: Download) -> HttpResponseBase:
     checked = get_conditional_response(request, quote_etag(download.etag), modified, whole)
     if checked is not None and checked is not whole:  # 304 or 412, without a look into the storage
         return checked if checked.status_code == 304 else _precondition_failed()
-    if request.method == "HEAD":  # without opening it: a bucket's file is fetched by that
-        whole["Content-Length"] = str(download.file.size)
+    if request.method == "HEAD":
+        whole["Content-Length"] = str(download.source.size())
         return whole
-    opened = download.file.storage.open(str(download.file.name), "rb")
+    opened = download.source.open()
     size = opened.seek(0, SEEK_END)
     part = None if _has_changed(request, download) else wanted_part(request.headers.get("Range", ""), size)
     if part is None:
@@ -95,7 +129,7 @@ def _position(digits: str) -> int:
 class Section:
     """A part of an open file, as an answer reads it: without `fileno`, so that a server can't send the whole file."""
 
-    def __init__(self, file: File[Any], part: range) -> None:
+    def __init__(self, file: Readable, part: range) -> None:
         file.seek(part.start)
         self._file = file
         self._left = len(part)
@@ -116,8 +150,12 @@ def _has_changed(request: HttpRequest, download: Download) -> bool:
     return condition not in ("", quote_etag(download.etag))
 
 
-def _stream(file: File[Any] | Section, download: Download, status: int = 200) -> FileResponse:
-    return FileResponse(
+class _Stream(FileResponse):
+    block_size = 1 << 16
+
+
+def _stream(file: Readable | Section, download: Download, status: int = 200) -> FileResponse:
+    return _Stream(
         file,
         as_attachment=True,
         filename=download.filename,

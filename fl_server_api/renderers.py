@@ -23,6 +23,20 @@ class JSONRenderer(renderers.JSONRenderer):
             return self.render(without_infinities(data), accepted_media_type, context)
 
 
+class JSONLinesRenderer(renderers.BaseRenderer):
+    """Stands for JSON lines in negotiation; the view writes them."""
+
+    media_type = "application/jsonl"
+    format = "jsonl"
+
+
+class CSVRenderer(renderers.BaseRenderer):
+    """Stands for CSV in negotiation; the view writes it."""
+
+    media_type = "text/csv"
+    format = "csv"
+
+
 def without_infinities(value: Any) -> Any:
     """The same value with None in the place of each float that is not finite."""
     if isinstance(value, float):

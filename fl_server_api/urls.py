@@ -5,6 +5,7 @@ from django.urls import path, re_path, register_converter
 from fl_server_api.converters import IdConverter
 from fl_server_api.middleware import NOT_FOUND
 from fl_server_api.views import (
+    alerts,
     groups,
     inference,
     models,
@@ -15,6 +16,7 @@ from fl_server_api.views import (
     steering,
     tokens,
     training_invitations,
+    training_metrics,
     trainings,
     users,
     versions,
@@ -26,6 +28,8 @@ register_converter(IdConverter, "id")
 urlpatterns = [
     path("users/", users.UsersView.as_view()),
     path("users/myself/", users.MyselfView.as_view()),
+    path("users/myself/alerts/", alerts.AlertRulesView.as_view()),
+    path("users/myself/alerts/<id:rule_id>/", alerts.AlertRuleView.as_view()),
     path("users/myself/tokens/", tokens.TokensView.as_view()),
     path("users/myself/tokens/<id:token_id>/", tokens.TokenView.as_view()),
     path("users/myself/notification-secrets/", notification_secrets.NotificationSecretsView.as_view()),
@@ -51,6 +55,7 @@ urlpatterns = [
     path("trainings/<id:training_id>/decline/", training_invitations.TrainingDeclineView.as_view()),
     path("trainings/<id:training_id>/leave/", training_invitations.TrainingLeaveView.as_view()),
     path("trainings/<id:training_id>/clients/", trainings.TrainingParticipantsView.as_view()),
+    path("trainings/<id:training_id>/metrics/", training_metrics.TrainingMetricsView.as_view()),
     path("trainings/<id:training_id>/models/", trainings.TrainingModelsView.as_view()),
     path("trainings/<id:training_id>/models/latest/", trainings.TrainingLatestModelsView.as_view()),
     path("trainings/<id:training_id>/resume/", steering.TrainingResumeView.as_view()),

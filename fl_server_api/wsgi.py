@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
 from collections.abc import Iterable
@@ -39,6 +40,7 @@ def refusal_of_guess(environ: WSGIEnvironment) -> Refusal | None:
     Django.
     """
     from fl_server_api.authentication import needs_login, refuse_known_guesses  # which need Django's settings
+    from fl_server_api.trail import note_refusal
 
     if "HTTP_AUTHORIZATION" not in environ or "HTTP_ORIGIN" in environ:
         return None
@@ -46,6 +48,7 @@ def refusal_of_guess(environ: WSGIEnvironment) -> Refusal | None:
         if needs_login(environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]):
             refuse_known_guesses(environ)
     except TooManyFailures as refusal:
+        note_refusal(environ, 429)
         body = json.dumps({"detail": str(refusal)}).encode()
         headers = [
             ("Content-Type", "application/json"),
@@ -66,6 +69,19 @@ def refuse_guesses(application: WSGIApplication) -> WSGIApplication:
             return application(environ, start_response)
         start_response(f"{refusal.status} {refusal.reason}", refusal.headers)
         return [refusal.body]
+
+    return serve
+
+
+def with_trail(application: WSGIApplication) -> WSGIApplication:
+    """An application under a server that is not ours: a thread of each process writes what waits for the trail."""
+    from fl_server_core.services.trail_buffer import flusher
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not flusher.is_running:  # at the first request, which comes after any fork
+            flusher.start()
+            atexit.register(flusher.stop)
+        return application(environ, start_response)
 
     return serve
 

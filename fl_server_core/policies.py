@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import Q, QuerySet
 
+from fl_server_core.models.alert import AlertRule
 from fl_server_core.models.delivery import Delivery
 from fl_server_core.models.invitation import Invitation
 from fl_server_core.models.metric import Metric
@@ -177,6 +178,18 @@ def may_take_back_metrics(user: User, model: Model) -> bool:
     return may_report_metrics(user, model) or Metric.objects.filter(model=model, reporter=user).exists()
 
 
+def metrics_readable_by(user: User, training: Training) -> QuerySet[Metric]:
+    """For users who may read the metrics of the training's model: these, and those of the updates that they may read.
+
+    The actor and staff who may view metrics read those of all updates.
+    """
+    of_updates = Q(localmodel__base_model=training.model_id)
+    if training.actor_id != user.pk and not permits(user, "view", Metric):
+        of_updates &= Q(localmodel__owner=user) | Q(localmodel__passed_to=user)
+    models = Model.objects.non_polymorphic().filter(Q(pk=training.model_id) | of_updates)
+    return Metric.objects.filter(model__in=models.values("pk"))
+
+
 def may_delete_metrics(user: User) -> bool:
     """Staff who may delete metrics."""
     return permits(user, "delete", Metric)
@@ -244,6 +257,11 @@ def may_hold_tokens(user: User) -> bool:
 def may_link_identities(user: User) -> bool:
     """Superusers say who signs in to which account at an OpenID Connect provider."""
     return bool(user.is_superuser)
+
+
+def may_manage_alert_rule(user: User, rule: AlertRule, action: str = "change") -> bool:
+    """Everybody changes and deletes their own alert rules; staff who may change or delete them, those of others."""
+    return rule.user_id == user.pk or permits(user, action, AlertRule)
 
 
 # --- Groups ----------------------------------------------------------------------------------------------------------

@@ -1,12 +1,15 @@
 """What every test may use, and which tests run in the second pass."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
+from django.db.backends.base.operations import BaseDatabaseOperations
 
+from fl_server_core.append_only import purging
 from fl_server_core.services.sign_in import successes
 from fl_server_core.services.sign_in_limits import forget_refusals
+from fl_server_core.services.trail_buffer import buffer
 
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
 UNITS = ("tests/core/", "tests/ai/", "tests/api/")
@@ -20,6 +23,7 @@ def _forget_sign_ins() -> Iterator[None]:
     yield
     successes.clear()
     forget_refusals()
+    buffer.clear()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -44,3 +48,15 @@ def _is_same_on_both(item: pytest.Item) -> bool:
         return True
     takes_database = item.get_closest_marker("django_db") or DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
     return not takes_database and item.nodeid.startswith(UNITS)
+
+
+_execute_sql_flush = BaseDatabaseOperations.execute_sql_flush
+
+
+def _flush_the_trail_too(operations: BaseDatabaseOperations, sql_list: Iterable[str]) -> None:
+    """After a test that commits, Django empties all tables. The trail's refuse it otherwise."""
+    with purging():
+        _execute_sql_flush(operations, sql_list)
+
+
+BaseDatabaseOperations.execute_sql_flush = _flush_the_trail_too  # type: ignore[assignment, method-assign]

@@ -20,6 +20,7 @@ from fl_server.front.sending import send
 from fl_server.front.threads import Threads
 from fl_server_api.body_limits import ANONYMOUS_BYTES, largest_body, size_in_words
 from fl_server_api.middleware import NO_FILES, RETRY_SECONDS
+from fl_server_api.trail import note_refusal
 from fl_server_core.exceptions import TooManyFailures
 
 if TYPE_CHECKING:
@@ -296,6 +297,7 @@ class Connection(asyncio.Protocol):
         """Answer before the request has arrived, and throw away what still comes: it has to go somewhere."""
         path = self._environ["PATH_INFO"] if self._state in (State.BODY, State.AWAY) else "/api/"
         if self._state in (State.BODY, State.AWAY):
+            note_refusal(self._environ, status)
             self._threads.discard(self._body)
         answer = refusal(status, sentence, path, retry_after)
         head = self._http.send(_response(answer, is_last=True))

@@ -13,7 +13,9 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.db import DatabaseError, close_old_connections
 
 from fl_server_api.authentication import authenticate_meta
+from fl_server_api.trail import note_early_sign_in
 from fl_server_core.exceptions import TooManyFailures
+from fl_server_core.trail import acting
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -34,7 +36,10 @@ def look_up(environ: WSGIEnvironment) -> Known:
     """
     close_old_connections()
     try:
-        return authenticate_meta(dict(environ)) is not None or _has_session(environ)
+        with acting() as act:
+            is_known = authenticate_meta(dict(environ)) is not None or _has_session(environ)
+        note_early_sign_in(act, environ)
+        return is_known
     except TooManyFailures as refusal:
         return refusal
     except DatabaseError as error:

@@ -13,6 +13,7 @@ from kombu import Queue
 
 from fl_server.settings.data_dir import read_or_make_token
 from fl_server.settings.logging import logging_settings
+from fl_server.settings.mail import *  # noqa: F403 - settings, like those below
 from fl_server.settings.stores import *  # noqa: F403 - settings, like those below
 from fl_server.settings.stores import FL_DATA_DIR, FL_EMBEDDED, FL_REDIS_LOCATION, env
 
@@ -58,6 +59,8 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    # Around everything that refuses, and that writes.
+    "fl_server_api.trail.TrailMiddleware",
     "fl_server_api.middleware.GuessMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -142,6 +145,8 @@ FL_NOTIFICATION_PORTS = env.ports("FL_NOTIFICATION_PORTS")
 # Versions of a model that are kept, besides the first and those that are named or pinned.
 FL_KEEP_VERSIONS = env.integer("FL_KEEP_VERSIONS", 10, least=2)
 FL_KEEP_DELIVERIES_DAYS = env.integer("FL_KEEP_DELIVERIES_DAYS", 90, least=1)
+# Days that entries of the trail are kept; 0: for ever.
+FL_AUDIT_DAYS = env.integer("FL_AUDIT_DAYS", 365)
 FL_ORPHAN_SECONDS = env.seconds("FL_ORPHAN_SECONDS", 24 * 3600, least=1)
 FL_SANDBOX_PROCESSES = env.integer("FL_SANDBOX_PROCESSES", 1, least=1)
 FL_SANDBOX_MEMORY_MB = env.integer("FL_SANDBOX_MEMORY_MB", 4096, least=512)
@@ -156,6 +161,7 @@ FL_MAX_UPLOAD_MB = env.integer("FL_MAX_UPLOAD_MB", 4096, least=1)
 # What one account may own and do; 0: no bound. docs/budgets.md
 FL_MAX_MODELS = env.integer("FL_MAX_MODELS", 200)
 FL_MAX_TRAININGS = env.integer("FL_MAX_TRAININGS", 200)
+FL_MAX_ALERT_RULES = env.integer("FL_MAX_ALERT_RULES", 20)
 FL_MAX_METRICS = env.integer("FL_MAX_METRICS", 1_000_000)
 FL_MAX_STORAGE_MB = env.integer("FL_MAX_STORAGE_MB", 2048)
 FL_MAX_INFERENCES = env.integer("FL_MAX_INFERENCES", 4)
@@ -209,18 +215,28 @@ CELERY_TASK_DEFAULT_QUEUE = "celery"
 # milliseconds, also when all threads of the other two are busy. A worker without -Q serves all of them.
 CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("celery", "notifications", "control")]
 CELERY_TASK_ROUTES = {
+    "fl_server_ai.alerts.tasks.look_for_alerts": {"queue": "control"},
+    "fl_server_ai.alerts.tasks.send_alerts": {"queue": "notifications"},
     "fl_server_ai.notification.tasks.deliver": {"queue": "notifications"},
     "fl_server_ai.trainer.tasks.process_trainer_task": {"queue": "control"},
     "fl_server_ai.trainer.tasks.sweep": {"queue": "control"},
+    "fl_server_ai.trainer.tasks.seal": {"queue": "control"},
 }
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # the schedule is in here: no file to keep
+FL_SEAL_SECONDS = 5
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
         "task": "fl_server_ai.trainer.tasks.sweep",
         "schedule": FL_SWEEP_SECONDS,
         # One that waited longer than this is no use any more: its successor is already there.
         "options": {"expires": max(FL_SWEEP_SECONDS, 1)},
+    },
+    # What is committed is sealed within twice this time.
+    "seal": {
+        "task": "fl_server_ai.trainer.tasks.seal",
+        "schedule": FL_SEAL_SECONDS,
+        "options": {"expires": FL_SEAL_SECONDS},
     },
 }
 

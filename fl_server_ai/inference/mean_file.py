@@ -6,6 +6,7 @@ from fl_server_ai.inference.names import MEAN_MODULE
 from fl_server_ai.inference.server_sandbox import get_sandbox
 from fl_server_ai.inference.sources import model_sources, tenant_of
 from fl_server_ai.sandbox import Job, ModelRunError
+from fl_server_core.archive import ArchiveError, ArchiveKind, dangerous_globals, open_archive
 from fl_server_core.long_requests import inference_of
 from fl_server_core.models.model import MeanModel
 from fl_server_core.models.user import User
@@ -30,4 +31,17 @@ def mean_model_file(*, user: User, model: MeanModel) -> bytes:
         reply = get_sandbox().run(job, tenant=tenant_of(model, user))
     if "file" not in reply.arrays:
         raise ModelRunError("The model's answer was refused. It has no file.")
-    return reply.arrays["file"].tobytes()
+    content = reply.arrays["file"].tobytes()
+    _check(content)
+    return content
+
+
+def _check(content: bytes) -> None:
+    """Members' code has run in the process that made the file: is it nothing but what was asked for?"""
+    try:
+        with open_archive(content) as archive:
+            is_script = archive.kind is ArchiveKind.SCRIPT and not dangerous_globals(archive)
+    except ArchiveError as error:
+        raise ModelRunError(f"The model's answer was refused: {error}") from error
+    if not is_script:
+        raise ModelRunError("The model's answer was refused. Its file is not a TorchScript module.")

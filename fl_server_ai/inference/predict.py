@@ -19,6 +19,7 @@ from fl_server_ai.uncertainty import UncertaintyBase
 from fl_server_core.models.model import Model, SWAGModel
 from fl_server_core.models.user import User
 from fl_server_core.selectors.models import global_of
+from fl_server_core.trail import note_training
 
 FileFormat = Literal["binary", "torch"]
 # Lists of Python numbers take some thirty times the memory of an array, and are made outside the sandbox.
@@ -84,6 +85,7 @@ def predict(
     """
     base = global_of(model)
     training = model.get_training()
+    note_training(training)
     method = method_of(model, method_name)
     options = method.Options.from_training(training.options if training else {})
     needs_moments = method.model_kind == SWAGModel.__name__

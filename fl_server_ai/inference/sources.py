@@ -18,6 +18,7 @@ from fl_server_core.models.user import User
 from fl_server_core.selectors.models import global_of
 from fl_server_core.selectors.versions import find_version
 from fl_server_core.services.files import local_path, open_weights, scratch_path
+from fl_server_core.trail import note
 
 if TYPE_CHECKING:
     from django.db.models.fields.files import FieldFile
@@ -42,7 +43,10 @@ def model_sources(model: Model, number: int | None = None) -> list[ModelSource]:
         if not base:
             raise ModelRunError("The model has no weights.")
         return [ModelSource("0", f"{base.name}+{weights.name}", lambda: _module_with_weights(base, weights))]
-    return [_source("0", global_of(model).weights_file)]
+    module = global_of(model)
+    source = _source("0", module.weights_file)
+    note(version=module.current_version.number if module.current_version else None)
+    return [source]
 
 
 def preprocessing_sources(model: GlobalModel) -> list[ModelSource]:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.cache import cache
 
+from fl_server_ai.notification.client import NoAnswer, Outcome
 from fl_server_core.shared_counts import ask_cache
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 5.0, 60.0
@@ -45,6 +46,14 @@ def seconds_to_wait(host: str) -> float | None:
     pause = min(SHORTEST_SECONDS * 2 ** min(silences - limit, 10), LONGEST_SECONDS)
     lasts = math.ceil(pause + settings.FL_NOTIFICATION_TIMEOUT_SECONDS)  # Redis is given whole seconds
     return None if ask_cache(lambda: cache.add(_key("tried", host), True, timeout=lasts), True) else pause
+
+
+def note_outcome(host: str, outcome: Outcome) -> None:
+    """What an attempt at the host says of it: one that was never made says nothing."""
+    if isinstance(outcome, NoAnswer) and outcome.is_silence:
+        note_silence(host)
+    elif not (isinstance(outcome, NoAnswer) and outcome.is_permanent):
+        note_answer(host)
 
 
 def note_answer(host: str) -> None:

@@ -54,10 +54,7 @@ def _attempt(due: Delivery, host: str) -> float | None:
     if delivery is None:
         return None
     outcome = _post(delivery)
-    if isinstance(outcome, NoAnswer) and outcome.is_silence:
-        breaker.note_silence(host)
-    elif not (isinstance(outcome, NoAnswer) and outcome.is_permanent):
-        breaker.note_answer(host)
+    breaker.note_outcome(host, outcome)
     return _settle(delivery, outcome)
 
 

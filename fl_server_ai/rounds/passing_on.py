@@ -25,7 +25,7 @@ shuffler = random.SystemRandom()
 
 @dataclass(frozen=True)
 class Handed:
-    """(holder, receiver) of each model, the updates among them by holder, the new files of these by id, and figures."""
+    """(holder, receiver) of each model, the updates by holder, the new files of those clipped by id, and figures."""
 
     permutation: Sequence[tuple[UUID, UUID]]
     updates: Mapping[UUID, LocalModel]
@@ -37,9 +37,8 @@ class Handed:
 class PassingOnRound(RoundOfUpdates[Handed]):
     """FedDC's rounds that close no period: every model goes to a participant, by a uniformly random permutation.
 
-    What is handed on is the actor's own file with the update's tensors in it, never the bytes that another
-    participant uploaded. Where the training's options say so, it is clipped, its difference being that from the global
-    model.
+    What is handed on is the actor's own file with the update's tensors in it, as every update is stored. Where the
+    training's options say so, it is clipped, its difference being that from the global model.
 
     Kamp, Fischer and Vreeken, "Federated Learning from Small Datasets", ICLR 2023, Algorithm 1.
     """
@@ -60,6 +59,7 @@ class PassingOnRound(RoundOfUpdates[Handed]):
         names = {
             model.pk: self._rewritten(base, model, figures[holder].scale, claim, files)
             for holder, model in updates.items()
+            if figures[holder].scale != (1.0, 1.0)
         }
         kept = {holder: found.as_json() for holder, found in figures.items()}
         return Handed(list(zip(held, receivers, strict=True)), updates, names, kept)
@@ -88,13 +88,15 @@ class PassingOnRound(RoundOfUpdates[Handed]):
         remove_updates(claim, training, keep={model.pk for model, _receiver in passed})
         present = set(training.participants.values_list("id", flat=True))
         for model, receiver in passed:
+            clipped = result.names.get(model.pk)
             if receiver in present:
-                forget_files([model.weights_file.name or ""])
-                model.weights_file = result.names[model.pk]
+                if clipped:
+                    forget_files([model.weights_file.name or ""])
+                    model.weights_file = clipped
                 model.passed_to_id = receiver
                 model.save(update_fields=["weights_file", "passed_to"])
             else:  # the receiver left after the claim: the chain ends
-                forget_files([result.names[model.pk]])
+                forget_files([clipped] if clipped else [])
                 model.delete()
         base = GlobalModel.objects.get(pk=training.model_id)
         base.round += 1

@@ -18,7 +18,8 @@ from fl_server_core.archive import (
     ArchiveError,
     check_compatible,
     check_finite,
-    open_archive,
+    copy_tensors,
+    open_tensors,
 )
 from fl_server_core.exceptions import InvalidFile, InvalidValue
 from fl_server_core.models.delivery import NotificationType
@@ -69,11 +70,22 @@ class RoundOfUpdates(RoundKind[Result]):
         require_samples(offer)
         (file,) = offer.files.values()
         try:
-            with open_archive(uploaded_source(file)) as update:
+            with open_tensors(uploaded_source(file)) as update:
                 update.verify_checksums()
                 with open_weights(base) as reference:
                     check_compatible(reference, update)
                     check_finite(update, reference)
+        except ArchiveError as error:
+            raise InvalidFile(error) from error
+
+    def store(self, base: GlobalModel, offer: Offer, files: NewFiles) -> dict[str, str]:
+        """Store the update as the global model's file with its tensors: its own bytes reach nobody."""
+        ((part, file),) = offer.files.items()
+        try:
+            with open_tensors(uploaded_source(file)) as update, scratch_path() as path:
+                with open_weights(base) as template:
+                    copy_tensors(template, update, path, sync=False)
+                return {part: files.store_path(path)}
         except ArchiveError as error:
             raise InvalidFile(error) from error
 
@@ -87,6 +99,7 @@ class RoundOfUpdates(RoundKind[Result]):
             round=offer.number,
             sample_size=offer.sample_size,
             weights_file=name,
+            is_clean=True,
         )
         # No second signal: the row itself has been saved.
         Submission.objects.filter(pk=submission.pk).update(local_model=submission.local_model)

@@ -7,17 +7,22 @@ from celery import shared_task
 from django.conf import settings
 from django.core.cache import cache
 
+from fl_server_ai.alerts.tasks import look_for_alerts
 from fl_server_ai.notification.tasks import enqueue_due_deliveries
 from fl_server_ai.trainer.model_trainer import ModelTrainer
 from fl_server_core.rounds.due import due_rounds, trainings_without_round
+from fl_server_core.services.alerts import purge_alerts
 from fl_server_core.services.deliveries import purge_deliveries
 from fl_server_core.services.orphans import remove_orphans
+from fl_server_core.services.trail_purging import purge_trail
+from fl_server_core.services.trail_sealing import seal_trail
 
 ORPHANS_EVERY_SECONDS = 3600
 PURGE_EVERY_SECONDS = 3600
 # Where the pool is of processes, which can be killed. In a thread, a claim without progress lets its round go.
 CLOSING_LIMIT_SECONDS = 6 * 3600
 SWEEP_LIMIT_SECONDS = 600
+SEALING_LIMIT_SECONDS = 60
 
 
 @shared_task(name="fl_server_ai.trainer.tasks.process_trainer_task", time_limit=SWEEP_LIMIT_SECONDS)
@@ -41,10 +46,17 @@ def sweep() -> None:
         # A look that still waits when the next sweep comes is dropped: a backlog does not grow by sweeping.
         process_trainer_task.apply_async((str(training_id),), expires=2 * settings.FL_SWEEP_SECONDS)
     enqueue_due_deliveries()
+    look_for_alerts.apply_async(expires=2 * settings.FL_SWEEP_SECONDS)
     if cache.add("fl_server.orphans_looked_for", True, timeout=ORPHANS_EVERY_SECONDS):
         sweep_orphans.apply_async(expires=ORPHANS_EVERY_SECONDS)
     if cache.add("fl_server.purged", True, timeout=PURGE_EVERY_SECONDS):
         purge.apply_async(expires=PURGE_EVERY_SECONDS)
+
+
+@shared_task(name="fl_server_ai.trainer.tasks.seal", time_limit=SEALING_LIMIT_SECONDS)
+def seal() -> None:
+    """Chain the entries of the trail that have been committed since the last call."""
+    seal_trail()
 
 
 @shared_task(name="fl_server_ai.trainer.tasks.sweep_orphans", time_limit=ORPHANS_EVERY_SECONDS)
@@ -55,6 +67,9 @@ def sweep_orphans() -> None:
 
 @shared_task(name="fl_server_ai.trainer.tasks.purge", time_limit=PURGE_EVERY_SECONDS)
 def purge() -> None:
-    """Remove the rows that nobody needs any more: sessions that have run out, and deliveries settled long ago."""
+    """Remove the rows that nobody needs any more: old sessions, deliveries, alerts and entries of the trail."""
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
     purge_deliveries(older_than=timedelta(days=settings.FL_KEEP_DELIVERIES_DAYS))
+    purge_alerts(older_than=timedelta(days=settings.FL_KEEP_DELIVERIES_DAYS))
+    if settings.FL_AUDIT_DAYS:
+        purge_trail(older_than=timedelta(days=settings.FL_AUDIT_DAYS))

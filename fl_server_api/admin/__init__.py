@@ -3,6 +3,23 @@
 Importing the package registers every page. Every change goes through the services, as in the API.
 """
 
-from fl_server_api.admin import identities, models, records, rounds, secrets, trainings, users, versions
+from django.contrib import admin
 
-__all__ = ["identities", "models", "records", "rounds", "secrets", "trainings", "users", "versions"]
+from fl_server_api.admin import alerts, identities, models, records, rounds, secrets, trail, trainings, users, versions
+from fl_server_api.admin.csv_download import ACTION as CSV_ACTION
+from fl_server_api.admin.csv_download import download_csv
+
+admin.site.add_action(download_csv, CSV_ACTION)
+
+__all__ = [
+    "alerts",
+    "identities",
+    "models",
+    "records",
+    "rounds",
+    "secrets",
+    "trail",
+    "trainings",
+    "users",
+    "versions",
+]

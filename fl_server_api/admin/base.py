@@ -10,16 +10,20 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.auth import get_permission_codename
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Count, Model, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 
+from fl_server_api.admin.csv_download import ACTION as CSV_ACTION
+from fl_server_api.admin.csv_download import download_csv
+from fl_server_api.admin.deeds import note_deed, note_refused
 from fl_server_api.pages.html import NOTHING
 from fl_server_core.exceptions import DomainError
 from fl_server_core.models import User
@@ -58,6 +62,7 @@ class SafeAdmin(ModelAdmin[Row]):
 
     uuid_search_fields: searched, besides `search_fields`, if the text could begin a UUID.
     is_addable, is_editable, is_deletable: if False, no permission allows it.
+    csv_fields: fields of a row that a download as CSV has besides the list's columns.
     """
 
     is_addable = True
@@ -65,18 +70,49 @@ class SafeAdmin(ModelAdmin[Row]):
     is_deletable = True
 
     uuid_search_fields: Sequence[str] = ("id",)
+    csv_fields: Sequence[str] = ()
     empty_value_display = NOTHING
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # each facet costs a query for every choice
 
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_csv"
+        return [path("csv/", self.admin_site.admin_view(self.csv_view), name=name), *super().get_urls()]
+
+    def csv_view(self, request: HttpRequest) -> HttpResponseBase:
+        """All rows that the list would show with the same filters, as CSV."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if self._asks_for_incomparable(request):
+            return HttpResponseRedirect(self._list_url())
+        try:
+            return download_csv(self, request, self.get_changelist_instance(request).queryset)
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(self._list_url())
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if any(_is_incomparable(key, text) for key, texts in request.GET.lists() for text in texts):
-            self.message_user(request, "You can't search for null characters or very long numbers.", messages.ERROR)
-            return HttpResponseRedirect(request.path)
+        if self._asks_for_incomparable(request):
+            return HttpResponseRedirect(self._list_url())
+        if request.POST.get("action") == CSV_ACTION and not request.POST.getlist(ACTION_CHECKBOX_NAME):
+            return HttpResponseRedirect(f"{self._list_url()}csv/?{request.GET.urlencode()}")  # none selected: all
         title = str(self.opts.verbose_name_plural)
-        context = {"title": title[:1].upper() + title[1:], **(extra_context or {})}
+        context = {
+            "title": title[:1].upper() + title[1:],
+            "csv_url": f"{self._list_url()}csv/",
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, context)
+
+    def _asks_for_incomparable(self, request: HttpRequest) -> bool:
+        """If so, a message says what can't be searched for."""
+        asks = any(_is_incomparable(key, text) for key, texts in request.GET.lists() for text in texts)
+        if asks:
+            self.message_user(request, "You can't search for null characters or very long numbers.", messages.ERROR)
+        return asks
+
+    def _list_url(self) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def changeform_view(
         self,
@@ -93,6 +129,7 @@ class SafeAdmin(ModelAdmin[Row]):
         try:
             return view(request, *args)
         except DomainError as error:
+            note_deed("change", self.model, [(args[0] or "", "")], is_refused=True)
             self.message_user(request, error.message, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
@@ -110,18 +147,36 @@ class SafeAdmin(ModelAdmin[Row]):
         return queryset.filter(wanted), False
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Row]) -> HttpResponseBase | None:  # type: ignore[override]  # None, as in Django: go back to the list
+        keys, action = request.POST.getlist(ACTION_CHECKBOX_NAME), request.POST.get("action", "")
         try:
-            for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            for key in keys:
                 self.opts.pk.run_validators(self.opts.pk.to_python(key))
-            if request.POST.get("action") != "delete_selected":
-                return super().response_action(request, queryset)
+            if action != "delete_selected":
+                response = super().response_action(request, queryset)
+                if action in self.get_actions(request):
+                    note_deed(action.replace("_", " "), self.model, [(key, "") for key in keys])
+                return response
             with transaction.atomic():  # deletes all of them or none
                 return super().response_action(request, queryset)
         except DomainError as error:
+            verb = "delete" if action == "delete_selected" else action.replace("_", " ")
+            note_deed(verb, self.model, [(key, "") for key in keys], is_refused=True)
             self.message_user(request, error.message, messages.ERROR)
         except ValidationError:
             self.message_user(request, "The selection is not a list of rows.", messages.ERROR)
         return None
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        note_deed("create", self.model, [(obj.pk, str(obj))])
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        note_deed("change", self.model, [(obj.pk, str(obj))])
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        note_deed("delete", self.model, [(row.pk, str(row)) for row in queryset])
+        return super().log_deletions(request, queryset)
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -129,6 +184,7 @@ class SafeAdmin(ModelAdmin[Row]):
         try:
             return super().delete_view(request, object_id, extra_context)
         except DomainError as error:
+            note_deed("delete", self.model, [(object_id, "")], is_refused=True)
             self.message_user(request, error.message, messages.ERROR)
             return HttpResponseRedirect(change_url(self.model, object_id))
 
@@ -145,11 +201,17 @@ class SafeAdmin(ModelAdmin[Row]):
         """The rows of other kinds that are deleted together with these."""
         return ()
 
-    def is_done(self, request: HttpRequest, step: Callable[..., object], **arguments: Any) -> bool:
-        """Call a service. If it refuses, show why and return False."""
+    def is_done(
+        self, request: HttpRequest, step: Callable[..., object], *, key: object = None, **arguments: Any
+    ) -> bool:
+        """Call a service. If it refuses, show why and return False.
+
+        key: of the row, for the trail, where no argument of the service is it.
+        """
         try:
             step(**arguments)
         except DomainError as error:
+            note_refused(arguments, key)
             self.message_user(request, error.message, messages.ERROR)
             return False
         return True

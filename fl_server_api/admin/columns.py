@@ -11,9 +11,9 @@ from django.db.models import F, Model, QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from fl_server_api.admin.html import figures_list, link, readable_figure
+from fl_server_api.admin.html import figures_list, link, list_link, readable_figure
 from fl_server_api.pages.html import NOTHING, moment, short_id
-from fl_server_core.models import Training
+from fl_server_core.models import AuditEntry, Training
 from fl_server_core.registry import round_kinds
 
 OF_TRAINING = "training__model__globalmodel__name"
@@ -36,6 +36,14 @@ class TrainingColumn:
     @admin.display(description="training", ordering="training_name")
     def training_link(self, row: Any) -> SafeString | str:
         return link(Training, row.training_id, row.training_name)
+
+
+class TrailField:
+    """A link to what the trail says about a row."""
+
+    @admin.display(description="trail")
+    def trail_link(self, row: Model) -> SafeString:
+        return list_link(AuditEntry, "who did what", q=row.pk)
 
 
 class FiguresField:
@@ -65,6 +73,7 @@ def time_of(field: str, description: str) -> Callable[[object, Model], SafeStrin
         when: datetime | None = getattr(row, field)
         return moment(when)
 
+    show.shows_field = field  # type: ignore[attr-defined]  # for those who want the time itself
     return show
 
 

@@ -17,7 +17,7 @@ from django_stubs_ext import WithAnnotations
 
 from fl_server_api.admin import panels
 from fl_server_api.admin.base import Row, SafeAdmin, number_of, operator_of
-from fl_server_api.admin.columns import time_of
+from fl_server_api.admin.columns import TrailField, time_of
 from fl_server_api.admin.fields import SafeJSONField, json_box
 from fl_server_api.admin.html import file_size, link, list_link
 from fl_server_api.pages.html import NOTHING
@@ -72,7 +72,7 @@ def _is_dimension(entry: object) -> bool:
     return entry is None or (isinstance(entry, int) and not isinstance(entry, bool) and 0 < entry < 2**31)
 
 
-class ModelPage(SafeAdmin[Row]):
+class ModelPage(TrailField, SafeAdmin[Row]):
     """What the pages of all kinds of models share. Models are created through the API, which checks their files."""
 
     is_addable = False
@@ -119,7 +119,7 @@ class GlobalModelAdmin(ModelPage[GlobalModel]):
     uuid_search_fields = ("id", "training__id")
     readonly_fields = (
         "id", "kind", "owner", "round", "created", "training_link", "updates", "metrics_link", "events_link",
-        "weights_size", "preprocessing_size", "statistics",
+        "trail_link", "weights_size", "preprocessing_size", "statistics",
     )  # fmt: skip
     OWN: Mapping[type[Model] | None, tuple[str, ...]] = {
         SWAGModel: ("first_moment_size", "second_moment_size"),
@@ -228,7 +228,7 @@ class LocalModelAdmin(ModelPage[LocalModel]):
     uuid_search_fields = ("id", "base_model__id")
     fields = readonly_fields = (
         "id", "base_link", "owner_link", "round", "sample_size", "passed_to", "created", "weights_size",
-        "metrics_link",
+        "metrics_link", "trail_link",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LocalModel]:

@@ -80,6 +80,7 @@ class MetricAdmin(SafeAdmin[Metric]):
     created = time_of("created_at", "created")
     list_display = ("key", "value_text", "model_link", "step", "version_link", "reporter", "created")
     list_select_related = ("reporter", "version")
+    csv_fields = ("model_id", "value_float", "value_special")
     list_filter = (ValueFilter, "created_at")
     search_fields = ("key", "identifier", "reporter__username", "model__globalmodel__name")
     search_help_text = "Key, reporter, model or the beginning of a model's id"
@@ -139,6 +140,7 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
         "error",
     )  # fmt: skip
     list_select_related = ("receiver", "round")
+    csv_fields = ("uuid", "training_uuid", "last_error")
     list_filter = ("status", "notification_type", "created_at")
     search_fields = ("receiver__username", "last_error", OF_TRAINING)
     search_help_text = "Receiver, error, training or the beginning of the id of a training or a delivery"
@@ -214,6 +216,7 @@ class EventAdmin(TrainingColumn, ViewOnlyAdmin[Event]):
     happened = time_of("at", "time")
     list_display = ("happened", "kind", "round", "training_link", "model_link", "user", "author", "text")
     list_select_related = ("user", "author")
+    csv_fields = ("training_id", "model_id", "message", "figures")
     list_filter = ("kind", "at")
     search_fields = ("user__username", "author__username", "message", OF_TRAINING, "model__name")
     search_help_text = "User, author, message, training, model or the beginning of the id of a training or a model"

@@ -52,6 +52,7 @@ class RoundAdmin(TrainingColumn, ViewOnlyAdmin[Round]):
     list_display = (
         "title", "training_link", "number", "status", "submissions", "opened", "due", "closed", "problem",
     )  # fmt: skip
+    csv_fields = ("training_id", "figures")
     list_filter = ("kind", "outcome", "opened_at")
     search_fields = (OF_TRAINING,)
     search_help_text = "Training or the beginning of its id"
@@ -113,6 +114,7 @@ class SubmissionAdmin(TrainingColumn, FiguresField, ViewOnlyAdmin[Submission]):
         "replayed", "is_counted",
     )  # fmt: skip
     list_select_related = ("participant", "round")
+    csv_fields = ("round_id", "figures")
     list_filter = ("round__kind", "counted", "submitted_at")
     search_fields = ("participant__username", OF_ROUND)
     search_help_text = "Participant, training or the beginning of the id of a training or the model submitted to"

@@ -16,7 +16,7 @@ from django_stubs_ext import WithAnnotations
 
 from fl_server_api.admin import panels
 from fl_server_api.admin.base import SafeAdmin, number_of, operator_of
-from fl_server_api.admin.columns import kind_title, named, time_of
+from fl_server_api.admin.columns import TrailField, kind_title, named, time_of
 from fl_server_api.admin.html import counted, link
 from fl_server_api.admin.training_form import EDITABLE, MEMBERSHIP, TrainingForm
 from fl_server_api.pages.comparison import MAX_COMPARED
@@ -66,7 +66,7 @@ class TrainingList(ChangeList):
 
 
 @admin.register(Training)
-class TrainingAdmin(SafeAdmin[Training]):
+class TrainingAdmin(TrailField, SafeAdmin[Training]):
     """Trainings: their state and what they wait for. They are created through the API."""
 
     is_addable = False
@@ -75,6 +75,7 @@ class TrainingAdmin(SafeAdmin[Training]):
         "name", "state", "waits_for", "rounds_closed", "submissions", "due", "method", "actor", "changed",
     )  # fmt: skip
     list_select_related = ("actor",)
+    csv_fields = ("model_id", "options")
     list_filter = ("state", "aggregation_method", "uncertainty_method", "locked", "last_update")
     search_fields = ("model__globalmodel__name", "actor__username", "participants__username")
     search_help_text = "Model, actor, participant or the beginning of the id of a training or its model"
@@ -86,7 +87,7 @@ class TrainingAdmin(SafeAdmin[Training]):
         "id", "model_link", "actor_link", "aggregation_method", "uncertainty_method", "created", "state", "phase",
         "since", "round", "rounds_closed", "submissions", "due", "changed", "claimed", "claim", "lease",
         "claim_attempts", "problem", "failing_since", "participants_panel", "invitations_panel", "history_panel",
-        "deliveries_panel",
+        "trail_link", "deliveries_panel",
     )  # fmt: skip
     WHAT = ("id", "model_link", "actor_link", ("aggregation_method", "uncertainty_method"), "created")
     WHERE = (
@@ -128,7 +129,7 @@ class TrainingAdmin(SafeAdmin[Training]):
             ("Where it is", {"fields": self.WHERE}),
             ("What it does", {"fields": EDITABLE}),
             ("Participants", {"fields": ("participants_panel", "invitations_panel", *membership)}),
-            ("History", {"fields": ("history_panel",)}),
+            ("History", {"fields": ("history_panel", "trail_link")}),
             *([("Notifications", {"fields": ("deliveries_panel",)})] if sees_deliveries else []),
         )
 

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django_stubs_ext import WithAnnotations
 
 from fl_server_api.admin.base import SafeAdmin, number_of, operator_of
-from fl_server_api.admin.columns import time_of
+from fl_server_api.admin.columns import TrailField, time_of
 from fl_server_api.admin.html import list_link
 from fl_server_api.pages.html import NOTHING
 from fl_server_core import policies
@@ -44,7 +44,7 @@ class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # generi
 
 
 @admin.register(User)
-class UserAdmin(SafeAdmin[User], DjangoUserAdmin[User]):
+class UserAdmin(TrailField, SafeAdmin[User], DjangoUserAdmin[User]):
     """Accounts. Only superusers change superusers and privileges."""
 
     list_display = (
@@ -62,13 +62,13 @@ class UserAdmin(SafeAdmin[User], DjangoUserAdmin[User]):
     search_fields = ("username", "first_name", "last_name", "email", "message_endpoint")
     search_help_text = "Name, email, endpoint or the beginning of an id"
     date_hierarchy = "date_joined"
-    readonly_fields = ("id", "seen", "joined", "tokens_link", "events_link")
+    readonly_fields = ("id", "seen", "joined", "tokens_link", "events_link", "trail_link")
     actions = ("renew_tokens", "rotate_secrets")
     fieldsets = (
         (None, {"fields": ("id", "username", "password", "first_name", "last_name", "email")}),
         ("Federated learning", {"fields": ("actor", "client", "message_endpoint")}),
         ("Permissions", {"fields": ("is_active", *PRIVILEGES)}),
-        ("History", {"fields": ("seen", "joined", "tokens_link", "events_link")}),
+        ("History", {"fields": ("seen", "joined", "tokens_link", "events_link", "trail_link")}),
     )
     add_fieldsets = (
         (None, {"classes": ("wide",), "fields": ("username", "usable_password", "password1", "password2")}),

@@ -81,11 +81,11 @@ class ModelVersionAdmin(SafeAdmin[ModelVersion]):
         self._set_pinned(request, queryset, False)
 
     def _set_pinned(self, request: HttpRequest, queryset: QuerySet[ModelVersion], pinned: bool) -> None:
-        selected: list[tuple[UUID, int]] = list(queryset.values_list("model", "number"))
-        operator = operator_of(request)
+        selected: list[tuple[int, UUID, int]] = list(queryset.values_list("pk", "model", "number"))
+        wanted = {"user": operator_of(request), "pinned": pinned}
         done = sum(
-            self.is_done(request, describe_version, model_id=model_id, number=number, user=operator, pinned=pinned)
-            for model_id, number in selected
+            self.is_done(request, describe_version, key=key, model_id=model_id, number=number, **wanted)
+            for key, model_id, number in selected
         )
         if done:
             word = "pinned" if pinned else "unpinned"

@@ -28,7 +28,7 @@ from fl_server_core.selectors.model_page import MAX_VERSIONS, shown_versions, us
 from fl_server_core.selectors.models import get_readable_model
 from fl_server_core.selectors.versions import get_version
 
-DOWNLOADS = (("torch", ""),)
+DOWNLOADS = (("torch", ""), ("safetensors", "&format=safetensors"))
 """The formats of a download: what to call each, and what to add to the address."""
 MAX_NUMBER = 2**31 - 1
 
@@ -48,9 +48,14 @@ class ModelPages:
             "model_file": ("file/", self.file),
             "model_difference": ("difference/", self.difference),
             "model_try": ("try/", self.try_it),
-            "model_step": ("versions/<int:number>/<slug:step>/", self.step),
         }
-        return [path(at + end, wrap(_or_gone(view)), name=name) for name, (end, view) in views.items()]
+        return [
+            *(path(at + end, wrap(_or_gone(view)), name=name) for name, (end, view) in views.items()),
+            *(
+                path(f"{at}versions/<int:number>/{step}/", wrap(_or_gone(self.step)), {"step": step}, f"model_{step}")
+                for step in STEPS
+            ),
+        ]
 
     def page(self, request: HttpRequest, model_id: UUID) -> HttpResponse:
         """The versions and where the model is used. The curves follow."""
@@ -110,8 +115,8 @@ class ModelPages:
     def step(self, request: HttpRequest, model_id: UUID, number: int, step: str) -> HttpResponse:
         """Ask whether the user is sure (GET), then do it (POST)."""
         user = _user(request)
-        model, chosen = _readable(model_id, user), STEPS.get(step)
-        if chosen is None or not isinstance(model, GlobalModel) or number > MAX_NUMBER:
+        model, chosen = _readable(model_id, user), STEPS[step]
+        if not isinstance(model, GlobalModel) or number > MAX_NUMBER:
             raise Http404("No such step.")
         if not policies.may_change_versions(user, model, model.get_training()):
             raise PermissionDenied
@@ -131,7 +136,8 @@ class ModelPages:
             "namespace": self.frame.namespace,
             "frame_training": f"{self.frame.namespace}:training",
             "frame_model": f"{self.frame.namespace}:model",
-            "frame_step": f"{self.frame.namespace}:model_step",
+            "frame_restore": f"{self.frame.namespace}:model_restore",
+            "frame_describe": f"{self.frame.namespace}:model_describe",
             "title": "",
             "model": model,
             "kind": kind_of(model),

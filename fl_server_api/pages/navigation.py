@@ -33,7 +33,7 @@ SECTIONS = (
     Section("Models", ("GlobalModel", "SWAGModel", "MeanModel", "ModelVersion", "LocalModel"), below="/admin/models/"),
     Section("People", ("User", "Group", "Invitation", "AccessToken", "Identity")),
     Section("Notifications", ("Delivery",)),
-    Section("Audit", ("Event",)),
+    Section("Audit", ("AuditEntry", "Event")),
     Section(REST, page="admin:system"),
 )
 

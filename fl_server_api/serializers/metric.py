@@ -80,3 +80,20 @@ class MetricSerializer(serializers.ModelSerializer[Metric]):
 
     def get_value_binary(self, metric: Metric) -> str | None:
         return None if metric.value_binary is None else base64.b64encode(metric.value_binary).decode()
+
+
+class FigureSerializer(serializers.Serializer[Any]):
+    """A metric of a training. step: the model's round. version: of the model. binary_size: bytes, if not a number."""
+
+    id = serializers.IntegerField()
+    step = serializers.IntegerField(allow_null=True)
+    version = serializers.IntegerField(allow_null=True)
+    key = serializers.CharField()
+    value = serializers.FloatField(allow_null=True)
+    reporter = serializers.UUIDField(allow_null=True)
+    reporter_name = serializers.CharField(allow_null=True)
+    model = serializers.UUIDField()
+    is_update = serializers.BooleanField(help_text="Whether it was reported of an update, not of the global model.")
+    is_test = serializers.BooleanField(help_text="Whether a test round asked for it.")
+    binary_size = serializers.IntegerField(allow_null=True)
+    created_at = serializers.DateTimeField()

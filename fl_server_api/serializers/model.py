@@ -93,35 +93,43 @@ class LayerStatisticsField(serializers.JSONField):
     """torchinfo's figures, or null."""
 
 
-class GlobalModelMetadataSerializer(GlobalModelSerializer):
-    stats = LayerStatisticsField(read_only=True)
+@extend_schema_field({"type": "array", "items": {"type": "string"}, "nullable": True})
+class PickledNamesField(serializers.JSONField):
+    """Sorted; null without such a file."""
 
+
+class MetadataSerializer(serializers.Serializer[Any]):
+    """What metadata has and lists have not."""
+
+    stats = LayerStatisticsField(read_only=True)
+    globals = PickledNamesField(read_only=True)
+    preprocessing_globals = PickledNamesField(read_only=True)
+
+
+METADATA_FIELDS = ["stats", "globals", "preprocessing_globals"]
+
+
+class GlobalModelMetadataSerializer(MetadataSerializer, GlobalModelSerializer):
     class Meta(GlobalModelSerializer.Meta):
-        fields = [*GlobalModelSerializer.Meta.fields, "stats"]
+        fields = [*GlobalModelSerializer.Meta.fields, *METADATA_FIELDS]
         read_only_fields = fields
 
 
-class SWAGModelMetadataSerializer(SWAGModelSerializer):
-    stats = LayerStatisticsField(read_only=True)
-
+class SWAGModelMetadataSerializer(MetadataSerializer, SWAGModelSerializer):
     class Meta(SWAGModelSerializer.Meta):
-        fields = [*SWAGModelSerializer.Meta.fields, "stats"]
+        fields = [*SWAGModelSerializer.Meta.fields, *METADATA_FIELDS]
         read_only_fields = fields
 
 
-class MeanModelMetadataSerializer(MeanModelSerializer):
-    stats = LayerStatisticsField(read_only=True)
-
+class MeanModelMetadataSerializer(MetadataSerializer, MeanModelSerializer):
     class Meta(MeanModelSerializer.Meta):
-        fields = [*MeanModelSerializer.Meta.fields, "stats"]
+        fields = [*MeanModelSerializer.Meta.fields, *METADATA_FIELDS]
         read_only_fields = fields
 
 
-class LocalModelMetadataSerializer(LocalModelSerializer):
-    stats = LayerStatisticsField(read_only=True)
-
+class LocalModelMetadataSerializer(MetadataSerializer, LocalModelSerializer):
     class Meta(LocalModelSerializer.Meta):
-        fields = [*LocalModelSerializer.Meta.fields, "stats"]
+        fields = [*LocalModelSerializer.Meta.fields, *METADATA_FIELDS]
         read_only_fields = fields
 
 

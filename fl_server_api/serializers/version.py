@@ -3,9 +3,11 @@ from __future__ import annotations
 from typing import Any
 from unicodedata import category
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from fl_server_api.serializers.generic import MAX_INTEGER, DigitsField, StrictSerializer
+from fl_server_core.exceptions import InvalidRequest
 
 NAME_LENGTH = 256
 
@@ -53,3 +55,22 @@ class VersionQuery(serializers.Serializer[Any]):
     """Which version is asked for; without one, the current one."""
 
     version = DigitsField(min_value=0, max_value=MAX_INTEGER, required=False, default=None)
+
+
+FORMATS = ("pt", "safetensors")
+
+
+@extend_schema_field({"type": "string", "enum": list(FORMATS), "default": "pt"})
+class FormatField(serializers.Field[Any, Any, Any, Any]):
+    """How tensors are written: as torch does, or as safetensors, which can't carry code."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if data not in FORMATS:
+            raise InvalidRequest(f"Unknown format '{str(data)[:40]}'. Supported are {' and '.join(FORMATS)}.")
+        return str(data)
+
+
+class DownloadQuery(VersionQuery):
+    """Which version of a model is asked for, in which format."""
+
+    format = FormatField(required=False, default="pt")

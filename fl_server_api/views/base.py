@@ -9,6 +9,7 @@ from rest_framework.views import APIView
 from fl_server_api.body_limits import BodyKind
 from fl_server_api.openapi import DocstringSchema
 from fl_server_api.parsers import AnyTypeJSONParser, FormParser, JSONParser, MultiPartParser
+from fl_server_api.trail import note_who
 from fl_server_core.models import User
 
 
@@ -18,6 +19,11 @@ class ApiView(APIView):
     parser_classes = [JSONParser, FormParser, MultiPartParser]
     schema = DocstringSchema()
     body_kind = BodyKind.PLAIN
+
+    def perform_authentication(self, request: Request) -> None:
+        """Look at the credentials, and tell the trail whose they are."""
+        super().perform_authentication(request)
+        note_who(request._request, request.auth)
 
 
 class JSONView(ApiView):

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from fl_server_ai.inference.statistics import layer_statistics
 from fl_server_api.body_limits import BodyKind
-from fl_server_api.downloads import preprocessing_answer, weights_answer
+from fl_server_api.downloads import Wanted, preprocessing_answer, weights_answer
 from fl_server_api.listing import PageQuery, each, listed
 from fl_server_api.negotiation import DownloadNegotiation
 from fl_server_api.openapi import KEEP, READ, answers, file_download, sentence
@@ -28,7 +28,7 @@ from fl_server_api.serializers.model import (
     represent_model,
     represent_models,
 )
-from fl_server_api.serializers.version import VersionQuery
+from fl_server_api.serializers.version import DownloadQuery, VersionQuery
 from fl_server_api.views.base import ApiView, caller
 from fl_server_core.models import GlobalModel, User
 from fl_server_core.policies import models_of
@@ -38,6 +38,7 @@ from fl_server_core.selectors.models import get_readable_model, metrics_of_model
 from fl_server_core.selectors.versions import round_of
 from fl_server_core.services.metrics import report_metrics, take_back_metrics
 from fl_server_core.services.models import create_global_model, create_mean_model, delete_model, set_preprocessing
+from fl_server_core.services.pickled_names import names_of
 
 FORM = "multipart/form-data"
 METRICS_AT_ONCE = 20  # a value may have a megabyte
@@ -78,8 +79,9 @@ class ModelsView(ApiView):
         For actors. If the server requires it, their flag `actor` must be set.
 
         `model_file` is a TorchScript archive (`torch.jit.save`) or a pickled `torch.nn.Module` (`torch.save`); it is
-        read as data and never run on upload. `input_shape` is a repeated field in which `None` leaves a dimension open.
-        A model of type `MEAN` consists of other models, whose ids are in `models`. The caller must own all of them.
+        read as data and never run on upload. One whose pickle names what can run anything, such as `os.system`, is
+        refused. `input_shape` is a repeated field in which `None` leaves a dimension open. A model of type `MEAN`
+        consists of other models, whose ids are in `models`. The caller must own all of them.
         """
         model = _create_model(caller(request), checked(CreateModelRequest, request.data))
         body = {"detail": "Model Upload Accepted", "model_id": str(model.pk)}
@@ -90,16 +92,21 @@ class ModelView(ApiView):
     body_kind = BodyKind.FILES
     content_negotiation_class = DownloadNegotiation
 
-    @extend_schema(parameters=[VersionQuery], responses=answers(file_download(), 400, 401, 403, 404, 410, 503))
+    @extend_schema(parameters=[DownloadQuery], responses=answers(file_download(), 400, 401, 403, 404, 410, 503))
     def get(self, request: Request, model_id: UUID) -> HttpResponseBase:
         """Download a model.
 
-        The file as it was uploaded, with the current weights or those of `version`. The `ETag` of a version is the
-        SHA-256 of its file. Conditions such as `If-None-Match` and a single `Range` of bytes are supported. The file
-        of a mean of TorchScript models is a TorchScript module that averages their outputs.
+        The file as it was uploaded, with the current weights or those of `version`. An update is its global model's
+        file with the update's tensors. The `ETag` of a version is the SHA-256 of its file. Conditions such as
+        `If-None-Match` and a single `Range` of bytes are supported. The file of a mean of TorchScript models is a
+        TorchScript module that averages their outputs.
+
+        With `format=safetensors`, only the tensors are sent, in a format that can't carry code. A mean of models has
+        none of its own.
         """
-        number = checked(VersionQuery, request.query_params)["version"]
-        return weights_answer(request._request, model_id, caller(request), number)
+        query = checked(DownloadQuery, request.query_params)
+        wanted = Wanted(model_id, query["version"], query["format"])
+        return weights_answer(request._request, wanted, caller(request))
 
     @extend_schema(
         operation_id="models_updates_create",
@@ -110,8 +117,9 @@ class ModelView(ApiView):
         """Upload an update of a model.
 
         For participants of the model's training, in the round that is open. `model_file` holds the same tensors as the
-        global model, as a module or a state dict. A repeated upload replaces the earlier one. `metric_names` and
-        `metric_values`, repeated fields, are kept as metrics of the update.
+        global model, as a module, a state dict or a safetensors file; only the tensors are kept. A repeated upload
+        replaces the earlier one. `metric_names` and `metric_values`, repeated fields, are kept as metrics of the
+        update.
         """
         submit(Offer(caller(request), "update", target_id=model_id, **checked(UpdateRequest, request.data)))
         return Response({"detail": "Model Update Accepted"}, status=status.HTTP_201_CREATED)
@@ -132,12 +140,14 @@ class ModelMetadataView(ApiView):
         """Show a model's metadata.
 
         `stats` holds the figures of its layers. It is null if they can't be computed, for example without an input
-        shape. With `version`, `round` is the round of that version.
+        shape. With `version`, `round` is the round of that version. `globals` lists the classes and functions that
+        `torch.load` imports to load the file, `preprocessing_globals` those of the preprocessing. If they are empty,
+        or the file is TorchScript, loading it brings in no code but torch's.
         """
         number = checked(VersionQuery, request.query_params)["version"]
         model = get_readable_model(model_id, caller(request))
         known = {**represent_model(model), "round": round_of(model, number)}
-        return Response({**known, "stats": layer_statistics(model, caller(request))})
+        return Response({**known, **names_of(model), "stats": layer_statistics(model, caller(request))})
 
 
 class ModelMetricsView(ApiView):

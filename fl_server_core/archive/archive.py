@@ -11,10 +11,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from fl_server_core.archive.description import ArchiveKind, Description, TensorInfo, describe
+from fl_server_core.archive.description import (
+    ArchiveKind,
+    Description,
+    PickledNames,
+    TensorInfo,
+    describe,
+    describe_names,
+)
 from fl_server_core.archive.dtypes import DTYPES
 from fl_server_core.archive.errors import ArchiveError, quoted
 from fl_server_core.archive.limits import DEFAULT_LIMITS, Limits
+from fl_server_core.archive.pickle import read_pickle
 from fl_server_core.archive.zip import Record, read_bytes, read_records
 
 Array = np.ndarray[Any, Any]
@@ -54,10 +62,12 @@ class Archive:
         """By name, in the order of state_dict(). A single tensor has the empty name; tied weights have several."""
         self.parameter_names = self._description.parameter_names
         """In the order of named_parameters(), tied ones once. Empty for a state_dict, which does not tell them."""
-        self.globals = self._description.globals
+        self.globals = self._description.names.globals
         """Every "module.name" that the pickle names, which torch.load would import."""
-        self.attribute_calls = self._description.attribute_calls
-        """The arguments of every getattr in the pickle, as ("module.name", "attribute"); ("?", "?") for other uses."""
+        self.attribute_calls = self._description.names.calls
+        """The arguments of every getattr in the pickle, as ("module.name", "attribute").
+
+        ("?", "attribute") of what is no global, ("?", "?") where getattr is used in another way."""
 
     def __enter__(self) -> Self:
         return self
@@ -108,6 +118,20 @@ class Archive:
                 self._read(record.name, self._limits.code_size)
             elif checksum(self.buffer, record) != record.checksum:
                 raise _damaged(record)
+
+    def names_of_all_pickles(self) -> PickledNames:
+        """As `globals` and `attribute_calls`, with those of the other pickles that a TorchScript file has.
+
+        Raises ArchiveError if one of them cannot be read.
+        """
+        names, calls = set(self.globals), set(self.attribute_calls)
+        for record in self.records.values():
+            if record.name.endswith("pkl") and record.name != "data.pkl":
+                _root, machine = read_pickle(self._read(record.name, self._limits.pickle_size), self._limits)
+                other = describe_names(machine, self.kind, self._limits)
+                names |= other.globals
+                calls.update(other.calls)
+        return PickledNames(frozenset(names), tuple(sorted(calls)))
 
     def _read(self, name: str, limit: int) -> bytes:
         record = self.records.get(name)
@@ -162,10 +186,14 @@ def open_archive(
     """
     if isinstance(source, bytes | memoryview):
         return Archive(source, limits, like)
+    return Archive(map_file(source), limits, like)
+
+
+def map_file(source: str | os.PathLike[str]) -> mmap.mmap | bytes:
+    """A file's bytes, mapped. Raises OSError if it cannot be opened."""
     with Path(source).open("rb") as file:
         empty = os.fstat(file.fileno()).st_size == 0
-        content = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return Archive(content, limits, like)
+        return b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def view_array(memory: Array, records: Mapping[str, Record], info: TensorInfo) -> Array:

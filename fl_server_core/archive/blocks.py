@@ -6,6 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from fl_server_core.archive.dtypes import bit_views
+
+_BLOCK = 1 << 18
+
 Array = np.ndarray[Any, Any]
 
 
@@ -23,6 +27,18 @@ def blocks(arrays: Sequence[Array], size: int) -> Iterator[list[Array]]:
     else:
         for index in _indices(arrays[0].shape, size):
             yield [array[index] for array in arrays]
+
+
+def same_bits(one: Array, other: Array) -> bool:
+    """Whether two arrays of one shape and type are equal bit by bit (a NaN equals itself, 0 is not -0)."""
+    return all(equal_bits(a, b).all() for a, b in blocks([one, other], _BLOCK))
+
+
+def equal_bits(one: Array, other: Array) -> Array:
+    """Where two arrays of one shape and type have the same bits."""
+    pairs = zip(bit_views(one), bit_views(other), strict=True)
+    equal: Array = np.logical_and.reduce([a == b for a, b in pairs])
+    return equal
 
 
 def _indices(shape: tuple[int, ...], size: int) -> Iterator[tuple[slice, ...]]:

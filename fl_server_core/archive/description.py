@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from fl_server_core.archive import names
 from fl_server_core.archive.dtypes import DTYPES
@@ -51,6 +54,28 @@ class TensorInfo:
         return (self.storage, self.dtype, self.offset, self.shape, self.strides)
 
 
+class TensorFile(Protocol):
+    """Named tensors in a file, whatever its format."""
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """By name."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the file."""
+
+    def array(self, name: str) -> np.ndarray[Any, Any]:
+        """A read-only view on a tensor's values."""
+
+
+class PickledNames(NamedTuple):
+    """What a pickle names: `globals` as Archive.globals, `calls` as Archive.attribute_calls."""
+
+    globals: frozenset[str]
+    calls: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Description:
     """What the pickle of a file says, and the code of a TorchScript file. `nbytes`: of all tensors, tied ones once."""
@@ -58,8 +83,7 @@ class Description:
     kind: ArchiveKind
     tensors: Mapping[str, TensorInfo]
     parameter_names: tuple[str, ...]
-    globals: frozenset[str]
-    attribute_calls: tuple[tuple[str, str], ...]
+    names: PickledNames
     nbytes: int
 
 
@@ -82,15 +106,22 @@ def describe(records: Mapping[str, Record], read: Callable[[str, int], bytes], l
         name: TensorInfo(name, tensor.dtype, tensor.shape, tensor.storage.key, tensor.offset, tensor.strides)
         for name, tensor in named.tensors.items()
     }
-    own = "__torch__" if kind == ArchiveKind.SCRIPT else None  # the file's own classes, which nobody imports
     return Description(
         kind=kind,
         tensors=MappingProxyType(infos),
         parameter_names=tuple(named.parameters),
-        globals=frozenset(str(name) for name in machine.globals if name.module.split(".")[0] != own),
-        attribute_calls=tuple(_describe_call(arguments) for arguments in machine.attribute_calls),
+        names=describe_names(machine, kind, limits),
         nbytes=sum({info.view: info.nbytes for info in infos.values()}.values()),
     )
+
+
+def describe_names(machine: Machine, kind: ArchiveKind, limits: Limits) -> PickledNames:
+    """The names that a pickle has told. Raises ArchiveError for more of them than a model has."""
+    own = "__torch__" if kind == ArchiveKind.SCRIPT else None  # the file's own classes, which nobody imports
+    names = frozenset(str(name) for name in machine.globals if name.module.split(".")[0] != own)
+    if len(names) > limits.globals:
+        raise ArchiveError("The file's data.pkl names too many classes and functions.")
+    return PickledNames(names, tuple(_describe_call(arguments) for arguments in machine.attribute_calls))
 
 
 def is_script(records: Mapping[str, Record]) -> bool:
@@ -153,6 +184,6 @@ def _name_tensors(root: object, named: names.NamedTensors) -> None:
 
 def _describe_call(arguments: Tuple | None) -> tuple[str, str]:
     match arguments.items if arguments else ():
-        case (Global() as owner, str(attribute)) if attribute.isprintable():
-            return str(owner), attribute[:80]
+        case (owner, str(attribute)) if attribute.isprintable():
+            return str(owner) if isinstance(owner, Global) else "?", attribute[:80]
     return "?", "?"

@@ -14,7 +14,7 @@ import numpy as np
 from fl_server_core.archive.archive import Archive, Array, checksum, view_array
 from fl_server_core.archive.blocks import blocks
 from fl_server_core.archive.checks import check_compatible
-from fl_server_core.archive.description import TensorInfo
+from fl_server_core.archive.description import TensorFile, TensorInfo
 from fl_server_core.archive.errors import ArchiveError, quoted
 from fl_server_core.archive.zip import Record
 
@@ -36,8 +36,9 @@ class ArchiveWriter:
     process.
     """
 
-    def __init__(self, template: Archive, path: str | os.PathLike[str]) -> None:
+    def __init__(self, template: Archive, path: str | os.PathLike[str], *, sync: bool = True) -> None:
         self.template = template
+        self._sync = sync
         self.path = Path(path)
         self._whole = _whole_records(template)
         self._copied = 0
@@ -100,13 +101,14 @@ class ArchiveWriter:
         return view_array(self._memory, self.template.records, info)
 
     def finish(self) -> None:
-        """Put the checksums right, and the file on the disk. Further calls do nothing."""
+        """Put the checksums right, and the file on the disk unless `sync` is false. Further calls do nothing."""
         if self._file.closed:
             return
         self._copy_up_to(self.template.nbytes)
         if self.template.has_checksums:
             self._update_checksums()
-        os.fsync(self._file.fileno())  # what was written into the map, too
+        if self._sync:
+            os.fsync(self._file.fileno())  # what was written into the map, too
         self._file.close()
 
     def _abandon(self) -> None:
@@ -184,14 +186,15 @@ def check_writable(template: Archive) -> None:
             raise ArchiveError(f"The tensor {quoted(info.name)} is an expanded view, which cannot be written.")
 
 
-def copy_tensors(template: Archive, values: Archive, path: str | os.PathLike[str]) -> None:
-    """Write the template's file with the values of another archive of the same names, shapes and types.
+def copy_tensors(template: Archive, values: TensorFile, path: str | os.PathLike[str], *, sync: bool = True) -> None:
+    """Write the template's file with the values of another file of the same names, shapes and types.
 
-    Nothing else of the other archive gets into the new file. Raises ArchiveError if the two do not fit.
+    Nothing else of the other file gets into the new one. sync: wait until the disk has it. Raises ArchiveError if the
+    two do not fit.
     """
     check_compatible(template, values)
     check_writable(template)
-    with ArchiveWriter(template, path) as writer:
+    with ArchiveWriter(template, path, sync=sync) as writer:
         for name in writer.names():
             parts = (np.ascontiguousarray(part).reshape(-1) for (part,) in blocks([values.array(name)], _BLOCK))
             writer.write(name, parts)

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("fl_server_core", "0008_notification_secrets"),
+        ("fl_server_core", "0011_clean_bytes"),
     ]
 
     operations = [

@@ -1,3 +1,5 @@
+from fl_server_core.models.alert import Alert, AlertChannel, AlertCondition, AlertRule, AlertTrainings
+from fl_server_core.models.audit import AuditChain, AuditEntry, AuditPending, AuditSeal, Credential, Outcome
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.failed_sign_in import FailedSignIns
@@ -17,6 +19,16 @@ from fl_server_core.models.user import User
 
 __all__ = [
     "AccessToken",
+    "Alert",
+    "AlertChannel",
+    "AlertCondition",
+    "AlertRule",
+    "AlertTrainings",
+    "AuditChain",
+    "AuditEntry",
+    "AuditPending",
+    "AuditSeal",
+    "Credential",
     "Delivery",
     "DeliveryStatus",
     "Event",
@@ -33,6 +45,7 @@ __all__ = [
     "Model",
     "ModelVersion",
     "NotificationType",
+    "Outcome",
     "Round",
     "RoundOutcome",
     "SWAGModel",

@@ -82,6 +82,7 @@ class Event(models.Model):
 
     class Meta:
         ordering = ["id"]
+        indexes = [models.Index(fields=["kind", "at"])]
 
     def __str__(self) -> str:
         where = "" if self.round is None else f" in round {self.round}"

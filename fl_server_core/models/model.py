@@ -100,6 +100,9 @@ class GlobalModel(Model):
     input_shape = models.JSONField(null=True, blank=True)
     preprocessing_file = models.FileField(upload_to=new_file_name, blank=True, db_index=True)
     stats = models.JSONField(null=True, blank=True, help_text="Layer statistics, computed once.")
+    pickled_names = models.JSONField(
+        null=True, blank=True, editable=False, help_text="What the weights' and the preprocessing's pickles name."
+    )
     current_version = models.ForeignKey(
         ModelVersion, on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
     )
@@ -113,6 +116,8 @@ class GlobalModel(Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the row; weights or moments that were assigned become a version."""
+        if self.assigned:
+            self.pickled_names = None
         super().save(*args, **kwargs)
         if self.assigned:
             assigned, self.assigned = self.assigned, None
@@ -180,17 +185,28 @@ class MeanModel(GlobalModel):
 class LocalModel(Model):
     """One participant's update of a global model.
 
+    is_clean: its file is the global model's with the update's tensors, and has nothing else of what was uploaded.
     passed_to: under FedDC the participant who trains this model on in the round that follows.
     """
 
     base_model = models.ForeignKey(GlobalModel, on_delete=models.CASCADE, related_name="local_models")
     sample_size = models.PositiveBigIntegerField()
     weights_file = models.FileField(upload_to=new_file_name, blank=True)
+    is_clean = models.BooleanField(default=False, editable=False)
     passed_to = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="passed_models"
     )
 
-    weights = file_bytes("weights_file")
+    _weights = file_bytes("weights_file")
+
+    @property
+    def weights(self) -> bytes | None:
+        content: bytes | None = self._weights
+        return content
+
+    @weights.setter
+    def weights(self, content: bytes | None) -> None:
+        self._weights, self.is_clean = content, False
 
 
 def _keep_assigned(model: GlobalModel, assigned: dict[str, bytes]) -> None:

@@ -107,6 +107,13 @@ class RoundKind(ABC, Generic[Result]):
             InvalidValue, InvalidRequest: it can't be taken, and why.
         """
 
+    def store(self, base: GlobalModel, offer: Offer, files: NewFiles) -> dict[str, str]:  # noqa: ARG002  for kinds that rewrite
+        """Store what was checked, outside any lock, and say the stored files' names by their part.
+
+        What may be handed to somebody else is stored without anything of the participant's but tensors.
+        """
+        return {part: files.store(file) for part, file in offer.files.items()}
+
     def keep(self, submission: Submission, offer: Offer, names: Mapping[str, str]) -> None:  # noqa: ARG002  for kinds with rows of their own
         """Write the rows that belong to a submission, in its transaction. names: of the stored files, by part."""
         submission.files.all().delete()

@@ -37,6 +37,7 @@ from fl_server_core.selectors.trainings import get_training, lock_training
 from fl_server_core.services.budgets import refuse_larger_than_budget, require_budget
 from fl_server_core.services.files import NewFiles
 from fl_server_core.services.history import record
+from fl_server_core.trail import note, note_training
 
 
 def submit(offer: Offer) -> None:
@@ -61,7 +62,7 @@ def submit(offer: Offer) -> None:
     kind.check(base, offer)
     digest = offer.digest  # takes as long as reading the files: not under the lock
     with NewFiles() as stored:
-        names = {part: stored.store(file) for part, file in offer.files.items()}
+        names = kind.store(base, offer, stored)
         with transaction.atomic():
             row = _admit(offer, lock_training(row.training_id))
             if row is None:
@@ -122,6 +123,8 @@ def _admit(offer: Offer, training: Training | None) -> Round | None:
     """The round that takes this submission; None: its very bytes already count. Everything else is refused."""
     if training is None:
         raise NoTraining(offer.target_id)
+    note_training(training)
+    note(round=offer.number)
     if not is_participant(offer.participant, training):
         raise NotAllowed(f"You are not a participant of training {training.id}!")
     same_rounds = training.rounds.filter(phase=offer.phase, number=offer.number)
@@ -204,4 +207,5 @@ def _write(offer: Offer, row: Round, kind: RoundKind[Any], digest: str, names: d
         },
     )
     kind.keep(submission, offer, names)
+    note(update_id=submission.local_model_id)
     Training.objects.filter(pk=row.training_id).update(last_update=timezone.now())

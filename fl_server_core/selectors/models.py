@@ -11,6 +11,7 @@ from fl_server_core.exceptions import EntityNotFound, NotAllowed
 from fl_server_core.models.metric import Metric
 from fl_server_core.models.model import GlobalModel, LocalModel, Model
 from fl_server_core.models.user import User
+from fl_server_core.trail import note_model
 
 
 def get_model(model_id: UUID, entity: str = "Model") -> Model:
@@ -24,6 +25,7 @@ def get_model(model_id: UUID, entity: str = "Model") -> Model:
 def find_model(model_id: UUID) -> Model | None:
     """The model; None where there is none."""
     found = Model.objects.filter(pk=model_id).first()
+    note_model(found)
     return None if type(found) is Model else found  # a bare one was deleted while it was read
 
 

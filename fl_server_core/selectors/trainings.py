@@ -10,6 +10,7 @@ from fl_server_core.models.model import GlobalModel, LocalModel, Model
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
 from fl_server_core.selectors.models import lock_model
+from fl_server_core.trail import note_training
 
 
 def get_training(training_id: UUID) -> Training:
@@ -17,6 +18,7 @@ def get_training(training_id: UUID) -> Training:
     found = Training.objects.filter(pk=training_id).first()
     if found is None:
         raise EntityNotFound("Training", training_id)
+    note_training(found)
     return found
 
 
@@ -38,12 +40,17 @@ def get_steerable_training(training_id: UUID, user: User, message: str | None = 
 
 def lock_training(training_id: UUID) -> Training | None:
     """The training, its row locked until the transaction ends; None if it is gone."""
-    return Training.objects.select_for_update().filter(pk=training_id).first()
+    return _noted(Training.objects.select_for_update().filter(pk=training_id).first())
 
 
 def lock_training_of(model: Model) -> Training | None:
     """The training of a global model, its row locked until the transaction ends; None where it has none."""
-    return Training.objects.select_for_update().filter(model_id=model.pk).first()
+    return _noted(Training.objects.select_for_update().filter(model_id=model.pk).first())
+
+
+def _noted(training: Training | None) -> Training | None:
+    note_training(training)
+    return training
 
 
 def lock_with_training(model: GlobalModel) -> tuple[GlobalModel, Training | None]:

@@ -16,6 +16,7 @@ from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.metric import Metric
 from fl_server_core.models.model import GlobalModel, Model
 from fl_server_core.models.model_version import ModelVersion
+from fl_server_core.trail import note
 
 
 def find_version(model: Model, number: int | None = None) -> ModelVersion | None:
@@ -26,7 +27,9 @@ def find_version(model: Model, number: int | None = None) -> ModelVersion | None
     """
     if number is not None:
         return get_version(model, number)
-    return ModelVersion.objects.filter(pk=F("model__current_version"), model_id=model.pk).first()
+    found = ModelVersion.objects.filter(pk=F("model__current_version"), model_id=model.pk).first()
+    note(version=None if found is None else found.number)
+    return found
 
 
 def get_version(model: Model, number: int) -> ModelVersion:
@@ -39,6 +42,7 @@ def get_version(model: Model, number: int) -> ModelVersion:
     found = ModelVersion.objects.filter(model_id=model.pk, number=number).first()
     if found is None:
         raise InvalidRequest(f"Model {model.pk} has no version {number}.")
+    note(version=number)
     if not found.is_available:
         raise Gone(f"Version {number} of model {model.pk} is no longer kept.")
     return found

@@ -20,6 +20,7 @@ from fl_server_core.selectors.models import complete, get_model, global_of
 from fl_server_core.selectors.rounds import open_round_of
 from fl_server_core.services.budgets import refuse_more_metrics, require_budget
 from fl_server_core.services.history import record
+from fl_server_core.trail import note_training
 
 MAX_KEYS = 100
 """Names of metrics in one event: there may be a million."""
@@ -39,6 +40,7 @@ def report_metrics(*, model_id: UUID, reporter: User, metrics: Reported) -> None
         raise NotAllowed
     with transaction.atomic():
         training = Training.objects.select_for_update().filter(model_id=model.pk).first()
+        note_training(training)
         asked = None if training is None else _round_asking(training, reporter)
         rows = write_metrics(model=model, reporter=reporter, metrics=metrics, asked=asked)
         if asked is not None:

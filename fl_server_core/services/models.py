@@ -8,7 +8,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
 from fl_server_core import policies
-from fl_server_core.archive import ArchiveError, open_archive
+from fl_server_core.archive import Archive, ArchiveError, dangerous_globals, open_archive
 from fl_server_core.exceptions import EntityNotFound, InvalidFile, InvalidRequest, InvalidValue, NotAllowed
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, SWAGModel
@@ -49,9 +49,9 @@ def create_global_model(
     """
     _require_actor(owner)
     refuse_larger_than_budget(model_file, preprocessing_file)
-    check_module(model_file)
+    names = {"weights": check_module(model_file)}
     if preprocessing_file is not None:
-        check_module(preprocessing_file, "preprocessing")
+        names["preprocessing"] = check_module(preprocessing_file, "preprocessing")
     digest, size = digest_of(model_file), model_file.size or 0
     with NewFiles() as files:
         weights = StoredWeights(files.store(model_file), digest, size)
@@ -64,6 +64,7 @@ def create_global_model(
                 round=round_number,
                 input_shape=None if input_shape is None else list(input_shape),
                 preprocessing_file=preprocessing,
+                pickled_names=names,
             )
             append_version(model, weights)
             require_budget(account=owner, added=("models", "bytes"), sizes=files.sizes)
@@ -231,29 +232,41 @@ def set_preprocessing(*, model_id: UUID, user: User, file: UploadedFile[bytes]) 
     if not policies.owns(user, model):
         raise NotAllowed(f"You are not the owner of model {model.pk}!")
     refuse_larger_than_budget(file)
-    check_module(file, "preprocessing")
+    names = check_module(file, "preprocessing")
     with NewFiles() as files:
         name = files.store(file)
         rows = GlobalModel.objects.non_polymorphic().filter(pk=model.pk)
         with transaction.atomic():
             if lock_model(model.pk) is None:
                 raise EntityNotFound("GlobalModel", model.pk)
-            replaced = rows.values_list("preprocessing_file", flat=True).first()
-            rows.update(preprocessing_file=name)
+            replaced, known = rows.values_list("preprocessing_file", "pickled_names").get()
+            rows.update(preprocessing_file=name, pickled_names=known and {**known, "preprocessing": names})
             forget_files([replaced] if replaced else [])
             require_budget(account=user, added=("bytes",), sizes=files.sizes)
 
 
-def check_module(file: UploadedFile[bytes], kind: str = "model") -> None:
-    """Is the file a module, scripted or pickled, and whole?
+def check_module(file: UploadedFile[bytes], kind: str = "model") -> list[str]:
+    """Is the file a module, scripted or pickled, and whole? Say what its pickle names.
 
     Raises:
-        InvalidFile: it is not, and why.
+        InvalidFile: it is not, or it names what can do harm to whoever loads it.
     """
     try:
         with open_archive(uploaded_source(file)) as archive:
             archive.verify_checksums()
             if not archive.is_model:
                 raise InvalidFile(f"it holds a {archive.kind}, not a torch.nn.Module or a TorchScript module", kind)
+            _refuse_dangerous(archive, kind)
+            return sorted(archive.globals)
     except ArchiveError as error:
         raise InvalidFile(error, kind) from error
+
+
+def _refuse_dangerous(archive: Archive, kind: str) -> None:
+    dangerous = dangerous_globals(archive)
+    if dangerous:
+        raise InvalidFile(
+            f"it names {', '.join(dangerous[:5])}, through which it can run anything where it is loaded. "
+            "Save the model without that, as TorchScript for instance.",
+            kind,
+        )

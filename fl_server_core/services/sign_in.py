@@ -19,6 +19,7 @@ from fl_server_core.services.sign_in_limits import (
     refuse_if_limited,
     refuse_if_remembered,
 )
+from fl_server_core.trail import note
 
 SUCCESS_SECONDS = 300.0
 MAX_SUCCESSES = 10_000
@@ -105,6 +106,7 @@ def sign_in(*, username: str, password: str, address: str) -> User | None:
         if user is None:
             note_failure(address, username)
             return None
+        note(signed_in=user)
         note_success(address, username)
         successes.keep(mark, user)
         return user
@@ -123,4 +125,5 @@ def _check(username: str, password: str) -> User | None:
     if user is None:
         make_password(password)  # takes as long as a wrong password: the time tells nobody which accounts exist
         return None
+    note(tried=user)
     return user if user.check_password(password) and user.is_active else None

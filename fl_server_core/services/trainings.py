@@ -29,6 +29,7 @@ from fl_server_core.services.files import open_weights
 from fl_server_core.services.history import record
 from fl_server_core.services.participants import CONSENT, ask, newcomers_of, tell_of_training
 from fl_server_core.signals import training_resumed
+from fl_server_core.trail import note_training
 
 MODEL_KINDS: dict[str, tuple[type[GlobalModel], str]] = {
     "SWAGModel": (SWAGModel, "a model of type SWAG"),
@@ -71,6 +72,7 @@ def create_training(
             uncertainty_method=uncertainty_method,
             options=options or {},
         )
+        note_training(training)
         added = ("trainings",) if training.model_id == model.pk else ("trainings", "models")
         require_budget(account=actor, added=added, others=participant_ids)
         people = lock_users(participant_ids)

@@ -70,6 +70,16 @@ SECTIONS: dict[str, list[Call]] = {
                                                      "401  200  200  200  200  200  200  200  200  200  200  200"),
         Call("POST", "users/myself/notification-secrets/", "rotate one's secret",
                                                      "401  201  201  201  201  201  201  201  201  201  201  201"),
+        Call("GET", "users/myself/alerts/", "list one's alert rules",
+                                                     "401  -    -    -    -    alert -  -    -    -    -    -"),
+        Call("POST", "users/myself/alerts/", "make an alert rule",
+                                                     "401  201  201  201  201  201  201  201  201  201  201  201"),
+        Call("GET", "users/myself/alerts/{alert}/", "show an alert rule (the participant's)",
+                                                     "401  400  400  400  400  200  400  400  400  400  400  400"),
+        Call("PATCH", "users/myself/alerts/{alert}/", "change it",
+                                                     "401  400  400  400  400  200  400  400  400  400  400  400"),
+        Call("DELETE", "users/myself/alerts/{alert}/", "delete it",
+                                                     "401  400  400  400  400  204  400  400  400  400  400  400"),
         Call("GET", "users/groups/", "list one's groups",
                                                      "401  -    -    -    -    ward+operators - - - -    -    -"),
         Call("GET", "users/invitations/", "list what one can accept",
@@ -159,6 +169,9 @@ SECTIONS: dict[str, list[Call]] = {
         Call("GET", "trainings/{training}/history/", "list what happened",
                                                      "401  403  403  403  403  started started started 403 403"
                                                      " started started"),
+        Call("GET", "trainings/{training}/metrics/", "list its metrics, as JSON, JSON lines or CSV",
+                                                     "401  403  403  403  403  metric metric metric metric 403"
+                                                     " metric metric"),
         Call("GET", "trainings/{training}/models/", "list its models",
                                                      "401  -    -    -    -    model+update+passed model+passed"
                                                      " model+update+passed - - model+update+passed"
@@ -238,7 +251,7 @@ all of them. The permission to change something includes viewing it.
 | `delete_globalmodel` | delete a global model; one with a training only with `delete_training`, too |
 | `change_modelversion` | restore, name and pin versions |
 | `view_localmodel`, `delete_localmodel` | the same for updates |
-| `view_metric`, `add_metric` | list the metrics of any model, report metrics of it |
+| `view_metric`, `add_metric` | list the metrics of any model or training, report metrics of a model |
 | `view_group`, `change_group`, `delete_group` | list, show, rename and delete any group |
 
 Only a model's owner replaces its preprocessing, and only participants submit to rounds. Nobody can answer invitations

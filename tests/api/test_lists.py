@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.http import FileResponse
 
-from fl_server_api import listing
+from fl_server_api import listing, spooling
 from fl_server_core.models import GlobalModel, Training
 from tests.api.conftest import People
 from tests.builders.rows import make_event, make_metric, make_model, make_training, make_update, make_user
@@ -32,6 +32,7 @@ def many(people: People, model: GlobalModel, running: Training) -> dict[str, int
         f"/api/models/{model.pk}/metrics/": 4,
         f"/api/models/{model.pk}/versions/": 1,
         f"/api/trainings/{running.pk}/history/": 5,
+        f"/api/trainings/{running.pk}/metrics/": 4,
         f"/api/trainings/{running.pk}/models/": 2,
         f"/api/trainings/{running.pk}/models/latest/": 2,
     }
@@ -91,7 +92,7 @@ def test_a_long_list_waits_on_the_disk(people: People, monkeypatch: pytest.Monke
     for number in range(3):
         make_model(people.actor.user, name=f"model {number}")
     whole = people.actor.client.get("/api/models/")
-    monkeypatch.setattr(listing, "BYTES_IN_MEMORY", 100)
+    monkeypatch.setattr(spooling, "BYTES_IN_MEMORY", 100)
     answer = people.actor.client.get("/api/models/")
     assert isinstance(answer, FileResponse)
     assert answer.headers["Content-Length"] == str(len(whole.content))

@@ -8,6 +8,7 @@ from tests.builders.files import scripted_linear
 from tests.builders.rows import make_mean_model, make_model, make_update
 
 UNKNOWN = "6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"
+GLOBALS = ["collections.OrderedDict", "torch.FloatStorage", "torch._utils._rebuild_tensor_v2"]
 
 
 def test_the_metadata_are_what_the_list_says_and_the_statistics_of_the_layers(
@@ -16,6 +17,8 @@ def test_the_metadata_are_what_the_list_says_and_the_statistics_of_the_layers(
     answer = people.participant.client.get(f"/api/models/{model.pk}/metadata/")
     metadata = answer.json()
     stats = metadata.pop("stats")
+    assert metadata.pop("globals") == GLOBALS
+    assert metadata.pop("preprocessing_globals") is None
     assert (answer.status_code, [metadata]) == (200, people.actor.client.get("/api/models/").json())
     # 3 · 2 weights and 2 biases
     assert (stats["total_params"], stats["trainable_params"], stats["input_size"]) == (8, 8, [[1, 3]])

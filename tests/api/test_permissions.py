@@ -21,6 +21,7 @@ from tests.builders.clients import client_of, make_staff
 from tests.builders.files import saved_vector, scripted, scripted_linear, uploaded
 from tests.builders.rounds import mark_failed, open_round_as
 from tests.builders.rows import (
+    make_alert_rule,
     make_event,
     make_metric,
     make_model,
@@ -84,6 +85,7 @@ class Scene:
             "notification": str(notification.uuid) if notification else "",
             "user": str(self.user("stranger").pk),
             "kind": "none",
+            "alert": str(make_alert_rule(self.user("participant")).pk),
             "token": str(make_token(self.user("participant")).pk),
         }
 
@@ -112,6 +114,8 @@ class Scene:
             "POST users/": {"username": "new", "password": "correct horse battery staple"},
             "PATCH users/myself/": {"trusted_actors": "everyone"},
             "POST users/myself/tokens/": {"name": "robot", "scopes": ["read"]},
+            "POST users/myself/alerts/": {"condition": "failed", "channel": "webhook", "url": "http://chat:8065/"},
+            "PATCH users/myself/alerts/{alert}/": {"active": False},
             "POST groups/": {"name": "new"},
             "PUT groups/{ward}/": {"name": "new"},
             "PUT groups/{operators}/": {"name": "new"},

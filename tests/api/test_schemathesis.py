@@ -23,7 +23,7 @@ from fl_server_api.wsgi import ignore_charset
 from fl_server_core.models import Training
 from tests.api.conftest import People
 from tests.builders.clients import token_of
-from tests.builders.rows import make_delivery
+from tests.builders.rows import make_alert_rule, make_delivery
 
 ROLES = ("nobody", "participant", "actor")
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "5"))
@@ -58,6 +58,7 @@ def identifiers(people: People, running: Training) -> dict[str, str]:
         "training_id": str(running.pk),
         "notification_id": str(delivery.uuid),
         "number": "0",
+        "rule_id": str(make_alert_rule(people.actor.user).pk),
         "token_id": str(people.actor.user.tokens.get().pk),
         "kind": "update",
     }

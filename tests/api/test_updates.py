@@ -11,7 +11,7 @@ from fl_server_core.services.files import digest_of
 from fl_server_core.services.trainings import start_training
 from tests.api.conftest import People
 from tests.builders.clients import client_of
-from tests.builders.files import pickled_linear, saved, saved_vector, scripted_linear, uploaded
+from tests.builders.files import linear, pickled_linear, saved, saved_vector, scripted_linear, uploaded
 from tests.builders.rounds import submissions, update_in
 from tests.builders.rows import make_training, make_user
 from tests.builders.storage import stored_files
@@ -47,14 +47,18 @@ def test_a_participants_update_is_kept_with_its_metrics(people: People, running:
     assert [update_in(submission) for submission in submissions()] == [update]
 
 
-def test_an_update_may_be_pickled_or_a_bare_state_dict(people: People, running: Training) -> None:
-    import torch
+def test_an_update_may_be_pickled_or_a_bare_state_dict_or_safetensors(people: People, running: Training) -> None:
+    import safetensors.torch
 
-    linear = torch.nn.Sequential(torch.nn.Linear(3, 2))
-    for content in (pickled_linear(3.0), saved(linear.state_dict())):
+    contents = (
+        pickled_linear(3.0),
+        saved(linear(4.0).state_dict()),
+        safetensors.torch.save(linear(5.0).state_dict(), {"a": "b"}),
+    )
+    for value, content in enumerate(contents, start=3):
         answer = send(people.participant.client, running.model_id, model_file=uploaded(content))
         assert (answer.status_code, answer.json()) == (201, ACCEPTED)
-        assert LocalModel.objects.get().weights == content
+        assert LocalModel.objects.get().weights == scripted_linear(value)  # the model's file, whatever the update's
 
 
 def test_a_repeat_replaces_the_earlier_update(people: People, running: Training) -> None:

@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from fl_server_core.models import (
     AccessToken,
+    Alert,
+    AlertRule,
     Delivery,
     Event,
     EventKind,
@@ -194,3 +196,16 @@ def make_training_invitation(training: Training, user: User, **fields: Any) -> T
 
 def make_event(training: Training, kind: str = EventKind.STARTED, *, round: int = 0, **fields: Any) -> Event:
     return Event.objects.create(training=training, kind=kind, round=round, **fields)
+
+
+def make_alert_rule(user: User, condition: str = "failed", **fields: Any) -> AlertRule:
+    """An active rule about the user's own trainings, told to a webhook where nobody listens."""
+    values = {"channel": "webhook", "url": "http://127.0.0.1:9/", "active_since": timezone.now(), **fields}
+    if condition == "waiting":
+        values.setdefault("minutes", 30)
+    return AlertRule.objects.create(user=user, condition=condition, **values)
+
+
+def make_alert(rule: AlertRule, training: Training, text: str = "It failed.", **fields: Any) -> Alert:
+    """An alert that was not sent, about nothing in particular."""
+    return Alert.objects.create(rule=rule, training=training, text=text, **fields)

@@ -8,10 +8,9 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from fl_server_client import Actor, Agenda, Listener, Notification, ParticipantClient
+from fl_server_client.http import LIMITS
 
-from examples.actor import ActorClient
-from examples.client import LIMITS, ParticipantClient
-from examples.inbox import Agenda, Listener, Notification
 from tests.builders.waiting import wait_until
 from tests.e2e.sites import Site
 
@@ -38,7 +37,7 @@ class People:
         actor, *participants = site.make_users(endpoints)
         # One pool of connections for all: hundreds of pools of their own would be mostly idle sockets.
         self._transport = httpx.HTTPTransport(limits=LIMITS)
-        self.actor = ActorClient(site.url, token=actor.token)
+        self.actor = Actor(site.url, token=actor.token)
         self.ids = [account.id for account in participants]
         self._workers = [
             worker(ParticipantClient(site.url, token=account.token, transport=self._transport), index)

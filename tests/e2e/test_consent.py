@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from fl_server_client import Notification, ParticipantClient, Refused, Session
 
-from examples.client import ParticipantClient, Refused
-from examples.inbox import Notification
-from examples.participant import Participant
-from examples.training import Learner
+from examples.training import Classifier
 from tests.builders.waiting import wait_until
 from tests.e2e.people import People, Worker
 from tests.e2e.sites import embedded
@@ -21,13 +19,14 @@ ACCEPTS, TRUSTS, DECLINES, LATE, LEAVES = range(5)
 OPTIONS = {"epochs": 1, "lr": 0.1}
 
 
-def student(client: ParticipantClient, number: int) -> Participant:
+def student(client: ParticipantClient, number: int) -> Session:
     """A participant of the examples who tells on which side of a line its own points are."""
     generator = torch.Generator().manual_seed(number)
     inputs = torch.randn(24, 2, generator=generator)
     targets = (inputs.sum(dim=1) > 0).long()
-    learner = Learner(inputs[:16], targets[:16], inputs[16:], targets[16:], seed=number)
-    return Participant(client, learner, accept=number in (ACCEPTS, LEAVES))
+    learner = Classifier(inputs[:16], targets[:16], inputs[16:], targets[16:], seed=number)
+    learner.accepts_all = number in (ACCEPTS, LEAVES)
+    return Session(client, learner)
 
 
 @pytest.mark.timeout(300)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import httpx
+import psutil
 import pytest
 
 from examples.demo import METHODS, outcome, parse_arguments
@@ -14,20 +21,68 @@ from tests.server_process import REPOSITORY
 
 pytestmark = pytest.mark.once
 
+COMMAND = [sys.executable, "-m", "examples.demo", "--participants", "3"]
+
+
+@contextmanager
+def demonstration(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """The demo as a process, with its output in a pipe and its files somewhere in the folder."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
+    environment.pop("PYTHONUNBUFFERED", None)
+    process = subprocess.Popen(
+        [*COMMAND, *words],
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A suite that runs in the background of a shell ignores Ctrl-C, and so would the demo.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
 
 @pytest.mark.timeout(300)
-def test_the_demonstration_trains_with_participants_in_processes_and_reports(embedded_pass: None) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "examples.demo", "--rounds", "2", "--participants", "3", "--goal", "0.5"],
-        cwd=REPOSITORY,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "reached the goal of 0.500" in " ".join(done.stdout.split())
+def test_the_demonstration_trains_with_participants_in_processes_and_reports(
+    embedded_pass: None, tmp_path: Path
+) -> None:
+    with demonstration(tmp_path, "--rounds", "2", "--goal", "0.5") as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        login = re.fullmatch(r"Watch it at (http://\S+)/admin/  user (\S+)  password (\S+)\n", first)
+        assert login is not None, first
+        # While it runs, whoever has read the first line looks at it.
+        url, name, password = login.groups()
+        myself = httpx.get(f"{url}/api/users/myself/", auth=(name, password), trust_env=False, timeout=60)
+        assert (myself.status_code, myself.json()["username"]) == (200, name)
+        lines = process.stdout.read().splitlines()
+        assert process.wait(60) == 0, lines
+    shown = " ".join(" ".join(lines).split())
+    assert "reached the goal of 0.500" in shown
+    assert [line for line in lines if "training: round 1/2: 3/3 updates" in line]
+    assert "Next:" in lines
+    assert list(tmp_path.glob("fl-demo-*")) == []
+
+
+@pytest.mark.timeout(300)
+def test_an_interrupted_demonstration_leaves_no_files_and_no_processes(embedded_pass: None, tmp_path: Path) -> None:
+    with demonstration(tmp_path, "--rounds", "1000") as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert list(tmp_path.glob("fl-demo-*"))
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        assert process.wait(60) == 130
+    assert "Interrupted. Cleaning up." in rest
+    assert "Traceback" not in first + rest
+    assert list(tmp_path.glob("fl-demo-*")) == []
+    gone, alive = psutil.wait_procs(children, timeout=60)
+    assert (alive, bool(gone)) == ([], True)
 
 
 @pytest.mark.parametrize(

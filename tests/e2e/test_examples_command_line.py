@@ -14,11 +14,10 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from fl_server_client import Account, Actor, Listening, Participant, Running
 
 from examples import follow, participant
-from examples.actor import ActorClient
-from examples.client import password
-from examples.inbox import Agenda
+from examples.command_line import password
 from tests.e2e.sites import Site
 from tests.server_process import REPOSITORY
 
@@ -52,7 +51,7 @@ def data(tmp_path: Path) -> str:
 @pytest.fixture
 def name(site: Site) -> str:
     """A user of the site whose password is "right"."""
-    client = ActorClient(site.url)
+    client = Actor(site.url)
     username = uuid4().hex[:8]
     client.sign_in(username, "right")
     client.close()
@@ -93,7 +92,7 @@ def running_participant(site: Site, name: str, data: str, *arguments: str) -> It
 
 
 def endpoint_of(site: Site, name: str) -> str:
-    with closing(ActorClient(site.url)) as client:
+    with closing(Actor(site.url)) as client:
         return str(client.log_in(name, "right")["message_endpoint"])
 
 
@@ -128,7 +127,7 @@ def test_who_follows_without_a_server_a_password_or_a_training_is_told_so(site: 
 
 
 def test_a_training_without_participants_is_followed_until_it_fails(site: Site) -> None:
-    actor = ActorClient(site.url)
+    actor = Actor(site.url)
     actor.sign_in(username := uuid4().hex[:8], "right", actor=True)
     training = actor.create_training(actor.upload_model(torch.nn.Linear(1, 1), "m"), rounds=1)
     arguments = ["--server", site.url, "--username", username, "--training", training]
@@ -188,10 +187,11 @@ def test_data_that_a_participant_cannot_use_is_named(tmp_path: Path) -> None:
         (short, f"{short}: y must have one class number for each sample in x."),
     ):
         with pytest.raises(ValueError, match=r"\.$") as error:
-            participant.load_learner(str(path), seed=0)
+            participant.load_classifier(str(path), seed=0)
         assert str(error.value) == sentence
 
 
 def test_an_address_at_which_nobody_can_listen_is_named() -> None:
+    running = Running(Participant(), "http://127.0.0.1:9", Account(token="key"), Listening("192.0.2.1", 0))
     with pytest.raises(ValueError, match=r"^Can't listen at 192\.0\.2\.1, port 0: "):
-        participant.listen(Agenda(), "192.0.2.1", 0)
+        running.work()

@@ -8,7 +8,7 @@ import pytest
 
 from examples import digits
 from examples.digits import Samples, hold_out, load_samples, noise, save_share, split_by_dirichlet, upside_down
-from examples.participant import load_learner
+from examples.participant import load_classifier
 
 pytestmark = pytest.mark.once
 
@@ -73,7 +73,7 @@ def test_noise_fills_the_range_of_a_pixel_evenly() -> None:
 def test_a_participant_reads_back_the_share_that_was_written_for_it(tmp_path: Path) -> None:
     share = load_samples()[np.arange(70)]
     train = save_share(tmp_path / "share.npz", share, np.random.default_rng(0))
-    learner = load_learner(str(tmp_path / "share.npz"), seed=1)
+    learner = load_classifier(str(tmp_path / "share.npz"), seed=1)
     assert learner.sample_size == len(train) == 60
     assert len(learner.test_inputs) == len(learner.test_targets) == 10
     assert np.array_equal(learner.inputs.numpy(), train.x)
@@ -88,7 +88,7 @@ def test_the_command_writes_data_files_that_participants_can_use(
     digits.main()
     sizes = []
     for path in files:
-        learner = load_learner(path, seed=0)
+        learner = load_classifier(path, seed=0)
         with np.load(path) as data:
             assert data["x"].shape[1:] == data["test_x"].shape[1:] == (64,)
             sizes.append(len(data["x"]) + len(data["test_x"]))

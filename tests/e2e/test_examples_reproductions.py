@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 import torch
+from fl_server_client import Round
 from rich.console import Console
 
 from examples import reproduce_feddc, reproduce_fedprox
 from examples.synthetic import feddc_problem, fedprox_problem
-from examples.training import Learner
+from examples.training import Classifier
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.once]
 
 
 def average_rounds(
-    module: torch.nn.Module, learners: Sequence[Learner], training: dict[str, Any], rounds: int
+    module: torch.nn.Module, learners: Sequence[Classifier], method: str, options: dict[str, Any], rounds: int
 ) -> list[torch.nn.Module]:
     """The global model after each round: everyone trains a copy, the weighted mean is the next one."""
     total = sum(one.sample_size for one in learners)
@@ -26,7 +27,8 @@ def average_rounds(
         states = []
         for one in learners:
             local = copy.deepcopy(module)
-            one.train(local, training, number)
+            start = tuple(parameter.detach().clone() for parameter in module.parameters())
+            one.train(local, Round(number, "t", method, {"options": options}, start), options)
             states.append((one.sample_size / total, local.state_dict()))
         module = copy.deepcopy(module)
         module.load_state_dict({name: sum(w * state[name] for w, state in states) for name in module.state_dict()})
@@ -42,8 +44,7 @@ def test_fedprox_over_http_gives_the_losses_of_the_same_rounds_in_one_process() 
     assert list(result) == [1.0, 0.0]
     for mu, losses in result.items():
         options = {"mu": mu, "epochs": 2, "lr": 0.01, "batch_size": 10, "momentum": 0.0}
-        training = {"options": options, "aggregation_method": "FedProx"}
-        models = average_rounds(reproduce_fedprox.build_model(), learners, training, 3)
+        models = average_rounds(reproduce_fedprox.build_model(), learners, "FedProx", options, 3)
         with torch.no_grad():
             expected = [float(torch.nn.functional.cross_entropy(model(inputs), targets)) for model in models]
         assert list(losses) == [1, 2, 3]
@@ -56,8 +57,8 @@ def test_feddc_over_http_averages_every_period_and_plain_averaging_is_that_of_on
     result = reproduce_feddc.compare(Console(file=io.StringIO()), arguments)
     learners, test = feddc_problem(10, 10)
     daisy_chained, averaged = result.values()
-    training = {"options": reproduce_feddc.STEP | {"epochs": 10}, "aggregation_method": "FedAvg"}
-    models = average_rounds(reproduce_feddc.build_model(), learners, training, 2)
+    options = reproduce_feddc.STEP | {"epochs": 10}
+    models = average_rounds(reproduce_feddc.build_model(), learners, "FedAvg", options, 2)
     expected = {10 * (n + 1): reproduce_feddc.accuracy(model, *test) for n, model in enumerate(models)}
     # Rounds may be faster than the follower looks; the last average is always seen.
     assert {20} <= set(averaged) <= {10, 20}

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fl_server_client import Round
+from fl_server_client.learning import RunningMoments, proximal_term
 
-from examples.training import Hyperparameters, Learner, RunningMoments, proximal_term, train
+from examples.training import Classifier, Hyperparameters, train
 
 pytestmark = pytest.mark.once
 
@@ -30,9 +32,9 @@ def samples(count: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(count, 3, generator=generator), torch.randint(0, 2, (count,), generator=generator)
 
 
-def learner(seed: int = 1) -> Learner:
+def learner(seed: int = 1) -> Classifier:
     inputs, targets = samples()
-    return Learner(inputs, targets, inputs[:4], targets[:4], seed=seed)
+    return Classifier(inputs, targets, inputs[:4], targets[:4], seed=seed)
 
 
 def test_the_proximal_term_is_the_squared_distance_over_all_parameters() -> None:
@@ -95,8 +97,9 @@ def test_moments_of_nothing_are_refused() -> None:
 
 def test_a_learner_averages_over_its_last_epochs_from_the_given_model() -> None:
     """The same epochs, run by hand, and their states averaged in numpy."""
-    options = {"options": {"swag_epochs": 3, "lr": 0.2, "batch_size": 4, "momentum": 0.0}}
-    first, second = learner().moments(classifier(), options, 4)
+    options = {"swag_epochs": 3, "lr": 0.2, "batch_size": 4, "momentum": 0.0}
+    first, second, samples_seen = learner().moments(classifier(), Round(4, "t", "FedAvg"), options)
+    assert samples_seen == 8
     states: list[np.ndarray] = []
 
     def keep(module: torch.nn.Module) -> None:
@@ -114,7 +117,7 @@ def test_a_round_that_is_trained_twice_gives_the_same_update() -> None:
     def update(seed: int, number: int) -> torch.Tensor:
         torch.manual_seed(seed + number)  # what happened before must not matter
         module = torch.nn.Sequential(classifier(), torch.nn.Dropout(0.5))
-        learner(seed).train(module, {"options": {"batch_size": 2}}, number)
+        learner(seed).train(module, Round(number, "t", "FedAvg"), {"batch_size": 2})
         return torch.nn.utils.parameters_to_vector(module.parameters()).detach()
 
     assert torch.equal(update(1, 7), update(1, 7))
@@ -128,26 +131,26 @@ def test_a_test_is_made_in_eval_mode_and_reports_loss_and_accuracy() -> None:
         layer.weight.copy_(torch.eye(2))
     module = torch.nn.Sequential(torch.nn.Dropout(0.9), layer)
     inputs = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
-    result = Learner(inputs, torch.zeros(3).long(), inputs, torch.tensor([0, 1, 1])).evaluate(module)
+    result = Classifier(inputs, torch.zeros(3).long(), inputs, torch.tensor([0, 1, 1])).evaluate(module)
     right, wrong = np.log(1 + np.exp(-2)), np.log(1 + np.exp(2))
     assert result["loss"] == pytest.approx((2 * right + wrong) / 3, rel=1e-6)
     assert result["accuracy"] == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(
-    ("training", "expected"),
+    ("options", "method", "expected"),
     [
-        ({}, Hyperparameters(mu=0.0)),
-        ({"options": None, "aggregation_method": "FedProx"}, Hyperparameters(mu=0.01)),
-        ({"options": {"mu": 1}, "aggregation_method": "FedProx"}, Hyperparameters(mu=1.0)),
-        ({"options": {"mu": 1}, "aggregation_method": "FedAvg"}, Hyperparameters(mu=0.0)),
-        ({"options": {"epochs": 7.0, "lr": 1, "batch_size": 5}}, Hyperparameters(7, 1.0, 5, mu=0.0)),
-        ({"options": {"epochs": "7", "lr": -1, "batch_size": True}}, Hyperparameters(mu=0.0)),
-        ({"options": {"epochs": float("inf"), "lr": float("nan")}}, Hyperparameters(mu=0.0)),
+        ({}, "FedAvg", Hyperparameters(mu=0.0)),
+        ({}, "FedProx", Hyperparameters(mu=0.01)),
+        ({"mu": 1}, "FedProx", Hyperparameters(mu=1.0)),
+        ({"mu": 1}, "FedAvg", Hyperparameters(mu=0.0)),
+        ({"epochs": 7.0, "lr": 1, "batch_size": 5}, "FedAvg", Hyperparameters(7, 1.0, 5, mu=0.0)),
+        ({"epochs": "7", "lr": -1, "batch_size": True}, "FedAvg", Hyperparameters(mu=0.0)),
+        ({"epochs": float("inf"), "lr": float("nan")}, "FedAvg", Hyperparameters(mu=0.0)),
     ],
 )
 def test_hyperparameters_come_from_the_options_and_nonsense_is_left_at_the_default(
-    training: dict[str, Any], expected: Hyperparameters
+    options: dict[str, Any], method: str, expected: Hyperparameters
 ) -> None:
-    assert Hyperparameters.of(training) == expected
-    assert isinstance(Hyperparameters.of(training).epochs, int)
+    assert Hyperparameters.of(options, method) == expected
+    assert isinstance(Hyperparameters.of(options, method).epochs, int)

@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 import requests
 import torch
+from fl_server_client import Actor
 
-from examples.actor import ActorClient
 from tests.builders.files import scripted_linear
 from tests.builders.waiting import wait_until
 from tests.e2e.sites import Account, Site
@@ -69,7 +69,7 @@ def race(site: Site, people: list[Account], model: str) -> list[int]:
 @pytest.mark.timeout(300)
 def test_two_last_uploads_at_once_close_every_round_once(site: Site, say: Callable[[str], None]) -> None:
     account, *people = site.make_users(["", "", ""])  # no endpoint: they need no notification
-    actor = ActorClient(site.url, token=account.token)
+    actor = Actor(site.url, token=account.token)
     trainings: dict[str, str] = {}
     for _trial in range(TRIALS):
         model = actor.upload_model(torch.jit.load(io.BytesIO(scripted_linear(0.0))), "linear")  # type: ignore[no-untyped-call]

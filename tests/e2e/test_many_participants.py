@@ -10,9 +10,8 @@ import pytest
 import torch
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from fl_server_client import Notification, ParticipantClient
 
-from examples.client import ParticipantClient
-from examples.inbox import Notification
 from fl_server_ai.trainer.tasks import close_round
 from fl_server_core.models import User
 from fl_server_core.services.trainings import start_training

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fl_server_client import ParticipantClient, Session
+from fl_server_client.model_files import script
 
-from examples.client import ParticipantClient
-from examples.model_files import script
-from examples.participant import Participant
-from examples.training import Learner
+from examples.training import Classifier
 from tests.e2e.people import People, Worker
 from tests.e2e.sites import Site
 
@@ -46,7 +45,7 @@ def student(client: ParticipantClient, number: int) -> Worker:
     generator = torch.Generator().manual_seed(number)
     inputs = torch.randn(24, 2, generator=generator)
     targets = (inputs.sum(dim=1) > 0).long()
-    return Participant(client, Learner(inputs[:16], targets[:16], inputs[16:], targets[16:], seed=number)).handle
+    return Session(client, Classifier(inputs[:16], targets[:16], inputs[16:], targets[16:], seed=number)).handle
 
 
 def network(seed: int) -> torch.nn.Module:
@@ -89,7 +88,8 @@ def check(people: People, one: Trained) -> None:
     assert people.count(one.training, "tested") == (after[-1:] if one.aggregation == "FedDC" else after)
     assert len(people.actor.metrics(one.model, "accuracy")[one.local_rounds]) == PARTICIPANTS
     assert people.heard_of(one.training, "TRAINING_FINISHED") == sorted(people.receivers)
-    answer, uncertainty = people.actor.infer(one.model, np.array([[1.0, 1.0], [-1.0, -1.0]], dtype=np.float32))
+    found = people.actor.predict(one.model, np.array([[1.0, 1.0], [-1.0, -1.0]], dtype=np.float32))
+    answer, uncertainty = found.output, found.uncertainty
     assert len(answer) == 2
     if one.uncertainty == "NONE":
         assert uncertainty == {}

@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import torch
+from fl_server_client import Notification, ParticipantClient
 
-from examples.client import ParticipantClient
-from examples.inbox import Notification
 from tests.builders.files import scripted_linear
 from tests.e2e.people import People, Worker
 from tests.e2e.sites import embedded

@@ -5,13 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.core.checks import WARNING
+from django.core.checks import WARNING, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
 from fl_server import checks
 from fl_server_ai.sandbox import Wall
 from fl_server_ai.sandbox.walls import STOPS
+from tests.builders.rows import make_alert_rule, make_user
 from tests.server_process import REPOSITORY, server_environment
 
 pytestmark = pytest.mark.once
@@ -59,6 +60,25 @@ def test_one_process_in_production_is_fine(settings: Settings) -> None:
 
 def test_several_machines_that_share_what_they_must_are_fine(machines: None) -> None:
     assert ids() == []
+
+
+def test_a_password_for_the_mail_server_goes_by_tls(settings: Settings) -> None:
+    settings.EMAIL_HOST_PASSWORD, settings.FL_EMAIL_SECURITY = "secret", "none"
+    assert ids() == ["fl_server.W040"]
+    settings.FL_EMAIL_SECURITY = "starttls"
+    assert ids() == []
+
+
+@pytest.mark.django_db
+def test_rules_by_email_without_a_mail_server_are_reported(settings: Settings) -> None:
+    rule = make_alert_rule(make_user(), channel="email", url="")
+    assert [message.id for message in run_checks(tags=["database"], databases=["default"])] == ["fl_server.W041"]
+    assert [message.id for message in run_checks(databases=None) if message.id == "fl_server.W041"] == []
+    settings.FL_EMAIL_HOST = "mail"
+    assert run_checks(tags=["database"], databases=["default"]) == []
+    settings.FL_EMAIL_HOST = ""
+    type(rule).objects.update(active=False)
+    assert run_checks(tags=["database"], databases=["default"]) == []
 
 
 def test_redis_without_postgres_is_refused(settings: Settings) -> None:

@@ -127,7 +127,8 @@ def test_the_clock_survives_what_goes_wrong_when_it_asks(
 
 def test_a_worker_without_its_clock_is_not_alive(tasks: Tasks, worker: EmbeddedWorker) -> None:
     worker._stopping.set()
-    worker._clock_thread.join(PATIENCE)
+    for clock in worker._clocks:
+        clock.join(PATIENCE)
     assert all(one.thread.is_alive() for one in worker._workers)
     assert not worker.is_alive()
 

@@ -6,9 +6,11 @@ import json
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,9 @@ def test_a_person_signs_in_and_gets_an_account_the_first_time(server: ServerProc
         "email": "anna@example.org",
     }
     assert Browser(server).sign_in(ANNA["sub"]).json()["id"] == first.json()["id"]
+    with closing(sqlite3.connect(server.data_dir / "db.sqlite3")) as database:
+        trail = "SELECT credential, outcome FROM fl_server_core_auditentry WHERE verb = ? AND account_name = ?"
+        assert set(database.execute(trail, ("sign in", "anna"))) == {("identity", "done")}
 
 
 def test_a_session_of_the_provider_reads_the_api_token_and_makes_others(server: ServerProcess) -> None:

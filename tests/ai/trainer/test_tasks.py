@@ -10,8 +10,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from fl_server_ai.trainer.tasks import purge
-from fl_server_core.models import Delivery, DeliveryStatus, NotificationType
+from fl_server_ai.trainer.tasks import purge, seal
+from fl_server_core.models import AuditEntry, AuditSeal, Delivery, DeliveryStatus, NotificationType
 from tests.builders.rows import make_delivery, make_running, make_user
 
 pytestmark = pytest.mark.django_db
@@ -39,3 +39,22 @@ def test_settled_deliveries_stay_for_the_days_that_are_set(settings: Settings) -
     settings.FL_KEEP_DELIVERIES_DAYS = 1
     purge()
     assert Delivery.objects.count() == 0
+
+
+def test_the_trail_stays_for_the_days_that_are_set_or_for_ever(settings: Settings) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        two_days_ago = timezone.now() - timedelta(days=2)
+        patch.setattr(timezone, "now", lambda: two_days_ago)
+        AuditEntry.objects.create(verb="start")
+        seal()
+    for days, left in ((0, ["start"]), (3, ["start"]), (1, ["purge"])):
+        settings.FL_AUDIT_DAYS = days
+        purge()
+        assert list(AuditEntry.objects.values_list("verb", flat=True)) == left
+
+
+def test_the_sealing_task_may_run_twice() -> None:
+    AuditEntry.objects.create(verb="start")
+    seal()
+    seal()
+    assert AuditSeal.objects.count() == 1

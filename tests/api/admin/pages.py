@@ -12,6 +12,9 @@ from django.urls import reverse
 
 from fl_server_core.models import (
     AccessToken,
+    Alert,
+    AlertRule,
+    AuditEntry,
     Delivery,
     Event,
     GlobalModel,
@@ -29,6 +32,8 @@ from fl_server_core.models import (
     User,
 )
 from tests.builders.rows import (
+    make_alert,
+    make_alert_rule,
     make_delivery,
     make_event,
     make_identity,
@@ -44,10 +49,11 @@ from tests.builders.rows import (
     make_update,
     make_user,
 )
+from tests.builders.trail import make_entries
 
 KINDS: tuple[type[Model], ...] = (
     User, GlobalModel, SWAGModel, MeanModel, LocalModel, ModelVersion, Metric, Training, Round, Submission, Delivery,
-    Event, AccessToken, Invitation, Identity, TrainingInvitation,
+    Event, AccessToken, Invitation, Identity, TrainingInvitation, AuditEntry, AlertRule, Alert,
 )  # fmt: skip
 
 
@@ -81,7 +87,10 @@ def fill(number: int, start: int = 0) -> dict[type[Model], list[Any]]:
         figure = make_metric(base, "accuracy", 0.9375, reporter=participant, step=0)
         blob = make_metric(update, "plot", b"\x00\xff\x01", reporter=participant)
         submission = make_submission(training, participant, update=update)
+        rule = make_alert_rule(actor)
         made: dict[type[Model], list[Any]] = {
+            AlertRule: [rule],
+            Alert: [make_alert(rule, training)],
             User: [actor, participant],
             GlobalModel: [base],
             SWAGModel: [swag],
@@ -98,6 +107,7 @@ def fill(number: int, start: int = 0) -> dict[type[Model], list[Any]]:
             AccessToken: [make_token(actor, f"laptop-{index}")],
             Identity: [make_identity(actor, f"subject-{index}")],
             Invitation: [make_invitation(f"guest-{index}")],
+            AuditEntry: make_entries("start", account_id=actor.pk, training_id=training.pk, object_kind="training"),
         }
         for kind, ones in made.items():
             rows[kind] += ones

@@ -10,6 +10,7 @@ from django.test import Client
 
 from fl_server_core.models import (
     AccessToken,
+    AuditEntry,
     Delivery,
     Event,
     EventKind,
@@ -202,7 +203,7 @@ def test_the_last_participant_whose_account_goes_leaves_a_failed_training(operat
 def test_all_users_with_rows_of_every_kind_can_be_deleted_at_once(operator: Client) -> None:
     users = fill(2)[User]
     assert act(operator, User, "delete_selected", *users, post="yes") == ["Successfully deleted 4 users."]
-    assert kinds_left(*KINDS) == [User, Event, AccessToken, Invitation]
+    assert kinds_left(*KINDS) == [User, Event, AccessToken, Invitation, AuditEntry]
     assert [token.user.username for token in AccessToken.objects.all()] == ["operator"]
     assert set(Event.objects.values_list("kind", flat=True)) == {EventKind.DELETED}
     assert list(User.objects.values_list("username", flat=True)) == ["operator"]

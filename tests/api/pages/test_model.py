@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from fl_server_api.body_limits import PLAIN_BYTES, largest_body
 from fl_server_api.pages import model as pages
-from fl_server_core.models import Event, EventKind, GlobalModel, Metric, User
+from fl_server_core.models import AuditEntry, Event, EventKind, GlobalModel, Metric, User
 from fl_server_core.models.model_version import append_version, store_weights
 from tests.builders.clients import browser_of, make_operator, staff_with
 from tests.builders.files import pickled_linear, saved, scripted_linear
@@ -247,6 +247,9 @@ def test_the_page_that_takes_an_input_takes_as_much_as_the_inference_does(model:
 
 
 def test_a_download_of_a_version_is_its_file(model: GlobalModel, owner: User) -> None:
+    tensors = browser_of(owner).get(f"/api/models/{model.pk}/?version=0&format=safetensors")
+    assert (tensors.status_code, "safetensors" in tensors["Content-Disposition"]) == (200, True)
+    assert "?version=0&amp;format=safetensors" in page_of(browser_of(owner), address(model))
     answer = browser_of(owner).get(f"/api/models/{model.pk}/?version=0")
     assert b"".join(cast(Any, answer).streaming_content) == pickled_linear(1.0)
     assert f'href="/api/models/{model.pk}/?version=0"' in page_of(browser_of(owner), address(model))
@@ -287,3 +290,16 @@ def test_so_many_metrics_are_shown_and_no_more(model: GlobalModel, operator: Cli
         report(model, 1, f"metric-{index:02}", 0.5)
     assert len(operator.get(address(model)).context["versions"][0].metrics) == 20
     assert len(operator.get(address(model, "curves/")).json()["plots"]) == 20
+
+
+def test_what_is_done_on_the_pages_is_in_the_trail(model: GlobalModel, owner: User) -> None:
+    client = browser_of(owner)
+    client.post(address(model, "versions/0/restore/"))
+    client.post(address(model, "versions/0/describe/"), {"name": "first"})
+    client.post(address(model, "try/"), {"text": "[[1, 2, 3]]"})
+    entries = AuditEntry.objects.filter(object_id=str(model.pk)).order_by("pk")
+    assert [(entry.verb, entry.object_kind, entry.account_id) for entry in entries] == [
+        ("restore version", "model", owner.pk),
+        ("change version", "model", owner.pk),
+        ("infer", "model", owner.pk),
+    ]

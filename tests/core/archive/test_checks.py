@@ -1,6 +1,8 @@
 """Whether an update's tensors may stand in for the model's, and what is said if not."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 from torch import nn
 
 from fl_server_core.archive import Archive, ArchiveError, check_compatible, check_finite, open_archive
-from fl_server_core.archive.checks import same_bits
+from fl_server_core.archive.blocks import same_bits
 from tests.builders.files import saved
 
 
@@ -166,3 +168,74 @@ def test_equal_bits_tell_zero_from_minus_zero() -> None:
     assert not same_bits(np.zeros(3), -np.zeros(3))
     assert not same_bits(np.array([1j]), np.array([-1j]))
     assert not same_bits(np.array([1j, 0]), np.array([1j, -0.0]) * np.array([1, -1]))
+
+
+class Counted:
+    """A file that counts the bytes that are looked at."""
+
+    def __init__(self, file: Archive) -> None:
+        self.tensors, self.nbytes, self._file = file.tensors, file.nbytes, file
+        self.seen = 0
+
+    def array(self, name: str) -> np.ndarray[Any, Any]:
+        self.seen += self._file.array(name).nbytes
+        return self._file.array(name)
+
+
+class TestWork:
+    """It grows with the bytes of the files, not with names × bytes."""
+
+    def test_two_memories_are_compared_once_whatever_their_names(self) -> None:
+        tied, others = torch.zeros(1000), [torch.zeros(1000), torch.zeros(1000)]
+        reference = state(**{f"n{number}": tied for number in range(500)})
+        candidate = Counted(state(**{f"n{number}": others[number % 2] for number in range(500)}))
+        check_compatible(reference, candidate)
+        assert candidate.seen == 2 * 4000
+
+    def test_every_memory_is_compared_once_where_many_are_tied_in_many_ways(self) -> None:
+        def grid(of: Callable[[int], int]) -> Archive:
+            rows = [torch.zeros(500) for _ in range(20)]
+            return state(**{f"n{number}": rows[of(number)] for number in range(400)})
+
+        candidate = Counted(grid(lambda number: number // 20))
+        check_compatible(grid(lambda number: number % 20), candidate)
+        assert candidate.seen <= 2 * 20 * 2000
+
+    def test_what_differs_is_found_behind_many_equal_names(self) -> None:
+        tied, good, bad = torch.zeros(100), torch.ones(100), torch.ones(100)
+        bad[-1] = 2
+        reference = state(**{f"n{number}": tied for number in range(300)})
+        update = {f"n{number}": good for number in range(300)} | {"n250": bad}
+        with pytest.raises(ArchiveError, match="'n0' and 'n250' share memory"):
+            check_compatible(reference, state(**update))
+
+    def test_a_tangle_of_many_names_is_written_once_for_each_view(self) -> None:
+        matrix = torch.rand(20, 20)
+        views = {f"n{number}": matrix if number % 2 else matrix.t() for number in range(400)}
+        candidate = Counted(state(**views))
+        check_compatible(state(**views), candidate)
+        assert candidate.seen == 2 * 2 * 1600
+
+    def test_overlapping_views_of_different_shapes_must_agree(self) -> None:
+        whole = torch.arange(12.0)
+        views = {"all": whole, "table": whole.view(3, 4), "part": whole.view(4, 3)[1:, :2], "row": whole[4:8]}
+        check_compatible(state(**views), state(**{name: view + 0 for name, view in views.items()}))
+        changed = {name: view + (name == "part") for name, view in views.items()}
+        with pytest.raises(ArchiveError, match="share memory"):
+            check_compatible(state(**views), state(**changed))
+
+    def test_an_infinity_of_many_names_is_excused_once(self) -> None:
+        mask = torch.full((1000,), math.inf)
+        file = Counted(state(**{f"n{number}": mask for number in range(500)}))
+        check_finite(file, state(**{f"n{number}": mask for number in range(500)}))
+        assert file.seen == 2 * 4000
+
+    def test_infinities_tied_in_too_many_ways_are_refused(self) -> None:
+        def grid(of: Callable[[int], int]) -> Archive:
+            rows = [torch.full((500,), math.inf) for _ in range(50)]
+            return state(**{f"n{number}": rows[of(number)] for number in range(2500)})
+
+        reference, candidate = grid(lambda number: number % 50), Counted(grid(lambda number: number // 50))
+        with pytest.raises(ArchiveError, match="share memory in too many ways"):
+            check_finite(candidate, reference)
+        assert candidate.seen < 10 * (candidate.nbytes + reference.nbytes) + 2**20

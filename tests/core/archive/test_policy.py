@@ -188,12 +188,19 @@ class TestGetattr:
         assert foreign(content, "builtins.*", "torch.*", "builtins.getattr") == [call]
 
     @pytest.mark.parametrize(
-        "arguments",
-        [b")", b"N\x85", b"NN\x86", b"ctorch._C\n_VariableFunctionsClass\nN\x86", b"NX\x04\x00\x00\x00relu\x86"],
+        ("arguments", "attribute"),
+        [
+            (b")", "?"),
+            (b"N\x85", "?"),
+            (b"NN\x86", "?"),
+            (b"ctorch._C\n_VariableFunctionsClass\nN\x86", "?"),
+            (b"NX\x04\x00\x00\x00relu\x86", "relu"),
+        ],
     )
-    def test_with_unusual_arguments_is_foreign_and_cannot_be_trusted(self, arguments: bytes) -> None:
+    def test_with_unusual_arguments_is_foreign_and_cannot_be_trusted(self, arguments: bytes, attribute: str) -> None:
         content = called(b"__builtin__\ngetattr", arguments)
-        assert foreign(content, "builtins.getattr(?, ?)", "builtins.getattr", "?", "*") == ["builtins.getattr(?, ?)"]
+        call = f"builtins.getattr(?, {attribute})"
+        assert foreign(content, call, "builtins.getattr", "?", "*") == [call]
 
     @pytest.mark.parametrize(
         "opcodes",

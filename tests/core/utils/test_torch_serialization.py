@@ -72,7 +72,7 @@ def test_what_is_something_else_is_refused() -> None:
 
 
 class Foreign(torch.nn.Linear):
-    """Of a class that torch never holds to be safe; `examples.model_files` adds those of torch.nn for the process."""
+    """Of a class that torch never holds to be safe; `fl_server_client.model_files` adds those of torch.nn."""
 
 
 def test_no_module_is_run_where_a_tensor_is_read() -> None:

@@ -1,0 +1,102 @@
+"""`fl model`: upload, download, versions."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import credentials
+from .output import JSON, console, print_row, print_rows
+
+app = typer.Typer(help="Models: upload, download, versions.", no_args_is_help=True)
+FREE = ("none", "null", "?", "-")
+
+
+class Kind(StrEnum):
+    """What a model is for."""
+
+    GLOBAL = "GLOBAL"
+    SWAG = "SWAG"
+
+
+class Form(StrEnum):
+    """How a model's file is written."""
+
+    torch = "torch"
+    safetensors = "safetensors"
+
+
+@app.command("list")
+def list_models(json_: JSON = False) -> None:
+    """List the models that you may see."""
+    with credentials.actor() as actor:
+        rows = [row for row in actor.models() if "base_model" not in row]
+    print_rows(rows, ["id", "name", "round", "description"], json=json_)
+
+
+@app.command()
+def push(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file that torch wrote of a module.")],
+    name: Annotated[str, typer.Option(help="The model's name. Without it: the file's.")] = "",
+    description: Annotated[str, typer.Option()] = "",
+    kind: Annotated[Kind, typer.Option(help="SWAG for the uncertainty method of this name.")] = Kind.GLOBAL,
+    input_shape: Annotated[
+        str, typer.Option(help="Sizes with commas, a ? for one that is free. For example ?,3,32,32.")
+    ] = "",
+    preprocessing: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
+    json_: JSON = False,
+) -> None:
+    """Upload a model."""
+    with credentials.actor() as actor, console.status("uploading"):
+        model = actor.upload_model(
+            file,
+            name or file.stem,
+            description=description,
+            kind=kind.value,
+            input_shape=shape_of(input_shape),
+            preprocessing=preprocessing,
+        )
+    print_row({"id": model}, json=json_, sentence=f"The model's id is {model}.")
+
+
+@app.command()
+def pull(
+    model: Annotated[str, typer.Argument(help="The model's id.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the file.")],
+    version: Annotated[int | None, typer.Option(help="A version's number; without it, the current one.")] = None,
+    form: Annotated[Form, typer.Option("--format", help="safetensors carry tensors and no code.")] = Form.torch,
+    json_: JSON = False,
+) -> None:
+    """Download a model. A download that breaks off goes on where it stopped."""
+    with credentials.actor() as actor, console.status("downloading"):
+        actor.download_to(output, model, version=version, form=form.value)
+    size = output.stat().st_size
+    print_row({"path": str(output), "size": size}, json=json_, sentence=f"{output} has the model, {size / 1e6:.1f} MB.")
+
+
+@app.command()
+def versions(model: Annotated[str, typer.Argument(help="The model's id.")], json_: JSON = False) -> None:
+    """List a model's versions with the means of what the participants measured."""
+    with credentials.actor() as actor:
+        rows = actor.versions(model)
+    print_rows(rows, ["version", "created_at", "size", "available", "name", "metrics"], json=json_)
+
+
+@app.command()
+def restore(model: str, version: int, json_: JSON = False) -> None:
+    """Make a new version with the file of an earlier one."""
+    with credentials.actor() as actor:
+        row = actor.restore(model, version)
+    print_row(row, json=json_, sentence=f"Version {row['version']} has the file of version {version}.")
+
+
+def shape_of(text: str) -> list[int | None]:
+    """A shape as it is typed. Raises ValueError."""
+    words = [word.strip().lower() for word in text.split(",")] if text.strip() else []
+    try:
+        return [None if word in FREE else int(word) for word in words]
+    except ValueError:
+        raise ValueError(f"{text!r} is not a shape such as ?,3,32,32.") from None

@@ -1,0 +1,55 @@
+"""What commands print: tables and sentences for people, JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..actor import as_json
+
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+console = Console()
+
+
+def say(sentence: str) -> None:
+    """A sentence, unwrapped and without colours guessed from its words."""
+    console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output."""
+    typer.echo(as_json(value))
+
+
+def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, json: bool) -> None:
+    """Rows as a table of these columns; as JSON, with all of theirs."""
+    rows = list(rows)
+    if json:
+        print_json(rows)
+        return
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if row.get(column) is None else _short(row[column]) for column in columns))
+    console.print(table)
+
+
+def print_row(row: Mapping[str, Any], *, json: bool, sentence: str) -> None:
+    """One result: a sentence for people, the row as JSON."""
+    if json:
+        print_json(row)
+    else:
+        say(sentence)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_short(one)}" for key, one in value.items())
+    return str(value)

@@ -1,0 +1,105 @@
+"""`fl participant`: run one, and answer invitations."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from ..participant import Participant
+from ..running import Account, Listening, Running, until_told
+from . import credentials
+from .output import JSON, print_rows, say
+
+app = typer.Typer(help="Take part in trainings.", no_args_is_help=True)
+
+
+@app.command()
+def run(
+    program: Annotated[str, typer.Argument(metavar="MODULE:CLASS", help="For example my_clinic:Clinic.")],
+    server: Annotated[str, typer.Option(envvar="FL_SERVER", help="Without it: that of fl login.")] = "",
+    username: Annotated[str, typer.Option(help="With FL_PASSWORD. Without it: the token of fl login.")] = "",
+    invitation: Annotated[str, typer.Option(help="Code of an invitation to register.")] = "",
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Listen (push). Without it: fetch (pull).")] = "",
+    endpoint: Annotated[str, typer.Option(help="The URL at which the server reaches the listener.")] = "",
+    accept: Annotated[bool, typer.Option(help="Accept every invitation to a training.")] = False,
+    trust: Annotated[list[str] | None, typer.Option(help="Trust this actor, by id, or everyone. Repeat it.")] = None,
+) -> None:
+    """Run a participant until Ctrl-C: a subclass of fl_server_client.Participant in a module of yours."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    participant = load(program)
+    if accept:
+        participant.accepts_all = True
+    trusted: Any = "everyone" if "everyone" in (trust or ()) else tuple(trust or ())
+    if username:
+        account = Account(username, os.environ.get("FL_PASSWORD", ""), invitation=invitation, trust=trusted)
+        if not server:
+            raise ValueError("--username needs --server.")
+    else:
+        kept_server, token = credentials.login()
+        server, account = server or kept_server, Account(token=token, trust=trusted)
+    running = Running(participant, credentials.address(server), account, listening(listen, endpoint))
+    with until_told(running.stop):
+        running.work(lambda user: typer.echo(json.dumps({"id": user["id"], "username": user["username"]})))
+
+
+@app.command()
+def invitations(json_: JSON = False) -> None:
+    """List the invitations that you have not answered."""
+    with credentials.participant() as client:
+        print_rows(client.invitations(), ["training", "actor", "global_model_uuid"], json=json_)
+
+
+@app.command()
+def accept(training: str) -> None:
+    """Accept the invitation to a training."""
+    with credentials.participant() as client:
+        client.accept(training)
+    say("Accepted.")
+
+
+@app.command()
+def decline(training: str) -> None:
+    """Decline the invitation to a training."""
+    with credentials.participant() as client:
+        client.decline(training)
+    say("Declined.")
+
+
+@app.command()
+def leave(training: str) -> None:
+    """Leave a training."""
+    with credentials.participant() as client:
+        client.leave(training)
+    say("You have left the training.")
+
+
+def load(program: str) -> Participant:
+    """An instance of the class that "module:Class" names. Raises ValueError."""
+    module_name, sign, class_name = program.partition(":")
+    if not sign:
+        raise ValueError(f"{program!r} is not a module and a class, such as my_clinic:Clinic.")
+    sys.path.insert(0, "")  # the folder in which the command is run
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise ValueError(f"{program} can't be loaded: {error}.") from error
+    if not (isinstance(found, type) and issubclass(found, Participant)):
+        raise ValueError(f"{program} must be a subclass of fl_server_client.Participant.")
+    return found()
+
+
+def listening(address: str, endpoint: str) -> Listening | None:
+    """Where to listen, from "host:port"; None where nothing is named. Raises ValueError."""
+    if not address:
+        return None
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or int(port) >= 2**16:
+        raise ValueError(f"{address!r} is not an address such as 0.0.0.0:8101.")
+    return Listening(host.strip("[]") or "127.0.0.1", int(port), endpoint)

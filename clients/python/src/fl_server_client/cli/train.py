@@ -1,0 +1,195 @@
+"""`fl train`: set up, start, watch, stop and compare trainings."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Annotated, Any
+
+import typer
+
+from ..actor import Actor
+from ..errors import TrainingFailed
+from . import credentials
+from .output import JSON, console, print_json, print_row, print_rows, say
+
+app = typer.Typer(help="Trainings: set up, start, watch, stop, compare.", no_args_is_help=True)
+Training = Annotated[str, typer.Argument(help="The training's id.")]
+STATES = {"I": "initial", "O": "ongoing", "S": "SWAG round", "C": "completed", "E": "error"}
+
+
+@app.command("list")
+def list_trainings(json_: JSON = False) -> None:
+    """List the trainings that you are the actor of."""
+    with credentials.actor() as actor:
+        rows = actor.trainings()
+    shown = rows if json_ else [row | {"state": STATES.get(row["state"], row["state"])} for row in rows]
+    print_rows(shown, ["id", "state", "aggregation_method", "target_num_updates", "model"], json=json_)
+
+
+@app.command()
+def create(
+    model: Annotated[str, typer.Argument(help="The id of a model that you own.")],
+    rounds: Annotated[int, typer.Option(min=1, help="How many rounds to train.")],
+    participant: Annotated[
+        list[str] | None, typer.Option(help="A participant's name or id. Repeat it for more.")
+    ] = None,
+    aggregation: Annotated[str, typer.Option(help="The aggregation method.")] = "FedAvg",
+    uncertainty: Annotated[str, typer.Option(help="The uncertainty method.")] = "NONE",
+    metric: Annotated[list[str] | None, typer.Option(help="What will be measured. Repeat it for more.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="key=value, value as JSON or text; a.b=1 sets b of a. Repeat it.")
+    ] = None,
+    start: Annotated[bool, typer.Option(help="Start it at once.")] = False,
+    json_: JSON = False,
+) -> None:
+    """Set up a training. Participants may have to agree before they take part."""
+    options = options_of(option or ())
+    with credentials.actor() as actor:
+        training = actor.create_training(
+            model,
+            rounds=rounds,
+            participants=ids_of(actor, participant or ()),
+            aggregation=aggregation,
+            uncertainty=uncertainty,
+            metrics=metric or ("loss", "accuracy"),
+            options=options,
+        )
+        if start:
+            actor.start(training)
+    print_row({"id": training}, json=json_, sentence=f"The training's id is {training}.")
+
+
+@app.command()
+def invite(training: Training, participants: Annotated[list[str], typer.Argument(help="Names or ids.")]) -> None:
+    """Add participants, or invite those who must agree first."""
+    with credentials.actor() as actor:
+        actor.invite(training, ids_of(actor, participants))
+    say("Added, or invited where consent is needed: see fl train status.")
+
+
+@app.command()
+def start(training: Training) -> None:
+    """Start a training."""
+    with credentials.actor() as actor:
+        actor.start(training)
+    say("Started.")
+
+
+@app.command()
+def stop(training: Training) -> None:
+    """Stop a training for good."""
+    with credentials.actor() as actor:
+        actor.stop(training)
+    say("Stopped.")
+
+
+@app.command()
+def resume(training: Training) -> None:
+    """Continue a training that has failed."""
+    with credentials.actor() as actor:
+        actor.resume(training)
+    say("Resumed.")
+
+
+@app.command()
+def status(training: Training, json_: JSON = False) -> None:
+    """Say what a training waits for, and for whom."""
+    with credentials.actor() as actor:
+        found = actor.status(training)
+    if json_:
+        print_json(found)
+        return
+    awaited = [person["username"] for person in found["participants"] if person["awaited"]]
+    say(
+        f"{STATES.get(found['state'], found['state'])}, "
+        f"{found['rounds_closed']} of {found['target_num_updates']} rounds."
+    )
+    if awaited:
+        say(f"Waiting for {', '.join(awaited)} ({found['phase']}), since {found['since']}.")
+    if found["invited"]:
+        say(f"Invited, without an answer: {', '.join(person['username'] for person in found['invited'])}.")
+    for sentence in (found["problem"], found["failure"]):
+        if sentence:
+            say(sentence)
+
+
+@app.command()
+def watch(
+    training: Training,
+    timeout: Annotated[float, typer.Option(help="How long to follow it, in seconds.")] = 24 * 3600.0,
+) -> None:
+    """Follow a training until it ends. Exit code 1: it failed."""
+    from ..watching import Follower
+
+    with credentials.actor() as actor:
+        found = actor.status(training)
+        first = found["round"] - found["rounds_closed"]
+        try:
+            Follower(actor, training, first=first, poll=1.0).follow(console, f"training {training}", timeout=timeout)
+        except TrainingFailed as error:
+            say(str(error))
+            raise typer.Exit(1) from None
+
+
+@app.command()
+def compare(trainings: Annotated[list[str], typer.Argument(help="The ids of trainings.")], json_: JSON = False) -> None:
+    """Put trainings side by side: methods, state, rounds, and the means of the last metrics."""
+    with credentials.actor() as actor:
+        rows = [_figures(actor, training) for training in trainings]
+    metrics = sorted({key for row in rows for key in row["metrics"]})
+    shown = rows if json_ else [row | row["metrics"] for row in rows]
+    print_rows(shown, ["id", "state", "aggregation", "uncertainty", "rounds", *metrics], json=json_)
+
+
+def _figures(actor: Actor, training: str) -> dict[str, Any]:
+    found, about = actor.training(training), actor.status(training)
+    values: dict[str, dict[int, list[float]]] = {}
+    for row in actor.call("GET", f"/models/{found['model']}/metrics/").json():
+        if row["value_float"] is not None:
+            values.setdefault(row["key"], {}).setdefault(row["step"], []).append(row["value_float"])
+    return {
+        "id": training,
+        "state": STATES.get(found["state"], found["state"]),
+        "aggregation": found["aggregation_method"],
+        "uncertainty": found["uncertainty_method"],
+        "rounds": f"{about['rounds_closed']}/{found['target_num_updates']}",
+        "metrics": {key: fmean(steps[max(steps)]) for key, steps in values.items()},
+    }
+
+
+def ids_of(actor: Actor, people: Sequence[str]) -> list[str]:
+    """The ids of users by their name or id. Raises ValueError: there is no such user."""
+    if not people:
+        return []
+    users = actor.users()
+    known = {user["username"]: user["id"] for user in users} | {user["id"]: user["id"] for user in users}
+    unknown = [person for person in people if person not in known]
+    if unknown:
+        raise ValueError(f"The server knows no user {', '.join(unknown)}.")
+    return [known[person] for person in people]
+
+
+def options_of(words: Sequence[str]) -> dict[str, Any]:
+    """Options as they are typed: key=value. Raises ValueError."""
+    options: dict[str, Any] = {}
+    for word in words:
+        path, sign, text = word.partition("=")
+        *groups, key = path.split(".")
+        if not sign or not key:
+            raise ValueError(f"{word!r} is not an option such as round_deadline=600.")
+        place = options
+        for group in groups:
+            place = place.setdefault(group, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"{word!r}: {group} already has a value.")
+        place[key] = _value(text)
+    return options
+
+
+def _value(text: str) -> Any:
+    try:
+        return json_module.loads(text)
+    except ValueError:
+        return text

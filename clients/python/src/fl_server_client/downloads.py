@@ -1,0 +1,95 @@
+"""Downloads that go on where they broke off, and are compared with the digest that the server names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import httpx
+
+from .errors import Damaged, Refused, Unreachable
+from .retrying import may_help
+
+Pause = Callable[[float | None, httpx.Response | None, str], bool]
+DIGEST = re.compile(r'"([0-9a-f]{64})"')
+IN_MEMORY = 64 * 2**20
+
+
+class Download:
+    """One file. A lost connection costs what is missing, not what has arrived: RFC 9110, sections 13.1.5 and 14."""
+
+    def __init__(
+        self, http: httpx.Client, path: str, query: Mapping[str, str], *, pauses: Sequence[float], pause: Pause
+    ) -> None:
+        self._http, self._path, self._query = http, path, query
+        self._pauses, self._pause = pauses, pause
+        self._tag = ""
+
+    def content(self) -> bytes:
+        """The file's bytes. Raises Refused, Unreachable, Damaged."""
+        with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as file:
+            self._fetch(file)
+            file.seek(0)
+            return file.read()
+
+    def write_to(self, path: Path) -> None:
+        """Write the file beside `path`, and give it its name once it is complete. Raises as `content`."""
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with part.open("w+b") as file:
+                self._fetch(file)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _fetch(self, file: BinaryIO | tempfile.SpooledTemporaryFile[bytes]) -> None:
+        left = list(self._pauses)
+        while True:
+            before = file.tell()
+            response, problem = self._try(file)
+            if not problem:
+                return self._check(file)
+            if file.tell() > before:
+                left = list(self._pauses)  # it moves: begin with short pauses again
+            if not self._pause(left.pop(0) if left else None, response, f"GET {self._path}: {problem}"):
+                raise Unreachable(f"GET {self._path} failed: {problem}")
+
+    def _try(self, file: BinaryIO | tempfile.SpooledTemporaryFile[bytes]) -> tuple[httpx.Response | None, str]:
+        """Receive what is missing. Returns: the response, and what went wrong; "" if the file is complete."""
+        at = file.tell()
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+        if at and self._tag:
+            headers |= {"Range": f"bytes={at}-", "If-Range": self._tag}
+        response: httpx.Response | None = None
+        try:
+            with self._http.stream("GET", self._path, params=dict(self._query), headers=headers) as response:
+                if not response.is_success:
+                    response.read()
+                    if may_help(response):
+                        return response, f"status {response.status_code}"
+                    raise Refused.by(response)
+                if response.status_code != 206:
+                    file.seek(0)
+                    file.truncate()
+                self._tag = response.headers.get("ETag", "")
+                for chunk in response.iter_bytes():
+                    file.write(chunk)
+        except httpx.TransportError as error:
+            return response, f"{type(error).__name__}: {error}"
+        return response, ""
+
+    def _check(self, file: BinaryIO | tempfile.SpooledTemporaryFile[bytes]) -> None:
+        named = DIGEST.fullmatch(self._tag)
+        if named is None:
+            return
+        digest = hashlib.sha256()
+        file.seek(0)
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+        if digest.hexdigest() != named[1]:
+            raise Damaged(f"GET {self._path}: the file's SHA-256 is {digest.hexdigest()}, announced was {named[1]}.")

@@ -1,0 +1,1 @@
+"""Ways of taking a training's curves to other tools."""
