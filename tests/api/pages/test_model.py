@@ -280,7 +280,7 @@ def test_a_model_that_is_deleted_meanwhile_is_not_found(
 
 
 def test_a_file_that_is_gone_from_the_storage_is_told(model: GlobalModel, operator: Client) -> None:
-    (version := model.versions.get(number=0)).weights_file.storage.delete(version.weights_file.name)
+    (version := model.versions.get(number=0)).weights_file.storage.delete(str(version.weights_file.name))
     for end in ("file/?version=0", "difference/?first=0&second=1"):
         assert "no longer in the storage" in page_of(operator, address(model, end))
 
