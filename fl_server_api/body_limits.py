@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.urls import Resolver404, resolve
@@ -21,6 +22,19 @@ class BodyKind(Enum):
     PLAIN = "a few fields"
     INPUT = "an input to a model"
     FILES = "files"
+
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def takes(kind: BodyKind) -> Callable[[View], View]:
+    """A decorator for a view that is a function: what its bodies hold. A class has `body_kind`."""
+
+    def mark(view: View) -> View:
+        view.body_kind = kind  # type: ignore[attr-defined]
+        return view
+
+    return mark
 
 
 def largest_body(path: str) -> int:
@@ -46,6 +60,7 @@ def size_in_words(size: int) -> str:
 
 def _view(path: str) -> Any:
     try:
-        return getattr(resolve(path).func, "view_class", None)
+        view = resolve(path).func
     except Resolver404:
         return None
+    return getattr(view, "view_class", view)

@@ -69,6 +69,12 @@ DEEDS: dict[tuple[str, str], Deed] = {
     ("POST", "notifications/<id:notification_id>/ack/"): Deed("acknowledge", "notification", "notification_id"),
 }
 """Of the API; routes as `fl_server_api.urls` writes them."""
+PAGES: dict[str, Deed] = {
+    "model_try": _of_model("infer", is_read=True),
+    "model_restore": _of_model("restore version"),
+    "model_describe": _of_model("change version"),
+}
+"""Of forms on pages, by the names of their addresses, wherever the pages are shown."""
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _METHODS = {"POST": "create", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
 _KINDS = {

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from fl_server_api.client_address import client_address
-from fl_server_api.deeds import SIGN_IN, SIGN_OUT, WRITES, Deed, deed_of, deed_of_page
+from fl_server_api.deeds import PAGES, SIGN_IN, SIGN_OUT, WRITES, Deed, deed_of, deed_of_page
 from fl_server_api.middleware import unavailable
 from fl_server_core.models import AccessToken, AuditEntry, Credential, Outcome, User
 from fl_server_core.services.trail_buffer import buffer, flusher
@@ -127,6 +127,8 @@ def _deed(request: HttpRequest, response: HttpResponseBase, act: Act) -> Deed:
     match, path = request.resolver_match, request.path_info
     if _is_failed_sign_in(request.META, response.status_code) and "who" not in act.facts:
         return SIGN_IN
+    if match is not None and match.url_name in PAGES and request.method in WRITES and not path.startswith("/api/"):
+        return PAGES[match.url_name]
     deed = deed_of(request.method or "", path, "" if match is None else match.route)
     if path.startswith("/admin/") and deed not in (SIGN_IN, SIGN_OUT) and match is not None:
         return deed_of_page(match.url_name or "", is_read=request.method not in WRITES)

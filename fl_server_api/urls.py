@@ -40,7 +40,7 @@ urlpatterns = [
     path("groups/", groups.GroupsView.as_view()),
     path("groups/<int:group_id>/", groups.GroupView.as_view()),
     path("models/", models.ModelsView.as_view()),
-    path("models/<id:model_id>/", models.ModelView.as_view()),
+    path("models/<id:model_id>/", models.ModelView.as_view(), name="model_download"),
     path("models/<id:model_id>/metadata/", models.ModelMetadataView.as_view()),
     path("models/<id:model_id>/metrics/", models.ModelMetricsView.as_view()),
     path("models/<id:model_id>/preprocessing/", models.ModelPreprocessingView.as_view()),

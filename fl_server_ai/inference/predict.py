@@ -9,12 +9,13 @@ from typing import Any, Literal
 import numpy as np
 
 from fl_server_ai.inference.decode import ModelInput
+from fl_server_ai.inference.methods import method_of
 from fl_server_ai.inference.names import ENCODE, INFERENCE, PREDICT, UNCERTAINTY
 from fl_server_ai.inference.server_sandbox import get_sandbox
 from fl_server_ai.inference.sources import model_sources, moments, number_with_moments, preprocessing_sources, tenant_of
 from fl_server_ai.sandbox import Job, ModelRunError, Reply
 from fl_server_ai.sandbox.channel import Array
-from fl_server_ai.uncertainty import UncertaintyBase, get_uncertainty_class
+from fl_server_ai.uncertainty import UncertaintyBase
 from fl_server_core.models.model import Model, SWAGModel
 from fl_server_core.models.user import User
 from fl_server_core.selectors.models import global_of
@@ -67,24 +68,25 @@ class Prediction:
         return get_sandbox().run_clean(job).arrays["file"].tobytes()
 
 
-def predict(*, user: User, model: Model, model_input: ModelInput, number: int | None = None) -> Prediction:
-    """Ask a model that the user may read, or one of its versions, with the uncertainty method of its training.
+def predict(
+    *, user: User, model: Model, model_input: ModelInput, number: int | None = None, method_name: str | None = None
+) -> Prediction:
+    """Ask a model that the user may read, or one of its versions; by default with the method of its training.
 
     A mean of models is always asked by ENSEMBLE, any other model without a training by NONE.
+
+    method_name: another method that fits the model.
 
     Raises:
         ModelRunError: the model cannot be run, or not on this input.
         InvalidInput: the image cannot be read, or the preprocessed input does not fit the model's input_shape.
-        InvalidRequest, Gone: no such version, or its file is no longer kept.
+        InvalidRequest, Gone: no such version, or its file is no longer kept; or the method does not fit the model.
         SandboxBusy: too many others ask.
     """
     base = global_of(model)
     training = model.get_training()
     note_training(training)
-    try:
-        method = get_uncertainty_class(model)
-    except ValueError as error:
-        raise ModelRunError(str(error)) from error
+    method = method_of(model, method_name)
     options = method.Options.from_training(training.options if training else {})
     needs_moments = method.model_kind == SWAGModel.__name__
     if needs_moments:

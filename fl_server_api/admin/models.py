@@ -6,9 +6,11 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django_stubs_ext import WithAnnotations
@@ -93,6 +95,13 @@ class ModelPage(TrailField, SafeAdmin[Row]):
         return file_size(row.weights_file)
 
 
+class ModelList(ChangeList):
+    """The list's links lead to the pages that show a model, which link to the forms."""
+
+    def url_for_result(self, result: Any) -> str:
+        return reverse("admin:model", args=[result.pk])
+
+
 @admin.register(GlobalModel, SWAGModel, MeanModel)
 class GlobalModelAdmin(ModelPage[GlobalModel]):
     """Models that trainings improve. The list of global models includes SWAG and mean models."""
@@ -127,6 +136,9 @@ class GlobalModelAdmin(ModelPage[GlobalModel]):
                 updates=number_of(LocalModel.objects.non_polymorphic(), "base_model"),
             )
         )
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ARG002
+        return ModelList
 
     def get_readonly_fields(self, request: HttpRequest, obj: GlobalModel | None = None) -> tuple[str, ...]:
         shown = (*super().get_readonly_fields(request, obj), "versions_panel")

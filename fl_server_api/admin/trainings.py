@@ -3,12 +3,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeAlias, TypedDict
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import F, OuterRef, QuerySet, Subquery, Value
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django_stubs_ext import WithAnnotations
@@ -18,6 +19,7 @@ from fl_server_api.admin.base import SafeAdmin, number_of, operator_of
 from fl_server_api.admin.columns import TrailField, kind_title, named, time_of
 from fl_server_api.admin.html import counted, link
 from fl_server_api.admin.training_form import EDITABLE, MEMBERSHIP, TrainingForm
+from fl_server_api.pages.comparison import MAX_COMPARED
 from fl_server_api.pages.html import NOTHING
 from fl_server_core import policies
 from fl_server_core.models import Delivery, Event, GlobalModel, Round, Submission, Training, TrainingInvitation, User
@@ -80,7 +82,7 @@ class TrainingAdmin(TrailField, SafeAdmin[Training]):
     uuid_search_fields = ("id", "model__id")
     date_hierarchy = "created_at"
     ordering = ("-created_at", "id")
-    actions = ("start", "resume", "stop", "retry_deliveries")
+    actions = ("compare", "start", "resume", "stop", "retry_deliveries")
     readonly_fields = (
         "id", "model_link", "actor_link", "aggregation_method", "uncertainty_method", "created", "state", "phase",
         "since", "round", "rounds_closed", "submissions", "due", "changed", "claimed", "claim", "lease",
@@ -156,6 +158,11 @@ class TrainingAdmin(TrailField, SafeAdmin[Training]):
             TrainingInvitation.objects.filter(training__in=rows),
             Event.objects.filter(training__in=rows),
         )
+
+    @admin.action(permissions=["view"], description="Compare the selected trainings")
+    def compare(self, request: HttpRequest, queryset: QuerySet[Training]) -> HttpResponse:  # noqa: ARG002
+        ids = list(queryset.values_list("pk", flat=True)[: MAX_COMPARED + 1])
+        return HttpResponseRedirect(f"{reverse('admin:compare')}?{urlencode({'id': ids}, doseq=True)}")
 
     @admin.action(permissions=["change"], description="Start the selected trainings")
     def start(self, request: HttpRequest, queryset: QuerySet[Training]) -> None:

@@ -36,3 +36,23 @@ def ago(when: datetime | None) -> SafeString | str:
 def short_id(key: object) -> SafeString:
     """The beginning of an id; the script adds a button that copies all of it."""
     return format_html('<code class="id" data-copy="{}">{}</code>', key, str(key)[:SHORT_ID])
+
+
+def figure(value: float | None) -> str:
+    """A number with four significant digits; a dash for None."""
+    return NOTHING if value is None else f"{value:.4g}"
+
+
+def change(value: float | None) -> str:
+    """How much a number has changed, with its sign."""
+    return NOTHING if value is None else f"{value:+.4g}"
+
+
+def thousands(value: int) -> str:
+    """A whole number in groups of three digits: 1,234,567."""
+    return f"{value:,}"
+
+
+def unlocalized(value: float) -> str:
+    """A number as a drawing needs it, whatever the language of the page."""
+    return f"{value:.1f}"

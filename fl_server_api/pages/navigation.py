@@ -30,7 +30,7 @@ SECTIONS = (
     Section(
         "Trainings", ("Training", "Round", "Submission", "Metric", "TrainingInvitation"), below="/admin/trainings/"
     ),
-    Section("Models", ("GlobalModel", "SWAGModel", "MeanModel", "ModelVersion", "LocalModel")),
+    Section("Models", ("GlobalModel", "SWAGModel", "MeanModel", "ModelVersion", "LocalModel"), below="/admin/models/"),
     Section("People", ("User", "Group", "Invitation", "AccessToken", "Identity")),
     Section("Notifications", ("Delivery",)),
     Section("Audit", ("AuditEntry", "Event")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from fl_server_api.pages.trends import recent
 from fl_server_core.models import Training
 from fl_server_core.selectors.curves import TESTS, Curve
 from fl_server_core.selectors.durations import Duration
@@ -38,22 +39,24 @@ def curve_plot(curve: Curve, training: Training, smoothing: float = 0.0) -> dict
     points = curve.points
     means = [point.mean for point in points]
     extra = [{"name": "smoothed", "y": _all_rounded(smoothed(means, smoothing))}] if smoothing else []
+    rounds = [point.round - first + (curve.source != TESTS) for point in points]
     return {
         "title": plot_title(curve),
-        "x": {"label": "round", "values": [point.round - first + (curve.source != TESTS) for point in points]},
+        "note": recent(curve.key, rounds, means),
+        "x": {"label": "round", "values": rounds},
         "series": [
             *extra,
             {
                 "name": "mean",
                 "y": _all_rounded(means),
-                "low": [_rounded(point.mean - point.deviation) for point in points],
-                "high": [_rounded(point.mean + point.deviation) for point in points],
+                "low": [rounded(point.mean - point.deviation) for point in points],
+                "high": [rounded(point.mean + point.deviation) for point in points],
             },
         ],
         "columns": [
-            {"name": "deviation", "values": [_rounded(point.deviation) for point in points]},
-            {"name": "least", "values": [_rounded(point.least) for point in points]},
-            {"name": "most", "values": [_rounded(point.most) for point in points]},
+            {"name": "deviation", "values": [rounded(point.deviation) for point in points]},
+            {"name": "least", "values": [rounded(point.least) for point in points]},
+            {"name": "most", "values": [rounded(point.most) for point in points]},
             {"name": "participants", "values": [point.counted for point in points]},
         ],
     }
@@ -91,8 +94,8 @@ def _duration_plot(phase: str, found: Sequence[Duration], training: Training) ->
         "title": f"seconds of each {phase} round",
         "stacked": True,
         "x": {"label": "round", "values": [one.number - first + (phase == UPDATE) for one in found]},
-        "series": [{"name": name, "y": [_rounded(getattr(one, name)) for one in found]} for name in parts],
-        "columns": [{"name": "total", "values": [_rounded(one.seconds) for one in found]}],
+        "series": [{"name": name, "y": [_or_gap(getattr(one, name)) for one in found]} for name in parts],
+        "columns": [{"name": "total", "values": [_or_gap(one.seconds) for one in found]}],
     }
 
 
@@ -109,9 +112,9 @@ def _figure_plot(figure: str, found: Sequence[Spread], training: Training) -> di
         "series": [
             {
                 "name": "median",
-                "y": [_rounded(one.median) for one in found],
-                "low": [_rounded(one.least) for one in found],
-                "high": [_rounded(one.most) for one in found],
+                "y": [_or_gap(one.median) for one in found],
+                "low": [_or_gap(one.least) for one in found],
+                "high": [_or_gap(one.most) for one in found],
             }
         ],
         "columns": [
@@ -128,12 +131,16 @@ def _farthest(spread: Spread) -> str | None:
 def _aligned(values: Mapping[int, float], rounds: Sequence[int], smoothing: float) -> list[float | None]:
     known = [number for number in rounds if number in values]
     shown = dict(zip(known, smoothed([values[number] for number in known], smoothing), strict=True))
-    return [_rounded(shown.get(number)) for number in rounds]
+    return [_or_gap(shown.get(number)) for number in rounds]
 
 
 def _all_rounded(values: Iterable[float]) -> list[float | None]:
-    return [_rounded(value) for value in values]
+    return [rounded(value) for value in values]
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.{DIGITS}g}")
+def rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _or_gap(value: float | None) -> float | None:
+    return None if value is None else rounded(value)

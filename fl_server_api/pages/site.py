@@ -10,6 +10,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 from django.utils import timezone
 
+from fl_server_api.pages.comparison import ComparisonPages
+from fl_server_api.pages.model import ModelPages
 from fl_server_api.pages.navigation import navigation
 from fl_server_api.pages.overview import overview_of
 from fl_server_api.pages.system import system_figures
@@ -34,7 +36,8 @@ class OperatorSite(AdminSite):
     def get_urls(self) -> list[URLPattern | URLResolver]:
         frame = Frame("admin/base_site.html", "admin", "index", self.each_context)
         own = [path("system/", self.admin_view(self.system), name="system")]
-        return [*own, *TrainingPages(frame).urls(self.admin_view), *super().get_urls()]
+        pages = (TrainingPages(frame), ModelPages(frame), ComparisonPages(frame))
+        return [*own, *(url for page in pages for url in page.urls(self.admin_view)), *super().get_urls()]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         overview = overview_of(cast(User, request.user))

@@ -4,6 +4,7 @@ from fl_server_core.archive.archive import Archive, open_archive
 from fl_server_core.archive.checks import check_compatible, check_finite
 from fl_server_core.archive.dangers import dangerous_globals
 from fl_server_core.archive.description import ArchiveKind, TensorFile, TensorInfo
+from fl_server_core.archive.difference import ArchiveDifference, TensorDifference, archive_difference
 from fl_server_core.archive.errors import ArchiveError
 from fl_server_core.archive.export import SafetensorsExport
 from fl_server_core.archive.opening import open_tensors
@@ -14,13 +15,16 @@ from fl_server_core.archive.writer import ArchiveWriter, check_writable, copy_te
 
 __all__ = [
     "Archive",
+    "ArchiveDifference",
     "ArchiveError",
     "ArchiveKind",
     "ArchiveWriter",
     "SafetensorsExport",
     "SafetensorsFile",
+    "TensorDifference",
     "TensorFile",
     "TensorInfo",
+    "archive_difference",
     "check_compatible",
     "check_finite",
     "check_writable",

@@ -21,6 +21,18 @@ LARGEST = 1e100
 """What is larger counts like infinity, which is left out: PostgreSQL refuses to add up squares of more than 1e308."""
 
 
+_VALUE = F("value_float")
+FIGURES = {
+    "mean": Avg(_VALUE),
+    "least": Min(_VALUE),
+    "most": Max(_VALUE),
+    "squares": Avg(_VALUE * _VALUE),  # the variance of SQLite is Python's: it takes five times as long
+    "counted": Count("reporter", distinct=True),
+    "values": Count("pk"),
+}
+"""What the database adds up of the metrics of one round, or of one version."""
+
+
 class Point(NamedTuple):
     """A metric in one round: mean, smallest, largest and deviation of the participants' values. counted: how many."""
 
@@ -62,7 +74,7 @@ def _curves(source: str, training: Training, user: User) -> list[Curve]:
     metrics = _readable(source, training, user)
     points = _points(metrics)
     if any(point.values > point.counted for point in points):  # somebody reported twice: their last value counts
-        points = _points(_last(metrics))
+        points = _points(last_values(metrics, "step"))
     curves: dict[str, Curve] = {}
     for point in points:
         curves.setdefault(point.key, Curve(source, point.key)).points.append(point)
@@ -70,37 +82,34 @@ def _curves(source: str, training: Training, user: User) -> list[Curve]:
 
 
 def _points(metrics: QuerySet[Metric, Any]) -> list[Point]:
-    value = F("value_float")
-    rows = (
-        metrics.order_by("key", "step")
-        .values_list("key", "step")
-        .annotate(
-            mean=Avg(value),
-            least=Min(value),
-            most=Max(value),
-            # The variance of SQLite is Python's: it takes five times as long.
-            squares=Avg(value * value),
-            counted=Count("reporter", distinct=True),
-            values=Count("pk"),
-        )
-    )
+    rows = metrics.order_by("key", "step").values_list("key", "step").annotate(**FIGURES)
     return [
-        Point(key, step, mean, least, most, math.sqrt(max(0.0, squares - mean * mean)), counted, values)
+        Point(key, step, mean, least, most, deviation(mean, squares), counted, values)
         for key, step, mean, least, most, squares, counted, values in rows
     ]
 
 
+def deviation(mean: float, squares: float) -> float:
+    """The standard deviation, from the mean and the mean of the squares."""
+    return math.sqrt(max(0.0, squares - mean * mean))
+
+
+def reported_numbers() -> QuerySet[Metric, Any]:
+    """The metrics that are numbers which can be added up, reported by somebody."""
+    return Metric.objects.filter(value_float__range=(-LARGEST, LARGEST), reporter__isnull=False)
+
+
+def last_values(metrics: QuerySet[Metric, Any], *by: str) -> QuerySet[Metric, Any]:
+    """Each participant's last value for each key and each of `by`."""
+    last = metrics.order_by().values("key", "reporter", *by).annotate(last=Max("pk")).values("last")
+    return Metric.objects.filter(pk__in=last)
+
+
 def _readable(source: str, training: Training, user: User) -> QuerySet[Metric, Any]:
     """The numbers reported by participants that the user may read."""
-    numbers = Metric.objects.filter(value_float__range=(-LARGEST, LARGEST), step__isnull=False, reporter__isnull=False)
+    numbers = reported_numbers().filter(step__isnull=False)
     if source == UPDATES:
         return numbers.filter(model__in=policies.updates_readable_by(user, training).order_by().values("pk"))
     if not policies.may_read_training(user, training):
         return numbers.none()
     return numbers.filter(model=training.model_id)
-
-
-def _last(metrics: QuerySet[Metric, Any]) -> QuerySet[Metric, Any]:
-    """Each participant's last value of each round."""
-    last = metrics.order_by().values("key", "step", "reporter").annotate(last=Max("pk")).values("last")
-    return Metric.objects.filter(pk__in=last)

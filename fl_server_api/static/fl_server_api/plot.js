@@ -56,13 +56,14 @@ export class Plot {
     this.each = [];
     this.at = null;
     this.caption = make("figcaption");
+    this.note = make("p", { className: "note" });
     this.canvas = make("canvas", { tabIndex: 0 });
     this.canvas.setAttribute("role", "img");
     this.legend = make("div", { className: "legend" });
     this.readout = make("output", { className: "readout" });
     this.readout.setAttribute("aria-live", "polite");
     this.numbers = make("details", {}, make("summary", { textContent: "Numbers" }));
-    figure.replaceChildren(this.caption, this.canvas, this.readout, this.legend, this.numbers);
+    figure.replaceChildren(this.caption, this.note, this.canvas, this.readout, this.legend, this.numbers);
     if (loadEach) this.offerEach(loadEach);
     this.listen();
   }
@@ -106,10 +107,11 @@ export class Plot {
       make("p", { className: "each" }, make("label", {}, box, " Each participant"), " ", this.picked), this.numbers);
   }
 
-  /** data: {title, x: {label, values}, series: [{name, y, low?, high?}], columns?: [{name, values}]} */
+  /** data: {title, note?, x: {label, values}, series: [{name, y, low?, high?}], columns?: [{name, values}]} */
   show(data) {
     this.data = data;
     this.caption.textContent = data.title;
+    this.note.textContent = data.note ?? "";
     this.canvas.setAttribute("aria-label", this.summary());
     this.fillLegend();
     this.fillTable();
