@@ -14,9 +14,10 @@ import typer
 from ..participant import Participant
 from ..running import Account, Listening, Running, until_told
 from . import credentials
-from .output import JSON, print_rows, say
+from .output import JSON, done, print_rows
 
 app = typer.Typer(help="Take part in trainings.", no_args_is_help=True)
+Training = Annotated[str, typer.Argument(help="The training's id.")]
 
 
 @app.command()
@@ -38,12 +39,14 @@ def run(
         participant.accepts_all = True
     trusted: Any = "everyone" if "everyone" in (trust or ()) else tuple(trust or ())
     if username:
+        if "FL_PASSWORD" not in os.environ:
+            raise ValueError("--username needs the password in the environment variable FL_PASSWORD.")
         account = Account(username, os.environ.get("FL_PASSWORD", ""), invitation=invitation, trust=trusted)
         if not server:
             raise ValueError("--username needs --server.")
     else:
-        kept_server, token = credentials.login()
-        server, account = server or kept_server, Account(token=token, trust=trusted)
+        server, token = credentials.login(server)
+        account = Account(token=token, trust=trusted)
     running = Running(participant, credentials.address(server), account, listening(listen, endpoint))
     with until_told(running.stop):
         running.work(lambda user: typer.echo(json.dumps({"id": user["id"], "username": user["username"]})))
@@ -57,34 +60,34 @@ def invitations(json_: JSON = False) -> None:
 
 
 @app.command()
-def accept(training: str) -> None:
+def accept(training: Training, json_: JSON = False) -> None:
     """Accept the invitation to a training."""
     with credentials.participant() as client:
         client.accept(training)
-    say("Accepted.")
+    done("accepted", id=training, json=json_, sentence="Accepted.")
 
 
 @app.command()
-def decline(training: str) -> None:
+def decline(training: Training, json_: JSON = False) -> None:
     """Decline the invitation to a training."""
     with credentials.participant() as client:
         client.decline(training)
-    say("Declined.")
+    done("declined", id=training, json=json_, sentence="Declined.")
 
 
 @app.command()
-def leave(training: str) -> None:
+def leave(training: Training, json_: JSON = False) -> None:
     """Leave a training."""
     with credentials.participant() as client:
         client.leave(training)
-    say("You have left the training.")
+    done("left", id=training, json=json_, sentence="You have left the training.")
 
 
 def load(program: str) -> Participant:
     """An instance of the class that "module:Class" names. Raises ValueError."""
     module_name, sign, class_name = program.partition(":")
     if not sign:
-        raise ValueError(f"{program!r} is not a module and a class, such as my_clinic:Clinic.")
+        raise ValueError(f"{program!r} must be a module and a class, such as my_clinic:Clinic.")
     sys.path.insert(0, "")  # the folder in which the command is run
     try:
         found = getattr(importlib.import_module(module_name), class_name)
@@ -101,5 +104,5 @@ def listening(address: str, endpoint: str) -> Listening | None:
         return None
     host, _, port = address.rpartition(":")
     if not port.isdigit() or int(port) >= 2**16:
-        raise ValueError(f"{address!r} is not an address such as 0.0.0.0:8101.")
+        raise ValueError(f"{address!r} must be an address such as 127.0.0.1:8101.")
     return Listening(host.strip("[]") or "127.0.0.1", int(port), endpoint)
