@@ -151,6 +151,43 @@ def test_the_participant_of_the_readme_takes_part_by_push_and_by_pull(shell: She
     assert shell.answer("predict", model, "inputs.pt")["inference"] == [0]
 
 
+def test_the_other_participants_of_the_readme_take_part_with_feddc_and_swag_and_with_fedprox(
+    shell: Shell, server: str
+) -> None:
+    programs = re.findall(r"```python\n(.*?)```", README, re.S)
+    [loader] = [program for program in programs if "TorchParticipant(" in program]
+    [line] = [program for program in programs if "Line(Participant)" in program]
+    (shell.folder / "loaders.py").write_text(loader)
+    (shell.folder / "lines.py").write_text(line)
+    with ExitStack() as stack:
+        actor = stack.enter_context(Actor(server))
+        actor.log_in("actor", PASSWORD)
+        people = {
+            name: stack.enter_context(shell.running(program, "--server", server, "--username", name))["id"]
+            for name, program in {"l1": "loaders:clinic", "l2": "loaders:clinic", "line": "lines:Line"}.items()
+        }
+        both = [people["l1"], people["l2"]]
+        swag = actor.upload_model(torch.nn.Linear(4, 2), "swag", kind="SWAG", input_shape=[None, 4])
+        line_model = actor.upload_model(torch.nn.Linear(1, 1), "line")
+        chain: dict[str, Any] = {"aggregation": "FedDC", "options": {"daisy_chain_period": 2}}
+        trainings = [
+            actor.create_training(swag, rounds=2, participants=both, uncertainty="SWAG", **chain),
+            actor.create_training(line_model, rounds=2, participants=[people["line"]], aggregation="FedProx"),
+        ]
+        for training in trainings:
+            actor.start(training)
+        for training in trainings:
+            wait_until("the end", lambda training=training: actor.training(training)["state"] not in "OS")
+            assert actor.training(training)["state"] == "C", actor.history(training)
+        accuracies, losses = actor.metrics(swag, "accuracy"), actor.metrics(line_model, "loss")
+        assert min(accuracies[max(accuracies)].values()) > 0.6
+        assert losses[max(losses)][people["line"]] < 0.1
+        found = actor.predict(swag, torch.full((3, 4), 2.0))
+        assert found.output.shape == (3, 2)
+        assert found.uncertainty
+        assert actor.predict(line_model, np.ones((2, 1), dtype=np.float32)).output.tolist() == [0, 0]
+
+
 def test_a_participant_without_torch_works_on_arrays(shell: Shell, server: str) -> None:
     (shell.folder / "torch.py").write_text("raise ModuleNotFoundError('no torch here', name='torch')")
     (shell.folder / "arrays.py").write_text(NUMPY)

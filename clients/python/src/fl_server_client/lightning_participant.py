@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-
 from .errors import MissingPackage
 from .participant import Participant
 from .rounds import Round
@@ -14,6 +12,7 @@ from .torch_participant import epochs_of
 
 try:
     import lightning
+    import torch
 except ModuleNotFoundError as error:
     raise MissingPackage("lightning", "lightning") from error
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import torch
-from torch.utils.data import DataLoader
-
+from .errors import MissingPackage
 from .participant import Participant
 from .rounds import Round
+
+try:
+    import torch
+    from torch.utils.data import DataLoader
+except ModuleNotFoundError as error:
+    raise MissingPackage("torch", "torch") from error
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Of a batch's outputs and targets."""

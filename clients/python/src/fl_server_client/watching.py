@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-
 from .actor import Actor
-from .errors import Refused, TrainingFailed
+from .errors import MissingPackage, Refused, TrainingFailed
 from .model_format import ModelFormat, TorchFormat
+
+try:
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+except ModuleNotFoundError as error:
+    raise MissingPackage("rich", "cli") from error
 
 SHOWN = 15
 """How many rounds the table shows while the training runs."""
