@@ -2,7 +2,7 @@
 
 import json
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class PlayedServer:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedServer]:
+def server(monkeypatch: pytest.MonkeyPatch) -> PlayedServer:
     """Every address leads to it."""
     server = PlayedServer()
     monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda _self, request: server(request))

@@ -14,7 +14,7 @@ lightning = pytest.importorskip("lightning")
 
 
 def module_around(model: torch.nn.Module) -> Any:
-    class Module(lightning.LightningModule):  # type: ignore[misc]
+    class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.model = model

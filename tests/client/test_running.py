@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -76,7 +76,7 @@ class PlayedServer:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedServer]:
+def server(monkeypatch: pytest.MonkeyPatch) -> PlayedServer:
     played = PlayedServer()
     monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda _self, request: played(request))
     return played

@@ -114,10 +114,15 @@ def readme_program() -> str:
     return str(program)
 
 
-def write_model(path: Path) -> torch.nn.Module:
+def write_model(path: Path) -> torch.nn.Linear:
     module = torch.nn.Linear(4, 2)
     path.write_bytes(save_model(module))
     return module
+
+
+def wait_for_end(actor: Actor, training: str) -> None:
+    wait_until("the end", lambda: actor.training(training)["state"] not in "OS")
+    assert actor.training(training)["state"] == "C", actor.history(training)
 
 
 def test_the_participant_of_the_readme_takes_part_by_push_and_by_pull(shell: Shell, server: str) -> None:
@@ -177,8 +182,7 @@ def test_the_other_participants_of_the_readme_take_part_with_feddc_and_swag_and_
         for training in trainings:
             actor.start(training)
         for training in trainings:
-            wait_until("the end", lambda training=training: actor.training(training)["state"] not in "OS")
-            assert actor.training(training)["state"] == "C", actor.history(training)
+            wait_for_end(actor, training)
         accuracies, losses = actor.metrics(swag, "accuracy"), actor.metrics(line_model, "loss")
         assert min(accuracies[max(accuracies)].values()) > 0.6
         assert losses[max(losses)][people["line"]] < 0.1
@@ -197,8 +201,7 @@ def test_a_participant_without_torch_works_on_arrays(shell: Shell, server: str) 
         model = actor.upload_model(shell.folder / "model.pt", "linear", input_shape=[None, 4])
         training = actor.create_training(model, rounds=3, participants=[user["id"]])
         actor.start(training)
-        wait_until("the end", lambda: actor.training(training)["state"] not in "OS")
-        assert actor.training(training)["state"] == "C"
+        wait_for_end(actor, training)
         trained = actor.download(model)
     (shell.folder / "torch.py").unlink()
     (shell.folder / "trained.pt").write_bytes(trained)
@@ -225,5 +228,4 @@ def test_a_forged_notification_is_refused_and_the_round_ends_all_the_same(shell:
         model = actor.upload_model(torch.nn.Linear(4, 2), "linear")
         training = actor.create_training(model, rounds=1, participants=[user["id"]])
         actor.start(training)
-        wait_until("the end", lambda: actor.training(training)["state"] not in "OS")
-        assert actor.training(training)["state"] == "C"
+        wait_for_end(actor, training)

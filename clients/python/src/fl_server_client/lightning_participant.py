@@ -79,7 +79,7 @@ class LightningParticipant(Participant):
         return self.trainer(**{**self.settings, **own, "callbacks": callbacks})
 
 
-class ProximalTerm(lightning.Callback):
+class ProximalTerm(lightning.Callback):  # type: ignore[misc, unused-ignore]  # Any where lightning is not installed
     """Adds the gradient of FedProx's term, mu · (w - w_global), before each step (Li et al. 2020, equation 2)."""
 
     def __init__(self, model: torch.nn.Module, round: Round) -> None:  # noqa: A002  the field's word

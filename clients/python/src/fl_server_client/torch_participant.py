@@ -67,7 +67,7 @@ class TorchParticipant(Participant):
             for inputs, targets in self.data:
                 optimizer.zero_grad()
                 loss = self.loss(model(inputs), targets) + round.proximal_loss(model)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimizer.step()
                 samples += len(inputs)
         return samples
