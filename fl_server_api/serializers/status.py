@@ -12,11 +12,12 @@ from fl_server_core.selectors.readers import TrainingReader
 class NotifiedSerializer(serializers.Serializer[Any]):
     """What a participant was or is to be told, and whether it arrived.
 
-    id and last_error: null for those who are neither its receiver nor the training's actor.
+    id, body and last_error: null for those who are neither its receiver nor the training's actor.
     """
 
     id = serializers.UUIDField(allow_null=True)
     notification_type = serializers.CharField()
+    body = serializers.DictField(allow_null=True, help_text="What it says, such as the round and the model to work on.")
     status = serializers.ChoiceField(DeliveryStatus.choices)
     created_at = serializers.DateTimeField()
     attempts = serializers.IntegerField()

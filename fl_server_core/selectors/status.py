@@ -180,6 +180,7 @@ def _about(delivery: Delivery | None, may_see: MaySee) -> dict[str, Any] | None:
     return {
         "id": delivery.uuid if is_shown else None,
         "notification_type": delivery.notification_type,
+        "body": delivery.body if is_shown else None,
         "status": delivery.status,
         "created_at": delivery.created_at,
         "attempts": delivery.attempts,

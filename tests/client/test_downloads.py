@@ -119,3 +119,12 @@ def test_version_and_format_are_asked_for() -> None:
     asking.download("m1", version=3, form="safetensors")
     asking.download("m1")
     assert seen == ["http://server/api/models/m1/?version=3&format=safetensors", "http://server/api/models/m1/"]
+
+
+def test_the_progress_of_a_download_that_broke_off_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    played = PlayedFile(piece=3000)
+    with Client("http://x", pauses=(0.0,) * 9, transport=httpx.MockTransport(played)) as client:
+        client.download_to(tmp_path / "model.pt", "m", progress=lambda done, total: told.append((done, total)))
+    assert [done for done, _total in told] == sorted({3000, 6000, 9000, len(CONTENT)})
+    assert {total for _done, total in told} <= {len(CONTENT), None}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from tests.faults.harness.counting import injected
@@ -14,6 +16,7 @@ from tests.faults.harness.site import Site
 LATE_SECONDS = 60.0 if IS_LONG else 2.0
 DEADLINE_SECONDS = 4.0
 DEADLINE_ROUNDS = 10 if IS_LONG else 1
+PATIENCE = 60.0
 ALL_BUT_ONE = {"min_updates": 2, "round_deadline": DEADLINE_SECONDS, "skip_model_tests": True}
 
 
@@ -41,6 +44,24 @@ def test_who_rejects_a_round_leaves_and_its_earlier_updates_have_counted(site: S
     run.check(counted=[[1, 2, 3]] * 4 + [[1, 2]] * (ROUNDS - 4), gone=[3])
     assert run.times("participant_rejected") == 1
     assert run.attendance(3).refusals == []
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_participant_that_is_killed_in_the_middle_of_a_round_takes_it_up_again(site: Site, number: int) -> None:
+    working, is_killed = threading.Event(), threading.Event()
+
+    def hold(round: int) -> None:
+        if round == number and not working.is_set():
+            working.set()
+            assert is_killed.wait(PATIENCE)
+
+    run = Run(site, rounds=4, options={"skip_model_tests": True}, behaviours={1: Behaviour(before_upload=hold)})
+    assert working.wait(PATIENCE), run.about()
+    run.people[0].restart()
+    injected("participant killed while it trains")
+    is_killed.set()
+    run.finish().check()
+    assert run.refusals() == []
 
 
 def test_an_answer_that_takes_its_time_is_waited_for(site: Site) -> None:

@@ -28,6 +28,7 @@ def test_the_status_says_who_was_told_and_who_is_awaited() -> None:
     assert second["answered_at"] is None
     assert second["notification"]["notification_type"] == "UPDATE_ROUND_START"
     assert second["notification"]["status"] == "pending"
+    assert second["notification"]["body"] == {"round": 0, "global_model_uuid": str(world.model.pk)}
 
 
 def test_the_status_of_a_failed_training_says_why() -> None:

@@ -44,17 +44,17 @@ def update_of(weights: Mapping[str, np.ndarray], number: int, round: int) -> Wei
     }
 
 
-def update_file(weights: Mapping[str, np.ndarray], number: int, round: int) -> bytes:
-    """The update as a state dict's file: the same bytes each time."""
-    return saved({name: torch.from_numpy(value) for name, value in update_of(weights, number, round).items()})
+def state_file(weights: Mapping[str, np.ndarray]) -> bytes:
+    """The weights as a state dict's file: the same bytes each time."""
+    return saved({name: torch.from_numpy(value) for name, value in weights.items()})
 
 
-def moment_files(weights: Mapping[str, np.ndarray], number: int) -> tuple[bytes, bytes]:
+def moments_of(weights: Mapping[str, np.ndarray], number: int) -> tuple[np.ndarray, np.ndarray]:
     """SWAG's moments of somebody who has visited two places, weights ± something of its own."""
     vector = np.concatenate([weights[name].reshape(-1) for name in ("0.weight", "0.bias")])
     distance = np.float32(number + 1)
     second = (vector * vector + distance * distance).astype(np.float32)
-    return saved(torch.from_numpy(vector)), saved(torch.from_numpy(second))
+    return vector, second
 
 
 def simulate(start: Mapping[str, np.ndarray], counted: Sequence[Sequence[int]]) -> Weights:

@@ -1,31 +1,36 @@
-"""A participant as a good client is: it repeats what got no answer, and ignores a repeat of what it has heard.
-
-Its way to the server and the server's way to it lead through a proxy each.
-"""
+"""A participant as people write it with the client package. A proxy each is on its ways to and from the server."""
 
 from __future__ import annotations
 
-import json
-import queue
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import UUID
 
-import requests
+import fl_server_client
+import httpx
+import numpy as np
+from fl_server_client import (
+    Agenda,
+    Listener,
+    Notification,
+    ParticipantClient,
+    Refused,
+    Rejected,
+    Round,
+    Session,
+    Verifier,
+)
+from fl_server_client.inbox import ROUNDS
 
 from tests.faults.harness import arithmetic
 from tests.faults.harness.proxy import Address, Proxy
 
 ANSWER_SECONDS = 20.0
-PAUSE_SECONDS = 0.2
-
-
-class Over(Exception):
-    """The training that this was for has ended."""
+# Longer than any fault lasts, and with short pauses, so that the tests are.
+PAUSES = (0.2,) * 1000
 
 
 @dataclass
@@ -56,7 +61,6 @@ class Attendance:
     refusals: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     finished: threading.Event = field(default_factory=threading.Event)
-    over: threading.Event = field(default_factory=threading.Event)
 
 
 class Participant:
@@ -67,155 +71,167 @@ class Participant:
         self.id = UUID(int=(number + 1) << 96 | 4 << 76 | 1 << 63)
         self.token = ""
         self._attendance: Attendance | None = None
-        self._todo: queue.SimpleQueue[tuple[Attendance, dict[str, Any]] | None] = queue.SimpleQueue()
-        self._listener = _Listener(("127.0.0.1", 0), _handler(self))
-        self._listening = threading.Thread(target=self._listener.serve_forever, args=(0.05,), daemon=True)
-        self._working = threading.Thread(target=self._work, daemon=True)
-        port = self._listener.server_address[1]
-        self.inbox = Proxy(lambda: [("127.0.0.1", int(port))])
+        self._process: _Process | None = None
         self.outbox = Proxy(web)
-        self._listening.start()
-        self._working.start()
+        self._verifier = Verifier(self._ask_for_secrets)
+        self._listener = Listener(self._hear, verifier=self._verifier)
+        port = httpx.URL(self._listener.url()).port or 0
+        self.inbox = Proxy(lambda: [("127.0.0.1", port)])
 
     def close(self) -> None:
         """Stop listening and working; end the exchange that is under way."""
         self.leave()
-        self._todo.put(None)
         for server in (self._listener, self.inbox, self.outbox):
             server.close()
-        self._working.join(ANSWER_SECONDS)
 
     def attend(self, training: UUID, behaviour: Behaviour | None = None) -> Attendance:
         """Take part in a training from now on, and in no other."""
         self.leave()
-        self._attendance = Attendance(training, behaviour or Behaviour())
-        return self._attendance
+        self._verifier.load()
+        attendance = Attendance(training, behaviour or Behaviour())
+        self._process = _Process(self, attendance)
+        self._attendance = attendance
+        return attendance
+
+    def restart(self) -> None:
+        """Forget everything, as a process that is killed, and begin anew."""
+        assert self._process is not None
+        self._process.end()
+        self._process = _Process(self, self.attendance)
+        self._process.catch_up()
 
     def leave(self) -> None:
         """Do nothing more for the training that was attended last."""
-        if self._attendance is not None:
-            self._attendance.over.set()
+        self._attendance = None
+        if self._process is not None:
+            self._process.end()
 
     @property
     def attendance(self) -> Attendance:
         assert self._attendance is not None
         return self._attendance
 
-    def hear(self, notification: dict[str, Any], delivery: str) -> int:
-        """Take in a notification. Returns: the status to answer with."""
-        attendance = self._attendance
-        if attendance is None or notification["training_uuid"] != str(attendance.training):
-            return 200
-        kind, body = notification["notification_type"], notification["body"]
-        if kind == "UPDATE_ROUND_START" and body["round"] in attendance.behaviour.rejects:
-            return 403
-        if delivery not in attendance.heard:
-            attendance.heard.add(delivery)
+    def _hear(self, notification: Notification) -> None:
+        attendance, process = self._attendance, self._process
+        if attendance is None or process is None or notification.training != str(attendance.training):
+            return
+        kind = notification.type
+        if kind == "UPDATE_ROUND_START" and notification.round in attendance.behaviour.rejects:
+            raise Rejected
+        if notification.delivery not in attendance.heard:
+            attendance.heard.add(notification.delivery)
             attendance.types.append(kind)
-            self._todo.put((attendance, notification))
         if kind == "TRAINING_FINISHED":
             attendance.finished.set()
-        return 200
+        if attendance.behaviour.answers or kind not in ROUNDS:
+            process.agenda.put(notification)
+
+    def _ask_for_secrets(self) -> list[str]:
+        with ParticipantClient(self.outbox.url, token=self.token, pauses=PAUSES, transport=_OneByOne()) as client:
+            return client.notification_secrets()
+
+
+class _Process:
+    """What one process of a participant holds in memory, with a thread that works."""
+
+    def __init__(self, person: Participant, attendance: Attendance) -> None:
+        self.agenda = Agenda()
+        self._person, self._attendance = person, attendance
+        self._over = threading.Event()
+        self._client = _Client(person, attendance)
+        self._session = Session(self._client, _Learner(person.number, attendance, self._over))
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def catch_up(self) -> None:
+        """Ask for what is still to be done."""
+        self._session.catch_up(str(self._person.id), self.agenda)
+
+    def end(self) -> None:
+        """Stop working, wherever it is: what it does later reaches nobody."""
+        self._over.set()
+        self.agenda.close()
+        self._client.close()
 
     def _work(self) -> None:
-        while (item := self._todo.get()) is not None:
-            attendance, notification = item
-            try:
-                self._do(attendance, notification["notification_type"], notification["body"])
-            except Over:
-                continue
-            except Exception as error:
-                attendance.failures.append(repr(error))
-                raise
+        while (notification := self.agenda.get()) is not None:
+            with self._attendance.behaviour.turns:
+                self._session.handle(notification)
 
-    def _do(self, attendance: Attendance, kind: str, body: dict[str, Any]) -> None:
-        tasks = {"UPDATE_ROUND_START": self._update, "SWAG_ROUND_START": self._moments, "MODEL_TEST_ROUND": self._test}
-        if kind in tasks and attendance.behaviour.answers:
-            with attendance.behaviour.turns:
-                tasks[kind](attendance, str(body["global_model_uuid"]), int(body["round"]))
 
-    def _update(self, attendance: Attendance, model: str, round: int) -> None:
-        weights = self._download(attendance, model)
-        if weights is None:
-            return
-        content = arithmetic.update_file(weights, self.number, round)
-        fields = {"round": round, "sample_size": arithmetic.sample_size(self.number, round)}
-        attendance.over.wait(attendance.behaviour.delays.get(round, 0.0))
-        if attendance.behaviour.before_upload is not None:
-            attendance.behaviour.before_upload(round)
-        self._send(attendance, f"models/{model}/", fields, {"model_file": content})
+class _Learner(fl_server_client.Participant):
+    """Computes what the test can compute, too, and notes what fails."""
 
-    def _moments(self, attendance: Attendance, model: str, round: int) -> None:
-        weights = self._download(attendance, model)
-        if weights is None:
-            return
-        first, second = arithmetic.moment_files(weights, self.number)
-        fields = {"round": round, "sample_size": arithmetic.sample_size(self.number, round)}
-        files = {"first_moment_file": first, "second_moment_file": second}
-        self._send(attendance, f"models/{model}/swag/", fields, files)
+    def __init__(self, number: int, attendance: Attendance, over: threading.Event) -> None:
+        self.models = _StateDicts()
+        self._number, self._attendance, self._over = number, attendance, over
 
-    def _test(self, attendance: Attendance, model: str, round: int) -> None:
-        fields = {"metric_names": ["loss"], "metric_values": [str(1 / (round + 1))]}
-        self._send(attendance, f"models/{model}/metrics/", fields, {})
+    def train(self, model: arithmetic.Weights, round: Round, options: Mapping[str, Any]) -> int:
+        behaviour = self._attendance.behaviour
+        model.update(arithmetic.update_of(model, self._number, round.number))
+        self._over.wait(behaviour.delays.get(round.number, 0.0))
+        try:
+            if behaviour.before_upload is not None and not self._over.is_set():
+                behaviour.before_upload(round.number)
+        except Exception as error:
+            self._attendance.failures.append(repr(error))
+            raise
+        return arithmetic.sample_size(self._number, round.number)
 
-    def _download(self, attendance: Attendance, model: str) -> arithmetic.Weights | None:
-        answer = self._persist(attendance, "GET", f"models/{model}/")
-        return arithmetic.weights_of(answer.content) if answer.ok else None
+    def moments(
+        self, model: arithmetic.Weights, round: Round, options: Mapping[str, Any]
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        first, second = arithmetic.moments_of(model, self._number)
+        return first, second, arithmetic.sample_size(self._number, round.number)
 
-    def _send(self, attendance: Attendance, path: str, fields: dict[str, Any], files: dict[str, bytes]) -> None:
-        parts = {name: ("model.pt", content) for name, content in files.items()}
-        copies = [
-            threading.Thread(target=self._persist, args=(attendance, "POST", path), kwargs=_form(fields, parts))
-            for _ in range(attendance.behaviour.copies - 1)
-        ]
+    def evaluate(self, model: arithmetic.Weights) -> dict[str, float]:
+        return {"loss": float(np.square(model["0.bias"]).mean())}
+
+
+class _StateDicts:
+    """Reads modules into arrays and writes state dicts, whose bytes are the same each time."""
+
+    form = "torch"
+
+    def load(self, data: bytes) -> arithmetic.Weights:
+        return arithmetic.weights_of(data)
+
+    def save(self, model: arithmetic.Weights) -> bytes:
+        return arithmetic.state_file(model)
+
+    def parameters(self, model: arithmetic.Weights) -> arithmetic.Weights:
+        return dict(model)
+
+
+class _Client(ParticipantClient):
+    """Notes refusals; sends each answer as often as the behaviour says."""
+
+    def __init__(self, person: Participant, attendance: Attendance) -> None:
+        super().__init__(person.outbox.url, token=person.token, pauses=PAUSES, transport=_OneByOne())
+        self._attendance = attendance
+
+    def call(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        number = self._attendance.behaviour.copies - 1 if method == "POST" else 0
+        copies = [threading.Thread(target=self._once, args=(method, path), kwargs=kwargs) for _ in range(number)]
         for copy in copies:
             copy.start()
         try:
-            self._persist(attendance, "POST", path, **_form(fields, parts))
+            return self._once(method, path, **kwargs)
         finally:
             for copy in copies:
                 copy.join()
 
-    def _persist(self, attendance: Attendance, method: str, path: str, **content: Any) -> requests.Response:
-        """Ask until there is an answer that is neither a failure of the server nor none. Refusals are noted."""
-        headers = {"Authorization": f"Token {self.token}", "Connection": "close"}
-        while not attendance.over.is_set():
-            try:
-                url = f"{self.outbox.url}/api/{path}"
-                answer = requests.request(method, url, headers=headers, timeout=ANSWER_SECONDS, **content)
-            except requests.RequestException:
-                attendance.over.wait(PAUSE_SECONDS)
-                continue
-            if answer.status_code >= 500:
-                attendance.over.wait(PAUSE_SECONDS)
-                continue
-            if not answer.ok:
-                attendance.refusals.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
-            return answer
-        raise Over
+    def _once(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        try:
+            return super().call(method, path, **kwargs)
+        except Refused as refusal:
+            self._attendance.refusals.append(f"{method} {path}: {refusal}")
+            raise
 
 
-def _form(fields: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
-    return {"data": fields, "files": parts} if parts else {"data": fields}
+class _OneByOne(httpx.HTTPTransport):
+    """A connection for each exchange: the proxies know no others."""
 
-
-class _Listener(ThreadingHTTPServer):
-    block_on_close = False
-    request_queue_size = 128
-
-    def close(self) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-def _handler(participant: Participant) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            notification = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(participant.hear(notification, self.headers["X-Delivery-Id"]))
-            self.end_headers()
-
-        def log_message(self, *_args: object) -> None:
-            pass
-
-    return Handler
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.headers["Connection"] = "close"
+        return super().handle_request(request)

@@ -5,7 +5,17 @@ is `fl`. The data of a participant never leave its program.
 """
 
 from .actor import Actor, Inference
-from .errors import Damaged, FederationError, MissingPackage, Refused, TrainingFailed, Unreachable, UnreadableModel
+from .errors import (
+    Damaged,
+    FederationError,
+    MissingPackage,
+    Misused,
+    Refused,
+    Rejected,
+    TrainingFailed,
+    Unreachable,
+    UnreadableModel,
+)
 from .http import Client
 from .inbox import Agenda, Notification
 from .model_format import ModelFormat, NumpyFormat, TorchFormat
@@ -30,6 +40,7 @@ __all__ = [
     "Listener",
     "Listening",
     "MissingPackage",
+    "Misused",
     "ModelFormat",
     "Notification",
     "NumpyFormat",
@@ -37,6 +48,7 @@ __all__ = [
     "ParticipantClient",
     "Poller",
     "Refused",
+    "Rejected",
     "Round",
     "Running",
     "Session",

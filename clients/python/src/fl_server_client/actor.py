@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from .downloads import Progress
 from .errors import MissingPackage
 from .http import Client
+from .uploads import Upload
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +21,7 @@ ModelSource: TypeAlias = "torch.nn.Module | bytes | Path"
 
 @dataclass(frozen=True)
 class Inference:
-    """The server's answer. Nested lists, or tensors where a tensor was the input.
+    """The server's answer: tensors or numpy arrays if the input was one, otherwise nested lists.
 
     output: the class of each sample, or the mean of the samples' outputs with a method of uncertainty. uncertainty: the
     method's figures by name, such as variance or predictive_entropy; empty without a method.
@@ -41,6 +43,7 @@ class Actor(Client):
         kind: str = "GLOBAL",
         input_shape: Sequence[int | None] = (),
         preprocessing: ModelSource | None = None,
+        progress: Progress | None = None,
     ) -> str:
         """Upload a model; return its id.
 
@@ -49,6 +52,8 @@ class Actor(Client):
             kind: GLOBAL, or SWAG for the uncertainty method of this name.
             input_shape: of the model's input; None marks a free dimension.
             preprocessing: a module that the input of an inference goes through first.
+            progress: called with the bytes of the model that were sent, and how many there are. A path is read while it
+                is sent.
         """
         about = {
             "name": name,
@@ -56,10 +61,11 @@ class Actor(Client):
             "type": kind,
             "input_shape": [str(size) for size in input_shape],
         }
-        files = {"model_file": ("model.pt", _file_of(model))}
-        if preprocessing is not None:
-            files["model_preprocessing_file"] = ("preprocessing.pt", _file_of(preprocessing))
-        return str(self.call("POST", "/models/", data=about, files=files).json()["model_id"])
+        with Upload.of(model if isinstance(model, Path) else _file_of(model), progress) as upload:
+            files: dict[str, Any] = {"model_file": ("model.pt", upload)}
+            if preprocessing is not None:
+                files["model_preprocessing_file"] = ("preprocessing.pt", _file_of(preprocessing))
+            return str(self.call("POST", "/models/", data=about, files=files).json()["model_id"])
 
     def mean_model(self, name: str, models: Sequence[str], *, description: str = "") -> str:
         """Create a mean model of other models, for the uncertainty method ENSEMBLE; return its id."""
@@ -157,8 +163,9 @@ class Actor(Client):
     def predict(self, model_id: str, inputs: Any, *, version: int | None = None) -> Inference:
         """Ask for an inference on a batch.
 
-        inputs: nested lists or a numpy array, which are sent as JSON and answered in lists; a torch tensor, which keeps
-        its type and is answered in tensors; or a path to an image or to a tensor that torch has saved.
+        inputs: nested lists, answered in lists; a numpy array, sent as JSON and answered in arrays; a torch tensor,
+        which keeps its type and is answered in tensors; or a path to an image or to a tensor that torch has saved,
+        answered in lists.
         """
         about: dict[str, Any] = {"model_id": model_id} | ({} if version is None else {"version": version})
         if isinstance(inputs, Path):
@@ -167,8 +174,11 @@ class Actor(Client):
         elif hasattr(inputs, "detach"):
             return self._predict_tensor(about, inputs)
         else:
-            values = inputs.tolist() if hasattr(inputs, "tolist") else inputs
-            answer = self.call("POST", "/inference/", json={**about, "model_input": values}).json()
+            is_array = hasattr(inputs, "tolist")
+            body = {**about, "model_input": inputs.tolist() if is_array else inputs}
+            answer = self.call("POST", "/inference/", json=body).json()
+            if is_array:
+                return _in_arrays(answer)
         return Inference(answer["inference"], dict(answer["uncertainty"]))
 
     def _predict_tensor(self, about: Mapping[str, Any], inputs: Any) -> Inference:
@@ -182,6 +192,15 @@ class Actor(Client):
         response = self.call("POST", "/inference/", data={**about, "return_format": "torch"}, files=files)
         answer = torch.load(io.BytesIO(response.content), weights_only=True)
         return Inference(answer["inference"], dict(answer["uncertainty"]))
+
+
+def _in_arrays(answer: Mapping[str, Any]) -> Inference:
+    import numpy as np  # whoever has sent an array has it
+
+    figures = {
+        key: np.asarray(value) if isinstance(value, list) else value for key, value in answer["uncertainty"].items()
+    }
+    return Inference(np.asarray(answer["inference"]), figures)
 
 
 def _file_of(model: ModelSource) -> bytes:

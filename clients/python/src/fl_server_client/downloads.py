@@ -16,6 +16,8 @@ from .errors import Damaged, Refused, Unreachable
 from .retrying import may_help
 
 Pause = Callable[[float | None, httpx.Response | None, str], bool]
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes that have arrived, or were sent, and those that there are; None: unknown."""
 DIGEST = re.compile(r'"([0-9a-f]{64})"')
 IN_MEMORY = 64 * 2**20
 
@@ -24,10 +26,17 @@ class Download:
     """One file. A lost connection costs what is missing, not what has arrived: RFC 9110, sections 13.1.5 and 14."""
 
     def __init__(
-        self, http: httpx.Client, path: str, query: Mapping[str, str], *, pauses: Sequence[float], pause: Pause
+        self,
+        http: httpx.Client,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        pauses: Sequence[float],
+        pause: Pause,
+        progress: Progress = lambda _done, _total: None,
     ) -> None:
         self._http, self._path, self._query = http, path, query
-        self._pauses, self._pause = pauses, pause
+        self._pauses, self._pause, self._progress = pauses, pause, progress
         self._tag = ""
 
     def content(self) -> bytes:
@@ -77,8 +86,11 @@ class Download:
                     file.seek(0)
                     file.truncate()
                 self._tag = response.headers.get("ETag", "")
+                length = response.headers.get("Content-Length", "")
+                total = file.tell() + int(length) if length.isdigit() else None
                 for chunk in response.iter_bytes():
                     file.write(chunk)
+                    self._progress(file.tell(), total)
         except httpx.TransportError as error:
             return response, f"{type(error).__name__}: {error}"
         return response, ""

@@ -41,6 +41,14 @@ class Damaged(FederationError):
     """A downloaded file is not the one that the server announced."""
 
 
+class Rejected(FederationError):
+    """Raise it where a notification is taken, to reject it: who rejects a round leaves its training."""
+
+
+class Misused(FederationError):
+    """A participant's method returned what it may not."""
+
+
 class UnreadableModel(FederationError):
     """The file isn't a model that this program may load."""
 

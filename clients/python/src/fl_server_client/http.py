@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from .downloads import Download
+from .downloads import Download, Progress
 from .errors import Refused, Unreachable, sentence_of
 from .retrying import PAUSES, may_help, with_jitter
 
@@ -132,16 +132,28 @@ class Client:
         download = self._start_download(model_id, version, form)
         return download.content()
 
-    def download_to(self, path: Path, model_id: str, *, version: int | None = None, form: str = "torch") -> None:
+    def download_to(
+        self,
+        path: Path,
+        model_id: str,
+        *,
+        version: int | None = None,
+        form: str = "torch",
+        progress: Progress = lambda _done, _total: None,
+    ) -> None:
         """Write a model's file to `path`, where it appears once it is complete. Raises as `download`."""
-        download = self._start_download(model_id, version, form)
+        download = self._start_download(model_id, version, form, progress)
         download.write_to(path)
 
-    def _start_download(self, model_id: str, version: int | None, form: str) -> Download:
+    def _start_download(
+        self, model_id: str, version: int | None, form: str, progress: Progress = lambda _done, _total: None
+    ) -> Download:
         query = {} if version is None else {"version": str(version)}
         if form != "torch":
             query["format"] = form
-        return Download(self._http, f"/models/{model_id}/", query, pauses=self.pauses, pause=self._pause)
+        return Download(
+            self._http, f"/models/{model_id}/", query, pauses=self.pauses, pause=self._pause, progress=progress
+        )
 
     def _pause(self, pause: float | None, response: httpx.Response | None, problem: str) -> bool:
         """Wait before the next try; False if there is none."""

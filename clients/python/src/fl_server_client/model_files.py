@@ -65,10 +65,10 @@ def save_model(module: torch.nn.Module) -> bytes:
     return buffer.getvalue()
 
 
-def save_tensor(tensor: torch.Tensor) -> bytes:
-    """Write a single tensor, the format of SWAG moments."""
+def save_tensor(tensor: Any) -> bytes:
+    """Write a single tensor, the format of SWAG moments. Takes arrays, too."""
     buffer = io.BytesIO()
-    torch.save(tensor, buffer)
+    torch.save(torch.as_tensor(tensor), buffer)
     return buffer.getvalue()
 
 

@@ -20,6 +20,10 @@ class ModelFormat(Protocol):
         """Write an update's file."""
         ...
 
+    def parameters(self, model: Any) -> Any:
+        """Copies of the parameters, which FedProx compares with: see `Round.start`."""
+        ...
+
 
 class TorchFormat:
     """Modules of PyTorch, scripted or pickled; an update is written as the model came."""
@@ -38,6 +42,10 @@ class TorchFormat:
         """The module's file."""
         return bytes(_model_files().save_model(model))
 
+    def parameters(self, model: Any) -> Any:
+        """A tuple of tensors, in the order of `parameters()`."""
+        return tuple(parameter.detach().clone() for parameter in model.parameters())
+
 
 class NumpyFormat:
     """Arrays by name, without torch: dict[str, numpy.ndarray]. Carried as safetensors, which hold no code."""
@@ -54,7 +62,16 @@ class NumpyFormat:
 
     def save(self, model: Any) -> bytes:
         """The arrays as safetensors."""
-        return bytes(_safetensors().numpy.save(dict(model)))
+        return bytes(_safetensors().numpy.save({name: array.copy(order="C") for name, array in model.items()}))
+
+    def parameters(self, model: Any) -> Any:
+        """Arrays by name."""
+        return {name: array.copy() for name, array in model.items()}
+
+
+def vector_file(vector: Any) -> bytes:
+    """The file of one of SWAG's moments, a tensor or an array. Raises MissingPackage."""
+    return bytes(_model_files().save_tensor(vector))
 
 
 def _model_files() -> Any:

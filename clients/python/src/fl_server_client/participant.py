@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .errors import Misused
 from .model_format import ModelFormat, TorchFormat
 from .rounds import Invitation, Round
 
@@ -54,7 +55,11 @@ class Participant:
         `train` is called `swag_epochs` times (an option of the training, 5 without it).
 
         Returns: E[w] and E[w²] as vectors in the order of `named_parameters()`, and the number of samples.
+
+        With NumpyFormat, write your own: the file doesn't keep this order.
         """
+        if isinstance(model, Mapping):
+            raise Misused(f"{type(self).__name__} must define moments(): without torch, their order isn't known.")
         from .learning import RunningMoments
 
         wanted = options.get("swag_epochs", SWAG_EPOCHS)

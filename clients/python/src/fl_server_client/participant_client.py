@@ -7,6 +7,9 @@ from typing import Any
 
 from .http import Client
 
+RUNNING = ("O", "S")
+"""The states in which a training has an open round."""
+
 
 class ParticipantClient(Client):
     """The client of a user who takes part in trainings."""
@@ -23,6 +26,24 @@ class ParticipantClient(Client):
     def invitations(self) -> list[dict[str, Any]]:
         """The invitations that are not answered: training, actor, global_model_uuid."""
         return list(self.call("GET", "/users/invitations/").json())
+
+    def waiting_for(self, user_id: str) -> list[dict[str, Any]]:
+        """The announcements of the rounds in which this user is awaited, as `notifications` gives them.
+
+        A participant asks for them when it starts: the server repeats only those that nobody has taken.
+        """
+        return [
+            announcement
+            for training in self.call("GET", "/users/trainings/").json()
+            if training["state"] in RUNNING
+            for announcement in self._awaited_in(str(training["id"]), user_id)
+        ]
+
+    def _awaited_in(self, training_id: str, user_id: str) -> list[dict[str, Any]]:
+        status = self.call("GET", f"/trainings/{training_id}/status/").json()
+        told = [one["notification"] for one in status["participants"] if one["id"] == user_id and one["awaited"]]
+        # Servers of earlier versions say no bodies.
+        return [one | {"training_uuid": training_id} for one in told if one and one.get("body")]
 
     def accept(self, training_id: str) -> None:
         """Accept the invitation to a training."""

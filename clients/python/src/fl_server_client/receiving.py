@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from .errors import Refused, Unreachable
+from .errors import Refused, Rejected, Unreachable
 from .inbox import Notification
 from .participant_client import ParticipantClient
 from .signatures import Forged, NotReady, Stale, Verifier
@@ -31,26 +32,38 @@ class Listener:
         port: int = 0,
         verifier: Verifier | None = None,
     ) -> None:
-        """Listen; port 0 takes a free one. verifier: checks that messages come from the server; None: takes anyone's.
+        """Listen; port 0 takes a free one.
+
+        take: called with each notification, at once; may raise Rejected. verifier: checks that messages come from the
+        server; None: takes anyone's.
 
         Raises:
             OSError: it is impossible to listen there.
         """
         handler = type("Handler", (_Handler,), {"take": staticmethod(take), "verifier": verifier})
-        self._server = ThreadingHTTPServer((host, port), handler)
+        self._server = (_IPv6Server if ":" in host else _Server)((host, port), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
     def url(self, receiver: str = "") -> str:
         """The message endpoint of a receiver."""
         host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}/{receiver}"
+        name = f"[{host!s}]" if ":" in str(host) else host
+        return f"http://{name!s}:{port}/{receiver}"
 
     def close(self) -> None:
         """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # a server that starts a round tells all participants of one listener at once
+
+
+class _IPv6Server(_Server):
+    address_family = socket.AF_INET6
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -84,7 +97,11 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError:
             self.send_error(400)
             return
-        self.take(notification)
+        try:
+            self.take(notification)
+        except Rejected:
+            self.send_error(403)
+            return
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -135,5 +152,9 @@ class Poller:
             self._client.acknowledge(delivery, accept=False)
             return
         # Take it before acknowledging: if the acknowledgement is lost, it comes again and is ignored as a repeat.
-        self._take(notification)
+        try:
+            self._take(notification)
+        except Rejected:
+            self._client.acknowledge(delivery, accept=False)
+            return
         self._client.acknowledge(delivery)

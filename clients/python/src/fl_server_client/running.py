@@ -19,13 +19,15 @@ from .session import Session
 from .signatures import Verifier
 
 logger = logging.getLogger(__name__)
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  to recognise them
 
 
 @dataclass(frozen=True)
 class Listening:
     """Where a participant listens for notifications (push).
 
-    endpoint: the URL at which the server reaches it, if that is not http://host:port/. port: 0 takes a free one.
+    endpoint: the URL at which the server reaches it, if that is not http://host:port/; required if host is 0.0.0.0 or
+    ::, all interfaces. port: 0 takes a free one.
     """
 
     host: str = "127.0.0.1"
@@ -69,7 +71,8 @@ def run(
 
     Raises:
         Refused, Unreachable: the server can't be used.
-        ValueError: neither a token nor a name with a password is given, or one can't listen there.
+        ValueError: neither a token nor a name with a password is given; it is impossible to listen there; or it
+            listens on all interfaces and doesn't say at which URL the server reaches it.
     """
     account = Account(username, password, token, **about)
     running = Running(participant, server, account, listen)
@@ -85,6 +88,10 @@ class Running:
     ) -> None:
         if not account.token and not (account.username and account.password):
             raise ValueError("Give a token, or a username and a password.")
+        if listen and listen.host in EVERYWHERE and not listen.endpoint:
+            raise ValueError(
+                f"You listen on {listen.host}: name the endpoint, the URL at which the server reaches you."
+            )
         self._participant, self._account, self._listen = participant, account, listen
         self._agenda = Agenda()
         self._client = ParticipantClient(server, token=account.token, pauses=FIRST_PAUSES)
@@ -114,6 +121,7 @@ class Running:
                 stack.callback(Poller(self._client, self._agenda.put).close)
             on_ready(user)
             session.answer_waiting()
+            session.catch_up(str(user["id"]), self._agenda)
             session.work(self._agenda)
 
     def _sign_in(self, endpoint: str) -> dict[str, Any]:
@@ -144,11 +152,16 @@ def _listener(agenda: Agenda, listen: Listening, verifier: Verifier) -> Listener
 
 @contextmanager
 def until_told(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and Ctrl-C stop it. Elsewhere than in the main thread, signals stay as they are."""
+    """SIGTERM and Ctrl-C stop it; a second one interrupts its work. Signals reach only the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def told(number: int, _frame: Any) -> None:
+        signal.signal(number, signal.default_int_handler)
+        stop()
+
+    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:

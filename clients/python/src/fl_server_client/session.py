@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import FederationError, Refused, Unreachable
+from .errors import FederationError, Misused, Refused, Unreachable
 from .inbox import Agenda, Notification
+from .model_format import vector_file
 from .participant import Participant
 from .participant_client import ParticipantClient
 from .rounds import Invitation, Round
@@ -69,6 +71,14 @@ class Session:
             body = {"actor": invitation["actor"], "global_model_uuid": invitation.get("global_model_uuid", "")}
             self.handle(Notification("TRAINING_INVITATION", str(invitation["training"]), body))
 
+    def catch_up(self, user_id: str, agenda: Agenda) -> None:
+        """Take up the rounds that an earlier process of this participant was told of, and did not finish."""
+        try:
+            for message in self._client.waiting_for(user_id):
+                agenda.put(Notification.parse(message, delivery=str(message["id"])))
+        except (Refused, Unreachable, ValueError) as error:
+            logger.error("the rounds that are open could not be listed: %s", error)
+
     def _answer(self, notification: Notification) -> None:
         body = notification.body
         invitation = Invitation(
@@ -87,23 +97,24 @@ class Session:
 
     def _update(self, notification: Notification) -> None:
         model, beginning, options = self._prepare(notification)
-        samples = self._participant.train(model, beginning, options)
+        samples = _samples(self._participant.train(model, beginning, options), "train")
         # Use the id in the notification, not the global model's: with FedDC it is another participant's update.
         update = self._participant.models.save(model)
         self._client.send_update(notification.model, notification.round, samples, update)
 
     def _collect_moments(self, notification: Notification) -> None:
-        from .model_files import save_tensor
-
         model, beginning, options = self._prepare(notification)
-        first, second, samples = self._participant.moments(model, beginning, options)
-        self._client.send_moments(
-            notification.model, notification.round, samples, save_tensor(first), save_tensor(second)
-        )
+        first, second, found = self._participant.moments(model, beginning, options)
+        samples = _samples(found, "moments")
+        files = [vector_file(vector) for vector in (first, second)]
+        self._client.send_moments(notification.model, notification.round, samples, *files)
 
     def _test(self, notification: Notification) -> None:
         model, _, _ = self._prepare(notification)
-        self._client.send_metrics(notification.model, self._participant.evaluate(model))
+        metrics = self._participant.evaluate(model)
+        if not isinstance(metrics, Mapping):
+            raise Misused(f"evaluate() must return metrics by name, not {metrics!r}.")
+        self._client.send_metrics(notification.model, metrics)
 
     def _forget(self, notification: Notification) -> None:
         self._trainings.pop(notification.training, None)
@@ -116,14 +127,17 @@ class Session:
         models = self._participant.models
         model = models.load(self._client.download(notification.model, form=models.form))
         method = str(settings.get("aggregation_method", ""))
-        start = _parameters(model) if method == "FedProx" else ()
+        start = models.parameters(model) if method == "FedProx" else ()
         beginning = Round(notification.round, notification.training, method, settings, start)
         return model, beginning, dict(settings.get("options") or {})
 
 
-def _parameters(model: Any) -> tuple[Any, ...]:
-    """Copies of a torch module's parameters: FedProx compares with them."""
-    parameters = getattr(model, "parameters", None)
-    if not callable(parameters):
-        return ()
-    return tuple(parameter.detach().clone() for parameter in parameters())
+def _samples(found: Any, method: str) -> int:
+    """The number of samples that a participant's method returned. Raises Misused."""
+    try:
+        samples = operator.index(found)  # numpy's integers, too
+    except TypeError:
+        samples = 0
+    if samples < 1:
+        raise Misused(f"{method}() must return the number of samples, at least 1, not {found!r}.")
+    return samples

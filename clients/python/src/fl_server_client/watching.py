@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-
 from .actor import Actor
-from .errors import Refused, TrainingFailed
+from .errors import MissingPackage, Refused, TrainingFailed
 from .model_format import ModelFormat, TorchFormat
+
+try:
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+except ModuleNotFoundError as error:
+    raise MissingPackage("rich", "cli") from error
 
 SHOWN = 15
 """How many rounds the table shows while the training runs."""
@@ -82,15 +86,33 @@ class Follower:
         Raises:
             TrainingFailed: the training is in state E, or the timeout (in seconds) has passed.
         """
-        deadline = time.monotonic() + timeout
         with self._shown(console, title) as show:
-            while not self._look():
-                if time.monotonic() > deadline:
-                    raise TrainingFailed(f"not completed after {timeout:.0f} s. {self._reason()}")
-                show()
-                self._check()
-                time.sleep(self._poll)
+            self._watch(show, timeout)
         return self.rounds
+
+    def report(self, tell: Callable[[Round], None], *, timeout: float) -> list[Round]:
+        """As `follow`, but call `tell` with each round that has finished instead of showing them."""
+        told = 0
+
+        def show() -> None:
+            nonlocal told
+            for row in self.rounds[told:-1]:
+                tell(row)
+            told = max(told, len(self.rounds) - 1)
+
+        self._watch(show, timeout)
+        for row in self.rounds[told:]:
+            tell(row)
+        return self.rounds
+
+    def _watch(self, show: Callable[[], None], timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not self._look():
+            if time.monotonic() > deadline:
+                raise TrainingFailed(f"not completed after {timeout:.0f} s. {self._reason()}")
+            show()
+            self._check()
+            time.sleep(self._poll)
 
     def table(self, title: str, last: int = SHOWN) -> Table:
         """The last rounds as a table."""
@@ -100,6 +122,12 @@ class Follower:
         for row in self._shown_rounds()[-last:]:
             table.add_row(*self._cells(row))
         return table
+
+    def _live(self, title: str) -> Group:
+        """The table, and how much of the training is done: updates count as parts of their round."""
+        current = self.rounds[-1]
+        done = current.number - 1 - self._first + current.updates / (self._expected + 1)
+        return Group(self.table(title), ProgressBar(total=self.target, completed=min(done, self.target), width=60))
 
     def _shown_rounds(self) -> list[Round]:
         """All rounds except the one after the last, which covers the time until the state is completed."""
@@ -188,8 +216,8 @@ class Follower:
     def _shown(self, console: Console, title: str) -> Iterator[Callable[[], None]]:
         """A live table on a terminal; otherwise a line for each round and now and then, and the table at the end."""
         if console.is_terminal:
-            with Live(self.table(title), console=console, auto_refresh=False) as live:
-                yield lambda: live.update(self.table(title), refresh=True)
+            with Live(self._live(title), console=console, auto_refresh=False) as live:
+                yield lambda: live.update(self._live(title), refresh=True)
                 live.update(self.table(title, last=max(SHOWN, 20)), refresh=True)
             return
         lines = _Lines(console, title)

@@ -15,4 +15,4 @@ def main() -> None:
         sys.stderr.write(f"fl needs {error.name}: pip install 'fl-server-client[cli]'\n")
         sys.exit(2)
     with explained():
-        app()
+        app(prog_name="fl")

@@ -13,7 +13,7 @@ from ..actor import Actor
 from ..errors import FederationError
 from ..retrying import FIRST_PAUSES
 from . import credentials, model, participant, predict, train
-from .output import JSON, print_json, say
+from .output import JSON, print_json, print_row, say
 
 app = typer.Typer(
     help="Take part in federated trainings, or run them.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -45,9 +45,11 @@ def login(
 
 
 @app.command()
-def logout() -> None:
+def logout(json_: JSON = False) -> None:
     """Forget the server and the token."""
-    say("Signed out." if credentials.forget() else "You were not signed in.")
+    was_signed_in = credentials.forget()
+    sentence = "Signed out." if was_signed_in else "You were not signed in."
+    print_row({"signed_out": was_signed_in}, json=json_, sentence=sentence)
 
 
 @contextmanager

@@ -40,13 +40,31 @@ def forget() -> bool:
     return existed
 
 
-def login() -> tuple[str, str]:
-    """The server's address and the token. Raises ValueError: nobody is signed in."""
-    kept = json.loads(_path().read_text()) if _path().exists() else {}
-    server, token = os.environ.get(SERVER) or kept.get("server"), os.environ.get(TOKEN) or kept.get("token")
+def login(server: str = "") -> tuple[str, str]:
+    """The address of `server`, or else of the server in the environment or the file, and the token for it.
+
+    Raises:
+        ValueError: nobody is signed in there.
+    """
+    kept_server, kept_token = _kept()
+    server = server or os.environ.get(SERVER, "") or kept_server
+    # Never send one server's token to another.
+    is_kept = bool(kept_server) and address(server).rstrip("/") == kept_server.rstrip("/")
+    token = os.environ.get(TOKEN, "") or (kept_token if is_kept else "")
     if not server or not token:
-        raise ValueError(f"Sign in first: fl login <server>, or set {SERVER} and {TOKEN}.")
-    return address(server), str(token)
+        raise ValueError(f"Sign in first: fl login {server or '<server>'}, or set {SERVER} and {TOKEN}.")
+    return address(server), token
+
+
+def _kept() -> tuple[str, str]:
+    """What the file holds; empty texts without one."""
+    try:
+        kept = json.loads(_path().read_text())
+        return str(kept["server"]), str(kept["token"])
+    except FileNotFoundError:
+        return "", ""
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{_path()} is damaged: sign in again with fl login.") from None
 
 
 def actor() -> Actor:
@@ -66,7 +84,7 @@ def address(text: str) -> str:
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
-        raise ValueError(f"{text!r} is not an address: {error}") from None
+        raise ValueError(f"{text!r} must be an address such as https://fl.example.org: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError(f"{text!r} is not an address such as https://fl.example.org")
+        raise ValueError(f"{text!r} must be an address such as https://fl.example.org.")
     return text

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from . import credentials
-from .output import JSON, console, print_row, print_rows
+from .output import JSON, print_row, print_rows, progress_bar
 
 app = typer.Typer(help="Models: upload, download, versions.", no_args_is_help=True)
 FREE = ("none", "null", "?", "-")
@@ -50,7 +50,7 @@ def push(
     json_: JSON = False,
 ) -> None:
     """Upload a model."""
-    with credentials.actor() as actor, console.status("uploading"):
+    with credentials.actor() as actor, progress_bar("uploading", json=json_) as progress:
         model = actor.upload_model(
             file,
             name or file.stem,
@@ -58,6 +58,7 @@ def push(
             kind=kind.value,
             input_shape=shape_of(input_shape),
             preprocessing=preprocessing,
+            progress=progress,
         )
     print_row({"id": model}, json=json_, sentence=f"The model's id is {model}.")
 
@@ -71,8 +72,8 @@ def pull(
     json_: JSON = False,
 ) -> None:
     """Download a model. A download that breaks off goes on where it stopped."""
-    with credentials.actor() as actor, console.status("downloading"):
-        actor.download_to(output, model, version=version, form=form.value)
+    with credentials.actor() as actor, progress_bar("downloading", json=json_) as progress:
+        actor.download_to(output, model, version=version, form=form.value, progress=progress)
     size = output.stat().st_size
     print_row({"path": str(output), "size": size}, json=json_, sentence=f"{output} has the model, {size / 1e6:.1f} MB.")
 
@@ -86,7 +87,11 @@ def versions(model: Annotated[str, typer.Argument(help="The model's id.")], json
 
 
 @app.command()
-def restore(model: str, version: int, json_: JSON = False) -> None:
+def restore(
+    model: Annotated[str, typer.Argument(help="The model's id.")],
+    version: Annotated[int, typer.Argument(help="The version's number.")],
+    json_: JSON = False,
+) -> None:
     """Make a new version with the file of an earlier one."""
     with credentials.actor() as actor:
         row = actor.restore(model, version)
@@ -99,4 +104,4 @@ def shape_of(text: str) -> list[int | None]:
     try:
         return [None if word in FREE else int(word) for word in words]
     except ValueError:
-        raise ValueError(f"{text!r} is not a shape such as ?,3,32,32.") from None
+        raise ValueError(f"{text!r} must be a shape such as ?,3,32,32.") from None

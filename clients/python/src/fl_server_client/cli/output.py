@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 
 from ..actor import as_json
+from ..downloads import Progress
 
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 console = Console()
@@ -45,6 +49,26 @@ def print_row(row: Mapping[str, Any], *, json: bool, sentence: str) -> None:
         print_json(row)
     else:
         say(sentence)
+
+
+def done(what: str, *, json: bool, sentence: str, **about: Any) -> None:
+    """Something was done: a sentence for people; {what: true} and what is known of it as JSON."""
+    print_row({what: True, **about}, json=json, sentence=sentence)
+
+
+@contextmanager
+def progress_bar(what: str, *, json: bool) -> Iterator[Progress]:
+    """A bar of bytes on standard error, if that is a terminal and people look at it."""
+    bar = Bar(
+        TextColumn(what), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
+        console=Console(stderr=True), transient=True,
+    )  # fmt: skip
+    if json or not bar.console.is_terminal:
+        yield lambda _done, _total: None
+        return
+    with bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _short(value: Any) -> str:

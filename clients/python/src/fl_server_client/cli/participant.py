@@ -7,21 +7,27 @@ import json
 import logging
 import os
 import sys
+import traceback
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ..errors import FederationError
 from ..participant import Participant
 from ..running import Account, Listening, Running, until_told
 from . import credentials
-from .output import JSON, print_rows, say
+from .output import JSON, done, print_rows
 
 app = typer.Typer(help="Take part in trainings.", no_args_is_help=True)
+Training = Annotated[str, typer.Argument(help="The training's id.")]
 
 
 @app.command()
 def run(
-    program: Annotated[str, typer.Argument(metavar="MODULE:CLASS", help="For example my_clinic:Clinic.")],
+    program: Annotated[
+        str, typer.Argument(metavar="MODULE:CLASS", help="A class or an object, such as my_clinic:Clinic.")
+    ],
     server: Annotated[str, typer.Option(envvar="FL_SERVER", help="Without it: that of fl login.")] = "",
     username: Annotated[str, typer.Option(help="With FL_PASSWORD. Without it: the token of fl login.")] = "",
     invitation: Annotated[str, typer.Option(help="Code of an invitation to register.")] = "",
@@ -30,7 +36,10 @@ def run(
     accept: Annotated[bool, typer.Option(help="Accept every invitation to a training.")] = False,
     trust: Annotated[list[str] | None, typer.Option(help="Trust this actor, by id, or everyone. Repeat it.")] = None,
 ) -> None:
-    """Run a participant until Ctrl-C: a subclass of fl_server_client.Participant in a module of yours."""
+    """Run a participant until Ctrl-C: your subclass of fl_server_client.Participant, or an object of it.
+
+    It prints its user's id as JSON once it has signed in.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     participant = load(program)
@@ -38,12 +47,14 @@ def run(
         participant.accepts_all = True
     trusted: Any = "everyone" if "everyone" in (trust or ()) else tuple(trust or ())
     if username:
+        if "FL_PASSWORD" not in os.environ:
+            raise ValueError("--username needs the password in the environment variable FL_PASSWORD.")
         account = Account(username, os.environ.get("FL_PASSWORD", ""), invitation=invitation, trust=trusted)
         if not server:
             raise ValueError("--username needs --server.")
     else:
-        kept_server, token = credentials.login()
-        server, account = server or kept_server, Account(token=token, trust=trusted)
+        server, token = credentials.login(server)
+        account = Account(token=token, trust=trusted)
     running = Running(participant, credentials.address(server), account, listening(listen, endpoint))
     with until_told(running.stop):
         running.work(lambda user: typer.echo(json.dumps({"id": user["id"], "username": user["username"]})))
@@ -57,42 +68,51 @@ def invitations(json_: JSON = False) -> None:
 
 
 @app.command()
-def accept(training: str) -> None:
+def accept(training: Training, json_: JSON = False) -> None:
     """Accept the invitation to a training."""
     with credentials.participant() as client:
         client.accept(training)
-    say("Accepted.")
+    done("accepted", id=training, json=json_, sentence="Accepted.")
 
 
 @app.command()
-def decline(training: str) -> None:
+def decline(training: Training, json_: JSON = False) -> None:
     """Decline the invitation to a training."""
     with credentials.participant() as client:
         client.decline(training)
-    say("Declined.")
+    done("declined", id=training, json=json_, sentence="Declined.")
 
 
 @app.command()
-def leave(training: str) -> None:
+def leave(training: Training, json_: JSON = False) -> None:
     """Leave a training."""
     with credentials.participant() as client:
         client.leave(training)
-    say("You have left the training.")
+    done("left", id=training, json=json_, sentence="You have left the training.")
 
 
 def load(program: str) -> Participant:
-    """An instance of the class that "module:Class" names. Raises ValueError."""
-    module_name, sign, class_name = program.partition(":")
+    """What "module:Class" or "module:object" names. Raises ValueError."""
+    module_name, sign, name = program.partition(":")
     if not sign:
-        raise ValueError(f"{program!r} is not a module and a class, such as my_clinic:Clinic.")
+        raise ValueError(f"{program!r} must be a module and a class, such as my_clinic:Clinic.")
     sys.path.insert(0, "")  # the folder in which the command is run
     try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise ValueError(f"{program} can't be loaded: {error}.") from error
-    if not (isinstance(found, type) and issubclass(found, Participant)):
-        raise ValueError(f"{program} must be a subclass of fl_server_client.Participant.")
-    return found()
+        found = getattr(importlib.import_module(module_name), name)
+        made = found() if isinstance(found, type) else found
+    except FederationError:
+        raise
+    except Exception as error:  # the module is somebody's own program
+        raise ValueError(f"{program} can't be loaded: {type(error).__name__}: {error}{_place_of(error)}") from error
+    if not isinstance(made, Participant):
+        raise ValueError(f"{program} must be a Participant of fl_server_client: a subclass, or an object of one.")
+    return made
+
+
+def _place_of(error: Exception) -> str:
+    """Where in somebody's own program it failed; empty if it failed before."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if "importlib" not in frame.filename]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
 
 
 def listening(address: str, endpoint: str) -> Listening | None:
@@ -101,5 +121,5 @@ def listening(address: str, endpoint: str) -> Listening | None:
         return None
     host, _, port = address.rpartition(":")
     if not port.isdigit() or int(port) >= 2**16:
-        raise ValueError(f"{address!r} is not an address such as 0.0.0.0:8101.")
+        raise ValueError(f"{address!r} must be an address such as 127.0.0.1:8101.")
     return Listening(host.strip("[]") or "127.0.0.1", int(port), endpoint)

@@ -44,6 +44,8 @@ def inputs_of(source: str) -> Any:
     if source == "-":
         return _json(sys.stdin.read(), "standard input")
     path = Path(source)
+    if not path.is_file():
+        raise ValueError(f"There is no file {source}.")
     if path.suffix == ".json":
         return _json(path.read_text(), source)
     if path.suffix == ".npy":
@@ -51,9 +53,10 @@ def inputs_of(source: str) -> Any:
             import numpy as np
         except ModuleNotFoundError as error:
             raise MissingPackage("numpy", "numpy") from error
-        return np.load(path, allow_pickle=False)
-    if not path.is_file():
-        raise ValueError(f"There is no file {source}.")
+        try:
+            return np.load(path, allow_pickle=False).tolist()
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{source} must be an array that numpy has saved: {error}") from error
     return path
 
 
@@ -61,4 +64,4 @@ def _json(text: str, name: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{name} is not JSON: {error}") from None
+        raise ValueError(f"{name} must be JSON: {error}") from None

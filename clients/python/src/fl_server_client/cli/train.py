@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import Sequence
+from dataclasses import asdict
 from statistics import fmean
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ import typer
 from ..actor import Actor
 from ..errors import TrainingFailed
 from . import credentials
-from .output import JSON, console, print_json, print_row, print_rows, say
+from .output import JSON, console, done, print_json, print_row, print_rows, say
 
 app = typer.Typer(help="Trainings: set up, start, watch, stop, compare.", no_args_is_help=True)
 Training = Annotated[str, typer.Argument(help="The training's id.")]
@@ -62,35 +63,54 @@ def create(
 
 
 @app.command()
-def invite(training: Training, participants: Annotated[list[str], typer.Argument(help="Names or ids.")]) -> None:
+def invite(
+    training: Training,
+    participants: Annotated[list[str], typer.Argument(help="Names or ids.")],
+    json_: JSON = False,
+) -> None:
     """Add participants, or invite those who must agree first."""
     with credentials.actor() as actor:
-        actor.invite(training, ids_of(actor, participants))
-    say("Added, or invited where consent is needed: see fl train status.")
+        people = ids_of(actor, participants)
+        actor.invite(training, people)
+    sentence = "Added, or invited where consent is needed: see fl train status."
+    done("invited", id=training, participants=people, json=json_, sentence=sentence)
 
 
 @app.command()
-def start(training: Training) -> None:
+def remove(
+    training: Training,
+    participants: Annotated[list[str], typer.Argument(help="Names or ids.")],
+    json_: JSON = False,
+) -> None:
+    """Remove participants, or withdraw their invitations."""
+    with credentials.actor() as actor:
+        people = ids_of(actor, participants)
+        actor.remove(training, people)
+    done("removed", id=training, participants=people, json=json_, sentence="Removed.")
+
+
+@app.command()
+def start(training: Training, json_: JSON = False) -> None:
     """Start a training."""
     with credentials.actor() as actor:
         actor.start(training)
-    say("Started.")
+    done("started", id=training, json=json_, sentence="Started.")
 
 
 @app.command()
-def stop(training: Training) -> None:
+def stop(training: Training, json_: JSON = False) -> None:
     """Stop a training for good."""
     with credentials.actor() as actor:
         actor.stop(training)
-    say("Stopped.")
+    done("stopped", id=training, json=json_, sentence="Stopped.")
 
 
 @app.command()
-def resume(training: Training) -> None:
+def resume(training: Training, json_: JSON = False) -> None:
     """Continue a training that has failed."""
     with credentials.actor() as actor:
         actor.resume(training)
-    say("Resumed.")
+    done("resumed", id=training, json=json_, sentence="Resumed.")
 
 
 @app.command()
@@ -119,17 +139,25 @@ def status(training: Training, json_: JSON = False) -> None:
 def watch(
     training: Training,
     timeout: Annotated[float, typer.Option(help="How long to follow it, in seconds.")] = 24 * 3600.0,
+    json_: JSON = False,
 ) -> None:
-    """Follow a training until it ends. Exit code 1: it failed."""
+    """Follow a training until it ends. Exit code 1: it failed.
+
+    With --json, it prints a line for each round that has finished.
+    """
     from ..watching import Follower
 
     with credentials.actor() as actor:
         found = actor.status(training)
         first = found["round"] - found["rounds_closed"]
         try:
-            Follower(actor, training, first=first, poll=1.0).follow(console, f"training {training}", timeout=timeout)
+            follower = Follower(actor, training, first=first, poll=1.0)
+            if json_:
+                follower.report(lambda row: typer.echo(json_module.dumps(asdict(row))), timeout=timeout)
+            else:
+                follower.follow(console, f"training {training}", timeout=timeout)
         except TrainingFailed as error:
-            say(str(error))
+            typer.echo(str(error), err=True)
             raise typer.Exit(1) from None
 
 
@@ -178,7 +206,7 @@ def options_of(words: Sequence[str]) -> dict[str, Any]:
         path, sign, text = word.partition("=")
         *groups, key = path.split(".")
         if not sign or not key:
-            raise ValueError(f"{word!r} is not an option such as round_deadline=600.")
+            raise ValueError(f"{word!r} must be an option such as round_deadline=600.")
         place = options
         for group in groups:
             place = place.setdefault(group, {})

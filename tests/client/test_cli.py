@@ -1,0 +1,206 @@
+"""The command line `fl`, against a server that is played by the test."""
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fl_server_client import cli
+from fl_server_client.cli import credentials
+
+pytestmark = pytest.mark.once
+SERVER = "http://fl.example.org"
+Run = Callable[..., tuple[int, str, str]]
+
+
+class PlayedServer:
+    """Answers by method and path, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {"GET /api/users/": [{"id": "u1", "username": "anna"}]}
+        self.asked: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.asked.append(request)
+        found = self.answers.get(f"{request.method} {request.url.path}", {})
+        return found if isinstance(found, httpx.Response) else httpx.Response(200, json=found)
+
+    def calls(self) -> list[str]:
+        return [f"{request.method} {request.url.path}" for request in self.asked]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> PlayedServer:
+    """Every address leads to it."""
+    server = PlayedServer()
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda _self, request: server(request))
+    return server
+
+
+@pytest.fixture
+def fl(
+    server: PlayedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Runs `fl` with a login of its own, as somebody who has signed in. Returns: exit code, output, errors."""
+    monkeypatch.setattr(credentials, "_path", lambda: tmp_path / "config" / "login.json")
+    monkeypatch.chdir(tmp_path)
+    credentials.keep(SERVER, "key")
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["fl", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "call", "told"),
+    [
+        (["train", "start", "t"], "POST /api/trainings/t/start/", {"started": True, "id": "t"}),
+        (["train", "stop", "t"], "POST /api/trainings/t/stop/", {"stopped": True, "id": "t"}),
+        (["train", "resume", "t"], "POST /api/trainings/t/resume/", {"resumed": True, "id": "t"}),
+        (
+            ["train", "invite", "t", "anna"],
+            "PUT /api/trainings/t/clients/",
+            {"invited": True, "id": "t", "participants": ["u1"]},
+        ),
+        (
+            ["train", "remove", "t", "u1"],
+            "DELETE /api/trainings/t/clients/",
+            {"removed": True, "id": "t", "participants": ["u1"]},
+        ),
+        (["participant", "accept", "t"], "POST /api/trainings/t/accept/", {"accepted": True, "id": "t"}),
+        (["participant", "decline", "t"], "POST /api/trainings/t/decline/", {"declined": True, "id": "t"}),
+        (["participant", "leave", "t"], "POST /api/trainings/t/leave/", {"left": True, "id": "t"}),
+    ],
+)
+def test_what_was_done_is_told_in_words_and_as_json(
+    fl: Run, server: PlayedServer, words: list[str], call: str, told: dict[str, Any]
+) -> None:
+    code, output, _ = fl(*words, "--json")
+    assert (code, json.loads(output)) == (0, told)
+    assert server.calls()[-1] == call
+    assert server.asked[-1].headers["Authorization"] == "Token key"
+    code, output, _ = fl(*words)
+    assert code == 0
+    assert output.rstrip().endswith((".", "fl train status."))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["login", "ftp://x", "--username", "a", "--password", "b"], "'ftp://x' must be an address such as"),
+        (["train", "create", "m", "--rounds", 1, "--participant", "ben"], "The server knows no user ben."),
+        (["train", "create", "m", "--rounds", 1, "--option", "mu"], "'mu' must be an option such as"),
+        (["train", "create", "m", "--rounds", 1, "--option", "a=1", "--option", "a.b=1"], "a already has a value"),
+        (["train", "create", "m", "--rounds", 0], "greater than or equal to 1"),
+        (["model", "push", "none.pt"], "'none.pt' does not exist"),
+        (["model", "push", "model.pt", "--input-shape", "x"], "'x' must be a shape such as"),
+        (["model", "pull", "m", "-o", "no/folder/model.pt"], "No such file or directory"),
+        (["predict", "m", "none.png"], "There is no file none.png."),
+        (["predict", "m", "bad.json"], "bad.json must be JSON"),
+        (["predict", "m", "bad.npy"], "bad.npy must be an array that numpy has saved"),
+        (["participant", "run", "nothing"], "'nothing' must be a module and a class"),
+        (["participant", "run", "no_module:Clinic"], "no_module:Clinic can't be loaded"),
+        (["participant", "run", "json:JSONDecoder"], "must be a Participant of fl_server_client"),
+        (["participant", "run", "clinic:Clinic", "--listen", "x:y"], "'x:y' must be an address such as"),
+        (["participant", "run", "clinic:Clinic", "--listen", "0.0.0.0:8101"], "name the endpoint"),
+        (["participant", "run", "clinic:Clinic", "--username", "a"], "FL_PASSWORD"),
+        (["participant", "run", "clinic:Clinic", "--server", "http://other"], "Sign in first: fl login http://other"),
+        (
+            ["participant", "run", "broken:Clinic"],
+            "broken:Clinic can't be loaded: ZeroDivisionError: division by zero (broken.py, line 1)",
+        ),
+    ],
+)
+def test_bad_input_gives_a_sentence_and_exit_code_2(
+    fl: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[object], sentence: str
+) -> None:
+    monkeypatch.delenv("FL_PASSWORD", raising=False)
+    for name in ("model.pt", "bad.json", "bad.npy"):
+        (tmp_path / name).write_bytes(b"?")
+    (tmp_path / "clinic.py").write_text("from fl_server_client import Participant\nclass Clinic(Participant): pass\n")
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    code, output, error = fl(*words)
+    assert (code, output) == (2, "")
+    assert sentence in " ".join(error.replace("│", " ").split())
+    assert "Traceback" not in error
+
+
+def test_a_refusal_is_a_sentence(fl: Run, server: PlayedServer) -> None:
+    server.answers["POST /api/trainings/t/start/"] = httpx.Response(404, json={"detail": "Training t not found."})
+    assert fl("train", "start", "t") == (2, "", "404: Training t not found.\n")
+
+
+def test_signing_in_keeps_the_token_where_only_its_user_can_read_it(
+    fl: Run, server: PlayedServer, tmp_path: Path
+) -> None:
+    server.answers["GET /api/users/myself/"] = {"id": "u1"}
+    server.answers["GET /api/users/u1/"] = {"id": "u1", "username": "anna", "token": "fresh"}
+    code, output, _ = fl("login", "http://new.example.org", "--username", "anna", "--password", "x", "--json")
+    assert (code, json.loads(output)) == (0, {"server": "http://new.example.org", "id": "u1", "username": "anna"})
+    path = tmp_path / "config" / "login.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    fl("model", "list")
+    assert server.asked[-1].url.host == "new.example.org"
+    assert server.asked[-1].headers["Authorization"] == "Token fresh"
+
+
+def test_signing_out_forgets_the_token(fl: Run, server: PlayedServer) -> None:
+    assert json.loads(fl("logout", "--json")[1]) == {"signed_out": True}
+    assert json.loads(fl("logout", "--json")[1]) == {"signed_out": False}
+    code, _, error = fl("model", "list")
+    assert (code, error) == (2, "Sign in first: fl login <server>, or set FL_SERVER and FL_TOKEN.\n")
+    assert server.asked == []
+
+
+def test_a_token_goes_to_its_own_server_only(fl: Run, server: PlayedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FL_SERVER", "http://elsewhere.example.org")
+    assert fl("model", "list")[0] == 2
+    assert server.asked == []
+    monkeypatch.setenv("FL_TOKEN", "its own")
+    assert fl("model", "list")[0] == 0
+    assert server.asked[-1].headers["Authorization"] == "Token its own"
+
+
+def test_a_damaged_file_says_what_to_do(fl: Run, tmp_path: Path) -> None:
+    (tmp_path / "config" / "login.json").write_text("{")
+    code, _, error = fl("model", "list")
+    assert code == 2
+    assert "sign in again with fl login" in error
+
+
+def test_options_are_typed_as_json_or_text_and_in_groups(fl: Run, server: PlayedServer) -> None:
+    server.answers["POST /api/trainings/"] = {"training_id": "t"}
+    words = ["--option", "mu=0.1", "--option", "aggregation.clipping_norm=2", "--option", "note=a b"]
+    assert json.loads(fl("train", "create", "m", "--rounds", 2, *words, "--json")[1]) == {"id": "t"}
+    body = json.loads(server.asked[-1].content)
+    assert body["options"] == {"mu": 0.1, "aggregation": {"clipping_norm": 2}, "note": "a b"}
+    assert (body["target_num_updates"], body["clients"], body["aggregation_method"]) == (2, [], "FedAvg")
+
+
+def test_a_prediction_of_a_numpy_file_is_sent_as_numbers(fl: Run, server: PlayedServer, tmp_path: Path) -> None:
+    import numpy as np
+
+    np.save(tmp_path / "x.npy", np.array([[1.0, 2.0]]))
+    server.answers["POST /api/inference/"] = {"inference": [1], "uncertainty": {"variance": [0.5]}}
+    assert json.loads(fl("predict", "m", "x.npy", "--json")[1]) == {
+        "inference": [1],
+        "uncertainty": {"variance": [0.5]},
+    }
+    assert json.loads(server.asked[-1].content) == {"model_id": "m", "model_input": [[1.0, 2.0]]}
+    assert "variance" in fl("predict", "m", "x.npy")[1]
+
+
+def test_the_shell_can_complete_commands(fl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_FL_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "fl train ")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert {"create", "start", "watch", "stop", "compare"} <= set(fl()[1].split())
