@@ -27,7 +27,7 @@ from opacus.optimizers import DPOptimizer
 from opacus.validators import ModuleValidator
 from torch.utils.data import DataLoader, TensorDataset
 
-from examples.digits import hold_out, load_samples
+from fl_server_demo.digits import hold_out, load_samples
 
 logger = logging.getLogger(__name__)
 NOISE_MULTIPLIER = 1.1

@@ -25,7 +25,7 @@ from fl_server_client.cli.app import app
 from fl_server_client.model_files import save_model
 from typer.testing import CliRunner
 
-from examples.local_server import free_port
+from fl_server_demo.local_server import free_port
 from tests.builders.waiting import wait_until
 from tests.e2e.sites import embedded
 from tests.server_process import REPOSITORY
