@@ -100,7 +100,7 @@ def test_what_was_done_is_told_in_words_and_as_json(
         (["train", "create", "m", "--rounds", 1, "--participant", "ben"], "The server knows no user ben."),
         (["train", "create", "m", "--rounds", 1, "--option", "mu"], "'mu' must be an option such as"),
         (["train", "create", "m", "--rounds", 1, "--option", "a=1", "--option", "a.b=1"], "a already has a value"),
-        (["train", "create", "m", "--rounds", 0], "greater than or equal to 1"),
+        (["train", "create", "m", "--rounds", 0], "is not in the range"),
         (["model", "push", "none.pt"], "'none.pt' does not exist"),
         (["model", "push", "model.pt", "--input-shape", "x"], "'x' must be a shape such as"),
         (["model", "pull", "m", "-o", "no/folder/model.pt"], "No such file or directory"),
