@@ -6,8 +6,10 @@ import json
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from tempfile import TemporaryFile
+from time import time
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
@@ -72,7 +74,7 @@ def answer_to_guess(environ: WSGIEnvironment) -> Answer | None:
     refused = refusal_of_guess(environ)
     if refused is None:
         return None
-    return Answer(refused.status, refused.reason, [*refused.headers, ("Date", http_date())], refused.body)
+    return Answer(refused.status, refused.reason, [*refused.headers, ("Date", _date())], refused.body)
 
 
 def refusal(status: int, sentence: str, path: str, retry_after: int | None = None) -> Answer:
@@ -84,7 +86,7 @@ def refusal(status: int, sentence: str, path: str, retry_after: int | None = Non
     headers = [("Content-Type", kind), ("Content-Length", str(len(content))), ("Connection", "close")]
     if retry_after is not None:
         headers.append(("Retry-After", str(retry_after)))
-    return Answer(status, HTTPStatus(status).phrase, [*headers, ("Date", http_date())], content)
+    return Answer(status, HTTPStatus(status).phrase, [*headers, ("Date", _date())], content)
 
 
 def answer_of(application: WSGIApplication, environ: WSGIEnvironment, body: Body) -> Answer:
@@ -114,7 +116,7 @@ def _run(application: WSGIApplication, environ: WSGIEnvironment, body: Body) -> 
     result = application(environ, start_response)
     content, size = (result.filelike, None) if isinstance(result, FileWrapper) else _collect(result)
     status, reason = said[0].partition(" ")[::2]
-    headers = [*said[1]] if _has(said[1], "Date") else [*said[1], ("Date", http_date())]
+    headers = [*said[1]] if _has(said[1], "Date") else [*said[1], ("Date", _date())]
     if size is not None and not _has(headers, "Content-Length") and int(status) not in (204, 304):
         headers.append(("Content-Length", str(size)))
     return Answer(int(status), reason, headers, content)
@@ -153,3 +155,13 @@ def _has(headers: list[tuple[str, str]], wanted: str) -> bool:
 
 def _no_write(_data: bytes) -> None:
     raise NotImplementedError("Django does not use it.")
+
+
+def _date() -> str:
+    return _date_of(int(time()))
+
+
+@lru_cache(maxsize=1)
+def _date_of(second: int) -> str:
+    """Written once a second, however many answers carry it."""
+    return http_date(second)

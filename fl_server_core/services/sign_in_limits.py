@@ -114,5 +114,11 @@ def _window() -> timedelta:
 
 
 def _digest(account: str) -> str:
+    return _digest_under(settings.SECRET_KEY, account)
+
+
+@lru_cache(maxsize=1024)
+def _digest_under(secret: str, account: str) -> str:
+    """Remembered, because whoever guesses names the same account each time."""
     name = account.encode(errors="surrogatepass")
-    return salted_hmac("fl_server_core.failed_sign_ins", name, algorithm="sha256").hexdigest()
+    return salted_hmac("fl_server_core.failed_sign_ins", name, secret=secret, algorithm="sha256").hexdigest()
