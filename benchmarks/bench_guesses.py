@@ -81,7 +81,8 @@ def main() -> None:
             guesses, answers = share_of_a_core(address, pid, basic("wrong"), arguments.rate, arguments.seconds)
             plain, _ = share_of_a_core(address, pid, {}, arguments.rate, arguments.seconds)
             print(f"  idle                    {idle:6.1%} of one core")
-            print(f"  guesses                 {guesses:6.1%} of one core, {dict(answers)}: they cost {guesses - idle:.1%}")
+            print(f"  guesses                 {guesses:6.1%} of one core, {dict(answers)}")
+            print(f"  what the guesses cost   {guesses - idle:6.1%} of one core")
             print(
                 f"  without credentials     {plain:6.1%} of one core; guesses take {guesses / plain:.2f} times as much"
             )
