@@ -153,6 +153,34 @@ def test_signing_in_keeps_the_token_where_only_its_user_can_read_it(
     assert server.asked[-1].headers["Authorization"] == "Token fresh"
 
 
+@pytest.mark.parametrize(("words", "about"), [([], {}), (["--invitation", "code"], {"invitation": "code"})])
+def test_registering_creates_the_account_and_keeps_its_token(
+    fl: Run, server: PlayedServer, words: list[str], about: dict[str, str]
+) -> None:
+    server.answers["POST /api/users/"] = {"id": "u2", "username": "ben", "token": "fresh"}
+    code, output, _ = fl("register", "http://new.example.org", "--username", "ben", "--password", "x", *words, "--json")
+    assert (code, json.loads(output)) == (0, {"server": "http://new.example.org", "id": "u2", "username": "ben"})
+    assert json.loads(server.asked[-1].content) == {
+        "username": "ben",
+        "password": "x",
+        "message_endpoint": "",
+        **about,
+    }
+    fl("model", "list")
+    assert server.asked[-1].url.host == "new.example.org"
+    assert server.asked[-1].headers["Authorization"] == "Token fresh"
+
+
+def test_a_refused_registration_keeps_the_login_of_before(fl: Run, server: PlayedServer) -> None:
+    refusal = {"detail": "You need an invitation to register here."}
+    server.answers["POST /api/users/"] = httpx.Response(403, json=refusal)
+    server.answers["GET /api/users/myself/"] = httpx.Response(401, json={"detail": "Invalid username/password."})
+    code, _, error = fl("register", "http://new.example.org", "--username", "ben", "--password", "x")
+    assert (code, error) == (2, "403: You need an invitation to register here.\n")
+    fl("model", "list")
+    assert server.asked[-1].url.host == "fl.example.org"
+
+
 def test_signing_out_forgets_the_token(fl: Run, server: PlayedServer) -> None:
     assert json.loads(fl("logout", "--json")[1]) == {"signed_out": True}
     assert json.loads(fl("logout", "--json")[1]) == {"signed_out": False}
