@@ -1,5 +1,6 @@
 """The command line `fl`, against a server that is played by the test."""
 
+import io
 import json
 import stat
 from collections.abc import Callable
@@ -9,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from fl_server_client import cli
-from fl_server_client.cli import credentials
+from fl_server_client.cli import credentials, output
+from rich.console import Console
 
 pytestmark = pytest.mark.once
 SERVER = "http://fl.example.org"
@@ -203,6 +205,21 @@ def test_a_damaged_file_says_what_to_do(fl: Run, tmp_path: Path) -> None:
     code, _, error = fl("model", "list")
     assert code == 2
     assert "sign in again with fl login" in error
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_ids_are_on_one_line_to_copy_them(
+    fl: Run, server: PlayedServer, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    training, model = "bfc5c267-50f9-4be7-9128-67d57ed74465", "6b177622-6f8c-490a-9447-14b2c2dfa932"
+    out = io.StringIO()
+    monkeypatch.setattr(output, "console", Console(file=out, width=80, force_terminal=terminal, color_system=None))
+    row = {"id": training, "state": "O", "aggregation_method": "FedProx", "target_num_updates": 5, "model": model}
+    server.answers["GET /api/trainings/"] = [row]
+    fl("train", "list")
+    assert training in out.getvalue()
+    assert (model in out.getvalue()) is not terminal  # two ids don't fit 80 columns
+    assert terminal is (max(map(len, out.getvalue().splitlines())) <= 80)
 
 
 def test_options_are_typed_as_json_or_text_and_in_groups(fl: Run, server: PlayedServer) -> None:
