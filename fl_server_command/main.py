@@ -72,7 +72,11 @@ def _demo(words: list[str]) -> int:
 
 def _config(words: list[str]) -> int:
     if words:
-        return _print("fl-server config prints a settings file with all settings. It takes no arguments.")
+        sentence = "fl-server config prints a settings file with all settings. It takes no arguments."
+        if set(words) & set(HELP):
+            return _print(sentence)
+        sys.stderr.write(f"{sentence}\n")
+        return 2
     from fl_server.settings.config_file import example_toml
 
     return _print(example_toml())

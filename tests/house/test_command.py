@@ -91,6 +91,9 @@ def test_config_prints_a_file_and_takes_no_arguments(capsys: pytest.CaptureFixtu
     assert "#FL_REDIS_PORT = 6379\n" in capsys.readouterr().out
     assert main(["config", "--help"]) == 0
     assert "prints a settings file" in capsys.readouterr().out
+    assert main(["config", "FL_REDIS_PORT"]) == 2
+    told = capsys.readouterr()
+    assert (told.out, "It takes no arguments." in told.err) == ("", True)  # `> fl-server.toml` must not get a sentence
 
 
 def test_no_command_of_ours_hides_one_of_django() -> None:
