@@ -222,6 +222,20 @@ def test_ids_are_on_one_line_to_copy_them(
     assert terminal is (max(map(len, out.getvalue().splitlines())) <= 80)
 
 
+def test_a_training_that_is_over_has_nothing_to_watch(fl: Run, server: PlayedServer) -> None:
+    server.answers["GET /api/trainings/t/status/"] = {
+        "state": "C",
+        "round": 12,
+        "rounds_closed": 4,
+        "target_num_updates": 10,
+    }
+    code, output, _ = fl("train", "watch", "t")
+    assert (code, output) == (
+        0,
+        "The training is completed, after 4 of 10 rounds. Its figures: fl train compare t\n",
+    )
+
+
 def test_options_are_typed_as_json_or_text_and_in_groups(fl: Run, server: PlayedServer) -> None:
     server.answers["POST /api/trainings/"] = {"training_id": "t"}
     words = ["--option", "mu=0.1", "--option", "aggregation.clipping_norm=2", "--option", "note=a b"]
