@@ -245,6 +245,17 @@ def test_options_are_typed_as_json_or_text_and_in_groups(fl: Run, server: Played
     assert (body["target_num_updates"], body["clients"], body["aggregation_method"]) == (2, [], "FedAvg")
 
 
+def test_a_prediction_is_shown_with_four_digits(fl: Run, server: PlayedServer, tmp_path: Path) -> None:
+    (tmp_path / "inputs.json").write_text("[[1]]")
+    server.answers["POST /api/inference/"] = {
+        "inference": [[-0.28382712602615356, 12345.678]],
+        "uncertainty": {"std": [[0.15731464326381683, 2.0]]},
+    }
+    _, output, _ = fl("predict", "m", "inputs.json")
+    [row] = [line for line in output.splitlines() if line.startswith("│")]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["0", "[-0.2838, 1.235e+04]", "[0.1573, 2]"]
+
+
 def test_a_prediction_of_a_numpy_file_is_sent_as_numbers(fl: Run, server: PlayedServer, tmp_path: Path) -> None:
     import numpy as np
 

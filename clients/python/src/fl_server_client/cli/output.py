@@ -81,4 +81,6 @@ def _short(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_short(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return f"[{', '.join(map(_short, value))}]"
     return str(value)
