@@ -104,5 +104,6 @@ audit: ## look up the pinned versions in the database of known vulnerabilities (
 	  echo "Nothing was audited: the database could not be asked about every version." >&2; exit 2; fi; exit $$status
 
 clean: ## remove caches (keeps var/ and .venv)
-	rm -rf .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info \
+	  clients/python/build clients/python/src/*.egg-info
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

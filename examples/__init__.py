@@ -1,1 +1,1 @@
-"""Two experiments from the literature, each with a real server."""
+"""Two experiments from the literature, each with a real server, and a participant with differential privacy."""

@@ -72,7 +72,11 @@ def _demo(words: list[str]) -> int:
 
 def _config(words: list[str]) -> int:
     if words:
-        return _print("fl-server config prints a settings file with all settings. It takes no arguments.")
+        sentence = "fl-server config prints a settings file with all settings. It takes no arguments."
+        if set(words) & set(HELP):
+            return _print(sentence)
+        sys.stderr.write(f"{sentence}\n")
+        return 2
     from fl_server.settings.config_file import example_toml
 
     return _print(example_toml())
@@ -82,7 +86,14 @@ def _django(command: str, words: list[str]) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", DEVELOPMENT)
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(["fl-server", command, *words])
+    try:
+        execute_from_command_line(["fl-server", command, *words])
+    except ModuleNotFoundError as error:
+        settings = os.environ["DJANGO_SETTINGS_MODULE"]
+        if not error.name or not f"{settings}.".startswith(f"{error.name}."):
+            raise
+        sys.stderr.write(f"DJANGO_SETTINGS_MODULE={settings}: no such module. Use {DEVELOPMENT} or {PRODUCTION}.\n")
+        return 1
     return 0
 
 

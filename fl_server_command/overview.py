@@ -15,6 +15,7 @@ OURS = {
     "changepassword": "change a user's password",
     "invite": "print invitations, with which people can register",
     "create_demo_data": "make an actor, participants and a training to try the server with",
+    "create_large_training": "make a training of any size, to measure the pages with",
     "audit": "verify, export or prune the trail of who did what",
     "export_mlflow": "send a training to MLflow",
     "export_tensorboard": "write a training's metrics for TensorBoard",

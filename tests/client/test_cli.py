@@ -1,5 +1,6 @@
 """The command line `fl`, against a server that is played by the test."""
 
+import io
 import json
 import stat
 from collections.abc import Callable
@@ -9,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from fl_server_client import cli
-from fl_server_client.cli import credentials
+from fl_server_client.cli import credentials, output
+from rich.console import Console
 
 pytestmark = pytest.mark.once
 SERVER = "http://fl.example.org"
@@ -153,6 +155,34 @@ def test_signing_in_keeps_the_token_where_only_its_user_can_read_it(
     assert server.asked[-1].headers["Authorization"] == "Token fresh"
 
 
+@pytest.mark.parametrize(("words", "about"), [([], {}), (["--invitation", "code"], {"invitation": "code"})])
+def test_registering_creates_the_account_and_keeps_its_token(
+    fl: Run, server: PlayedServer, words: list[str], about: dict[str, str]
+) -> None:
+    server.answers["POST /api/users/"] = {"id": "u2", "username": "ben", "token": "fresh"}
+    code, output, _ = fl("register", "http://new.example.org", "--username", "ben", "--password", "x", *words, "--json")
+    assert (code, json.loads(output)) == (0, {"server": "http://new.example.org", "id": "u2", "username": "ben"})
+    assert json.loads(server.asked[-1].content) == {
+        "username": "ben",
+        "password": "x",
+        "message_endpoint": "",
+        **about,
+    }
+    fl("model", "list")
+    assert server.asked[-1].url.host == "new.example.org"
+    assert server.asked[-1].headers["Authorization"] == "Token fresh"
+
+
+def test_a_refused_registration_keeps_the_login_of_before(fl: Run, server: PlayedServer) -> None:
+    refusal = {"detail": "You need an invitation to register here."}
+    server.answers["POST /api/users/"] = httpx.Response(403, json=refusal)
+    server.answers["GET /api/users/myself/"] = httpx.Response(401, json={"detail": "Invalid username/password."})
+    code, _, error = fl("register", "http://new.example.org", "--username", "ben", "--password", "x")
+    assert (code, error) == (2, "403: You need an invitation to register here.\n")
+    fl("model", "list")
+    assert server.asked[-1].url.host == "fl.example.org"
+
+
 def test_signing_out_forgets_the_token(fl: Run, server: PlayedServer) -> None:
     assert json.loads(fl("logout", "--json")[1]) == {"signed_out": True}
     assert json.loads(fl("logout", "--json")[1]) == {"signed_out": False}
@@ -177,6 +207,35 @@ def test_a_damaged_file_says_what_to_do(fl: Run, tmp_path: Path) -> None:
     assert "sign in again with fl login" in error
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_ids_are_on_one_line_to_copy_them(
+    fl: Run, server: PlayedServer, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    training, model = "bfc5c267-50f9-4be7-9128-67d57ed74465", "6b177622-6f8c-490a-9447-14b2c2dfa932"
+    out = io.StringIO()
+    monkeypatch.setattr(output, "console", Console(file=out, width=80, force_terminal=terminal, color_system=None))
+    row = {"id": training, "state": "O", "aggregation_method": "FedProx", "target_num_updates": 5, "model": model}
+    server.answers["GET /api/trainings/"] = [row]
+    fl("train", "list")
+    assert training in out.getvalue()
+    assert (model in out.getvalue()) is not terminal  # two ids don't fit 80 columns
+    assert terminal is (max(map(len, out.getvalue().splitlines())) <= 80)
+
+
+def test_a_training_that_is_over_has_nothing_to_watch(fl: Run, server: PlayedServer) -> None:
+    server.answers["GET /api/trainings/t/status/"] = {
+        "state": "C",
+        "round": 12,
+        "rounds_closed": 4,
+        "target_num_updates": 10,
+    }
+    code, output, _ = fl("train", "watch", "t")
+    assert (code, output) == (
+        0,
+        "The training is completed, after 4 of 10 rounds. Its figures: fl train compare t\n",
+    )
+
+
 def test_options_are_typed_as_json_or_text_and_in_groups(fl: Run, server: PlayedServer) -> None:
     server.answers["POST /api/trainings/"] = {"training_id": "t"}
     words = ["--option", "mu=0.1", "--option", "aggregation.clipping_norm=2", "--option", "note=a b"]
@@ -184,6 +243,17 @@ def test_options_are_typed_as_json_or_text_and_in_groups(fl: Run, server: Played
     body = json.loads(server.asked[-1].content)
     assert body["options"] == {"mu": 0.1, "aggregation": {"clipping_norm": 2}, "note": "a b"}
     assert (body["target_num_updates"], body["clients"], body["aggregation_method"]) == (2, [], "FedAvg")
+
+
+def test_a_prediction_is_shown_with_four_digits(fl: Run, server: PlayedServer, tmp_path: Path) -> None:
+    (tmp_path / "inputs.json").write_text("[[1]]")
+    server.answers["POST /api/inference/"] = {
+        "inference": [[-0.28382712602615356, 12345.678]],
+        "uncertainty": {"std": [[0.15731464326381683, 2.0]]},
+    }
+    _, output, _ = fl("predict", "m", "inputs.json")
+    [row] = [line for line in output.splitlines() if line.startswith("│")]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["0", "[-0.2838, 1.235e+04]", "[0.1573, 2]"]
 
 
 def test_a_prediction_of_a_numpy_file_is_sent_as_numbers(fl: Run, server: PlayedServer, tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def test_those_who_are_awaited_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
     steps = [(0, "O", 0), (0, "O", 1), (0, "O", 1), (1, "O", 2), (1, "C", 0)]
     _, shown = follow(steps, awaited=["anna"])
     assert "the training: round 1/1, updates 1/2, waiting for anna" in shown
+    assert "waiting" not in shown.rsplit("┏", 1)[1]  # the table at the end: the training is completed
     _, shown = follow(steps, awaited=[f"p{number}" for number in range(8)])
     assert "waiting for p0, p1, p2, p3, p4, 3 more" in shown
 

@@ -91,6 +91,9 @@ def test_config_prints_a_file_and_takes_no_arguments(capsys: pytest.CaptureFixtu
     assert "#FL_REDIS_PORT = 6379\n" in capsys.readouterr().out
     assert main(["config", "--help"]) == 0
     assert "prints a settings file" in capsys.readouterr().out
+    assert main(["config", "FL_REDIS_PORT"]) == 2
+    told = capsys.readouterr()
+    assert (told.out, "It takes no arguments." in told.err) == ("", True)  # `> fl-server.toml` must not get a sentence
 
 
 def test_no_command_of_ours_hides_one_of_django() -> None:
@@ -98,11 +101,18 @@ def test_no_command_of_ours_hides_one_of_django() -> None:
     assert not OURS.keys() & {*other_commands()}
 
 
-def run(*words: str, data: Path) -> subprocess.CompletedProcess[str]:
+@pytest.mark.parametrize("module", ["nothing", "fl_server.settings.produktion"])
+def test_settings_that_do_not_exist_are_refused_with_a_sentence(module: str, tmp_path: Path) -> None:
+    done = run("check", data=tmp_path, DJANGO_SETTINGS_MODULE=module)
+    sentence = f"DJANGO_SETTINGS_MODULE={module}: no such module. Use fl_server.settings.development or "
+    assert (done.returncode, done.stderr) == (1, f"{sentence}fl_server.settings.production.\n")
+
+
+def run(*words: str, data: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "fl_server_command", *words],
         cwd=REPOSITORY,
-        env=server_environment(data),
+        env={**server_environment(data), **environment},
         capture_output=True,
         text=True,
         timeout=120,

@@ -159,6 +159,7 @@ class Follower:
         if training["state"] == "E":
             raise TrainingFailed(f"the training is in state E. {self._reason()}")
         if training["state"] == "C":
+            self._note = ""  # who was awaited a moment ago isn't any more
             self.rounds = [row for row in self.rounds if row.number <= number]
             self._read_reports()
         return bool(training["state"] == "C")

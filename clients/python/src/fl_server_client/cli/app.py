@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +13,7 @@ from ..actor import Actor
 from ..errors import FederationError
 from ..retrying import FIRST_PAUSES
 from . import credentials, model, participant, predict, train
-from .output import JSON, print_json, print_row, say
+from .output import JSON, print_row
 
 app = typer.Typer(
     help="Take part in federated trainings, or run them.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -24,24 +24,42 @@ app.add_typer(participant.app, name="participant")
 app.command()(predict.predict)
 
 
+Server = Annotated[str, typer.Argument(help="The server's address, such as https://fl.example.org.")]
+Username = Annotated[str, typer.Option(prompt=True)]
+Password = Annotated[str, typer.Option(prompt=True, hide_input=True, envvar="FL_PASSWORD")]
+
+
 @app.command()
-def login(
-    server: Annotated[str, typer.Argument(help="The server's address, such as https://fl.example.org.")],
-    username: Annotated[str, typer.Option(prompt=True)],
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True, envvar="FL_PASSWORD")],
-    json_: JSON = False,
-) -> None:
+def login(server: Server, username: Username, password: Password, json_: JSON = False) -> None:
     """Sign in at a server. Later commands use it, until you sign in elsewhere.
 
     The token is kept in a file that only you can read. The password is not kept.
     """
     with Actor(credentials.address(server), pauses=FIRST_PAUSES) as actor:
-        user = actor.log_in(username, password)
-        path = credentials.keep(server, actor.token)
-    if json_:
-        print_json({"server": server, "id": user["id"], "username": user["username"]})
-    else:
-        say(f"Signed in as {user['username']} (id {user['id']}) at {server}. The token is in {path}.")
+        _keep(server, actor, actor.log_in(username, password), json=json_)
+
+
+@app.command()
+def register(
+    server: Server,
+    username: Username,
+    password: Password,
+    invitation: Annotated[str, typer.Option(help="Code of an invitation, if the server asks for one.")] = "",
+    json_: JSON = False,
+) -> None:
+    """Create an account and sign in, as fl login does. If the account is yours already, only sign in."""
+    about = {"invitation": invitation} if invitation else {}
+    with Actor(credentials.address(server), pauses=FIRST_PAUSES) as actor:
+        _keep(server, actor, actor.sign_in(username, password, **about), json=json_)
+
+
+def _keep(server: str, actor: Actor, user: dict[str, Any], *, json: bool) -> None:
+    path = credentials.keep(server, actor.token)
+    print_row(
+        {"server": server, "id": user["id"], "username": user["username"]},
+        json=json,
+        sentence=f"Signed in as {user['username']} (id {user['id']}) at {server}. The token is in {path}.",
+    )
 
 
 @app.command()

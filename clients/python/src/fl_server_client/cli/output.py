@@ -15,6 +15,9 @@ from rich.table import Table
 from ..actor import as_json
 from ..downloads import Progress
 
+WIDE = 1000
+IDS = ("id", "training")
+"""Columns whose values the next command takes."""
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 console = Console()
 
@@ -37,10 +40,12 @@ def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, jso
         return
     table = Table()
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in IDS)
     for row in rows:
         table.add_row(*("" if row.get(column) is None else _short(row[column]) for column in columns))
-    console.print(table)
+    # A pipe has no width to keep to: ids in it are on one line.
+    shown = console if console.is_terminal else Console(file=console.file, width=WIDE)
+    shown.print(table)
 
 
 def print_row(row: Mapping[str, Any], *, json: bool, sentence: str) -> None:
@@ -76,4 +81,6 @@ def _short(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_short(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return f"[{', '.join(map(_short, value))}]"
     return str(value)

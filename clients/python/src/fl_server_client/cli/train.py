@@ -149,6 +149,10 @@ def watch(
 
     with credentials.actor() as actor:
         found = actor.status(training)
+        if found["state"] == "C" and not json_:
+            rounds = f"{found['rounds_closed']} of {found['target_num_updates']} rounds"
+            say(f"The training is completed, after {rounds}. Its figures: fl train compare {training}")
+            return
         first = found["round"] - found["rounds_closed"]
         try:
             follower = Follower(actor, training, first=first, poll=1.0)
