@@ -137,7 +137,7 @@ def test_curves_grow_and_the_sentence_follows_without_a_reload(page: Page, train
     report(training, 2)
     make_submission(training, training.participants.get(username="clinic-2"), round=2, is_silent=True)
     expect(readout).to_contain_text("round 2: mean 0.81", timeout=PATIENCE)
-    expect(page.locator(".standing")).to_contain_text("waiting for clinic-3, open")
+    expect(page.locator(".standing")).to_contain_text("waiting for clinic-3; opened")
     assert page.locator("body").get_attribute("data-stayed") == "yes"
 
 
