@@ -216,6 +216,13 @@ def test_times_are_the_readers_and_an_id_is_copied(page: Page, context: BrowserC
     assert page.evaluate("navigator.clipboard.readText()") == str(training.pk)
 
 
+def test_no_column_of_a_list_is_cut_on_a_desk(page: Page, training: Training) -> None:
+    for kind in ("training", "delivery", "round", "event"):
+        page.goto(f"/admin/fl_server_core/{kind}/")
+        sizes = page.locator("#changelist .results").evaluate("one => [one.scrollWidth, one.clientWidth]")
+        assert (kind, sizes[0] - sizes[1]) == (kind, 0)
+
+
 def test_an_outsider_is_sent_to_the_login(context: BrowserContext, live_server: LiveServer, training: Training) -> None:
     context.clear_cookies()
     sign_in(context, make_user("outsider"), live_server.url)
