@@ -88,6 +88,21 @@ def test_the_pages_link_to_the_model_to_other_trainings_and_to_the_numbers(
         assert 'href="/trainings/compare/"' in client.get("/").content.decode()
 
 
+@pytest.mark.parametrize(("path", "status", "heading"), [
+    ("", 403, "Your account may not open this page."),
+    ("steps/nonsense/", 404, "There is no such page."),
+])  # fmt: skip
+def test_a_refusal_says_why_and_leads_home(
+    training: Training, owner: Client, outsider: Client, path: str, status: int, heading: str
+) -> None:
+    answer = (owner if status == 404 else outsider).get(address(training, path))
+    page = answer.content.decode()
+    assert answer.status_code == status
+    assert f"<h1>{heading}</h1>" in page
+    assert '<a href="/">Your trainings</a>' in page
+    assert "lungs" not in page
+
+
 def test_staff_that_may_not_see_models_have_no_link_to_the_model(training: Training) -> None:
     links = browser_of(staff_with("view_training")).get(f"/admin{address(training)}").context["links"]
     assert [title for title, _url in links] == ["Compare with other trainings", "Metrics as CSV"]
