@@ -94,9 +94,10 @@ def assert_fits_everyone(page: Page, name: str) -> None:
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             keep_picture(page, f"{name}-{width}-{theme}")
-            assert (overflow(page), name, width) == (0, name, width)
+            assert overflow(page) == 0, f"{name} at {width} pixels"
         rules = ("color-contrast", "link-in-text-block") if theme == "dark" else ()  # the rest is the same in both
-        assert (barriers(page, *rules), name, theme) == ([], name, theme)
+        found = barriers(page, *rules)
+        assert found == [], f"{name}, {theme}: {found}"
 
 
 def settle(page: Page) -> None:
