@@ -55,7 +55,9 @@ urlpatterns = [
     path("trainings/<id:training_id>/decline/", training_invitations.TrainingDeclineView.as_view()),
     path("trainings/<id:training_id>/leave/", training_invitations.TrainingLeaveView.as_view()),
     path("trainings/<id:training_id>/clients/", trainings.TrainingParticipantsView.as_view()),
-    path("trainings/<id:training_id>/metrics/", training_metrics.TrainingMetricsView.as_view()),
+    path(
+        "trainings/<id:training_id>/metrics/", training_metrics.TrainingMetricsView.as_view(), name="training_metrics"
+    ),
     path("trainings/<id:training_id>/models/", trainings.TrainingModelsView.as_view()),
     path("trainings/<id:training_id>/models/latest/", trainings.TrainingLatestModelsView.as_view()),
     path("trainings/<id:training_id>/resume/", steering.TrainingResumeView.as_view()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -24,6 +24,13 @@ class AlertRuleForm(forms.ModelForm[AlertRule]):
     class Meta:
         model = AlertRule
         fields = CHOSEN
+        labels: ClassVar[dict[str, str]] = {"url": "URL", "period_minutes": "Minutes between messages"}
+        help_texts: ClassVar[dict[str, str]] = {
+            "minutes": "For “a round waits too long”: how many minutes a round may wait.",
+            "trainings": "“The user” is whose rule this is.",
+            "training": "For “one”: the training.",
+            "url": "For a webhook: where its messages are sent. An e-mail goes to the user's address.",
+        }
 
 
 @admin.register(AlertRule)

@@ -197,7 +197,7 @@ class TrainingAdmin(TrailField, SafeAdmin[Training]):
     def name(self, row: TrainingRow) -> SafeString:
         return named(row.model_name, row.pk)
 
-    @admin.display(description="waits for", ordering="kind")
+    @admin.display(description="open round", ordering="kind")
     def waits_for(self, row: TrainingRow) -> str:
         if row.kind is None or not row.is_running:
             return NOTHING

@@ -32,7 +32,7 @@ SECTIONS = (
     ),
     Section("Models", ("GlobalModel", "SWAGModel", "MeanModel", "ModelVersion", "LocalModel"), below="/admin/models/"),
     Section("People", ("User", "Group", "Invitation", "AccessToken", "Identity")),
-    Section("Notifications", ("Delivery",)),
+    Section("Notifications", ("Delivery", "AlertRule", "Alert")),
     Section("Audit", ("AuditEntry", "Event")),
     Section(REST, page="admin:system"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, TypeVar, cast
@@ -22,7 +22,7 @@ from fl_server_api.pages.people import gone, people, seconds_until_late
 from fl_server_api.pages.steps import STEPS, Step, offered
 from fl_server_core import policies
 from fl_server_core.exceptions import DomainError, EntityNotFound, NotAllowed
-from fl_server_core.models import Training, User
+from fl_server_core.models import GlobalModel, Training, User
 from fl_server_core.selectors import curves
 from fl_server_core.selectors.durations import round_durations
 from fl_server_core.selectors.live import Live, curves_mark, live_training, mark_now, watched_training
@@ -174,10 +174,18 @@ class TrainingPages:
             "story": words.story(seen),
             "problem": seen.status["problem"],
             "steps": [(step, self.frame.url("training_step", training.pk, step.name)) for step in steps],
+            "links": list(self._links(training, user, is_part=takes_part or training.actor_id == user.pk)),
             "remove_url": self.frame.url("training_step", training.pk, "remove") if may_steer else "",
             "curves_mark": curves_mark(training),
             **{f"{name}_url": self.frame.url(f"training_{name}", training.pk) for name in ASKED},
         }
+
+    def _links(self, training: Training, user: User, *, is_part: bool) -> Iterator[tuple[str, str]]:
+        """Where the page leads besides: the model for whoever may read it, other trainings, the numbers."""
+        if is_part or policies.permits(user, "view", GlobalModel):
+            yield "Model: versions, layers, try it", self.frame.url("model", training.model_id)
+        yield "Compare with other trainings", f"{self.frame.url('compare')}?id={training.pk}"
+        yield "Metrics as CSV", f"{reverse('training_metrics', args=[training.pk])}?format=csv"
 
 
 def _user(request: HttpRequest) -> User:

@@ -50,7 +50,7 @@ def _running(status: Mapping[str, Any]) -> SafeString:
         return format_html("{}: a worker is closing it.", where)
     if not awaited:
         return format_html("{}: everyone has submitted, a worker is about to close it.", where)
-    waiting = format_html("{}: waiting for {}, open since {}", where, _listed(awaited), ago(status["since"]))
+    waiting = format_html("{}: waiting for {}; opened {}", where, _listed(awaited), ago(status["since"]))
     if status["deadline"] is None:
         return format_html("{}, without a deadline.", waiting)
     return format_html("{}, deadline {}.", waiting, ago(status["deadline"]))

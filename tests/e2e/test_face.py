@@ -137,7 +137,7 @@ def test_curves_grow_and_the_sentence_follows_without_a_reload(page: Page, train
     report(training, 2)
     make_submission(training, training.participants.get(username="clinic-2"), round=2, is_silent=True)
     expect(readout).to_contain_text("round 2: mean 0.81", timeout=PATIENCE)
-    expect(page.locator(".standing")).to_contain_text("waiting for clinic-3, open")
+    expect(page.locator(".standing")).to_contain_text("waiting for clinic-3; opened")
     assert page.locator("body").get_attribute("data-stayed") == "yes"
 
 
@@ -214,6 +214,13 @@ def test_times_are_the_readers_and_an_id_is_copied(page: Page, context: BrowserC
     expect(shown).to_have_text(f"{training.last_update - timedelta(hours=hours):%Y-%m-%d %H:%M:%S}")
     page.get_by_role("button", name=f"Copy the id {training.pk}").click()
     assert page.evaluate("navigator.clipboard.readText()") == str(training.pk)
+
+
+def test_no_column_of_a_list_is_cut_on_a_desk(page: Page, training: Training) -> None:
+    for kind in ("training", "delivery", "round", "event"):
+        page.goto(f"/admin/fl_server_core/{kind}/")
+        sizes = page.locator("#changelist .results").evaluate("one => [one.scrollWidth, one.clientWidth]")
+        assert (kind, sizes[0] - sizes[1]) == (kind, 0)
 
 
 def test_an_outsider_is_sent_to_the_login(context: BrowserContext, live_server: LiveServer, training: Training) -> None:

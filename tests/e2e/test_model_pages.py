@@ -263,7 +263,7 @@ def test_three_trainings_are_compared_from_the_list_and_by_the_link(page: Page, 
 def test_a_newcomer_finds_each_answer_in_words(page: Page, trainings: list[Training]) -> None:
     lungs, hearts, _bones = trainings
     page.goto(f"/admin/trainings/{lungs.pk}/")
-    expect(page.locator(".standing")).to_contain_text("waiting for clinic-2, open since")
+    expect(page.locator(".standing")).to_contain_text("waiting for clinic-2; opened")
     note = page.locator("figure.plot .note").first
     expect(note).to_have_text("accuracy rose from 0.91 to 0.94 in the last five rounds.")
     page.goto(f"/admin/trainings/{hearts.pk}/")

@@ -71,6 +71,9 @@ def test_no_page_has_barriers_or_is_wider_than_the_window(
     page.goto("/")
     expect(page).to_have_url(f"{live_server.url}/sign-in/?next=/")
     assert_fits_everyone(page, "sign-in")
+    page.get_by_role("link", name="Register").click()
+    assert_fits_everyone(page, "register")
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
     sign_in(context, training.participants.get(username="clinic-1"), live_server.url)
     at = f"/trainings/{training.pk}/"
     paths = {
@@ -118,7 +121,7 @@ def test_an_actor_removes_and_stops_by_buttons_that_ask_first(
     page.get_by_role("link", name="lungs").first.click()
     page.get_by_role("link", name="Remove clinic-3").click()
     page.get_by_role("button", name="Remove").click()
-    expect(page.locator(".standing")).to_contain_text("waiting for clinic-1, open")
+    expect(page.locator(".standing")).to_contain_text("waiting for clinic-1; opened")
     page.get_by_role("link", name="Stop …").click()
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(".standing .state")).to_have_text("in error")

@@ -130,3 +130,14 @@ def test_a_choice_and_a_link_are_told_in_words(operator: Client) -> None:
     submission = fill(1)[Submission][0]
     row = table(operator.get(csv_url(Training)))[0]
     assert (row["state"], row["model_id"]) == ("ongoing", str(submission.round.training.model_id))
+
+
+@kinds
+def test_a_list_links_to_its_table_with_the_lists_filters(operator: Client, kind: type[Model]) -> None:
+    fill(1)
+    assert f'<a href="{csv_url(kind)}?">Download as CSV</a>' in operator.get(list_url(kind)).content.decode()
+
+
+def test_the_link_of_a_filtered_list_leads_to_the_rows_that_are_left(operator: Client) -> None:
+    page = operator.get(list_url(User), {"q": "ann", "is_staff__exact": "0"}).content.decode()
+    assert f'<a href="{csv_url(User)}?is_staff__exact=0&amp;q=ann">Download as CSV</a>' in page

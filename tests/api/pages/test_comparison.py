@@ -127,7 +127,7 @@ def test_only_options_that_differ_are_listed(operator: Client, actor: User, clin
         ("aggregation method", ["FedAvg", "FedProx"]),
         ("aggregation.clipping_norm", ["1.0", "2.0"]),
     ]
-    assert "What was asked differently</h2> <p>Nothing" in page_of(operator, one)
+    assert "Settings that differ</h2> <p>Nothing" in page_of(operator, one)
 
 
 def test_time_and_bytes_come_from_the_rows(operator: Client, actor: User, clinics: list[User]) -> None:

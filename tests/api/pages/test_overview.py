@@ -104,6 +104,12 @@ def test_the_navigation_is_by_what_people_do(operator: Client) -> None:
     assert all(operator.get(entry.url).status_code == 200 for entry in entries)
 
 
+def test_alerts_are_found_beside_notifications(operator: Client) -> None:
+    entries = {entry.title: entry for entry in operator.get("/admin/fl_server_core/alert/").context["sections"]}
+    assert [link.title for link in entries["Notifications"].links] == ["Deliveries", "Alert rules", "Alerts"]
+    assert entries["Notifications"].is_current
+
+
 def test_a_section_of_which_one_may_see_nothing_is_left_out() -> None:
     entries = browser_of(staff_with("view_round")).get("/admin/").context["sections"]
     assert [entry.title for entry in entries] == ["Overview", "Trainings", "System"]

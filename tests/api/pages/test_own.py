@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from fl_server_core.models import Event, EventKind, GlobalModel, Training, User
 from fl_server_core.models.training import TrainingState
-from tests.builders.clients import browser_of, make_operator
+from tests.builders.clients import browser_of, make_operator, staff_with
 from tests.builders.rows import (
     make_delivery,
     make_event,
@@ -71,6 +71,41 @@ def test_anonymous_visitors_are_sent_to_sign_in(training: Training) -> None:
         answer = Client().get(path)
         assert (answer.status_code, answer["Location"].split("?")[0]) == (302, "/sign-in/"), path
         assert Client().post(path)["Location"].startswith("/sign-in/"), path
+
+
+def test_the_pages_link_to_the_model_to_other_trainings_and_to_the_numbers(
+    training: Training, owner: Client, participant: Client
+) -> None:
+    for client in (owner, participant):
+        links = [url for _title, url in client.get(address(training)).context["links"]]
+        assert links == [
+            f"/models/{training.model_id}/",
+            f"/trainings/compare/?id={training.pk}",
+            f"/api/trainings/{training.pk}/metrics/?format=csv",
+        ]
+        assert [client.get(url).status_code for url in links] == [200, 200, 200]
+        assert f'href="{links[0]}"' in client.get(address(training)).content.decode()
+        assert 'href="/trainings/compare/"' in client.get("/").content.decode()
+
+
+@pytest.mark.parametrize(("path", "status", "heading"), [
+    ("", 403, "Your account may not open this page."),
+    ("steps/nonsense/", 404, "There is no such page."),
+])  # fmt: skip
+def test_a_refusal_says_why_and_leads_home(
+    training: Training, owner: Client, outsider: Client, path: str, status: int, heading: str
+) -> None:
+    answer = (owner if status == 404 else outsider).get(address(training, path))
+    page = answer.content.decode()
+    assert answer.status_code == status
+    assert f"<h1>{heading}</h1>" in page
+    assert '<a href="/">Your trainings</a>' in page
+    assert "lungs" not in page
+
+
+def test_staff_that_may_not_see_models_have_no_link_to_the_model(training: Training) -> None:
+    links = browser_of(staff_with("view_training")).get(f"/admin{address(training)}").context["links"]
+    assert [title for title, _url in links] == ["Compare with other trainings", "Metrics as CSV"]
 
 
 def test_a_training_is_for_its_actor_and_participants(

@@ -94,13 +94,13 @@ def test_the_state_is_told_in_one_sentence(operator: Client, training: Training,
     for clinic in clinics[:4]:
         make_submission(training, clinic, is_silent=True)
     told = sentence(operator, training)
-    assert told.startswith("Round 1 of 40: waiting for clinic-5, open since <time")
+    assert told.startswith("Round 1 of 40: waiting for clinic-5; opened <time")
     assert "2\xa0minutes ago</time>, deadline <time" in told
     assert told.endswith("in 58\xa0minutes</time>.")
 
 
 def test_of_many_who_are_awaited_three_are_named(operator: Client, training: Training) -> None:
-    assert "waiting for clinic-1, clinic-2, clinic-3 and 2 more, open since" in sentence(operator, training)
+    assert "waiting for clinic-1, clinic-2, clinic-3 and 2 more; opened" in sentence(operator, training)
 
 
 @pytest.mark.parametrize(
