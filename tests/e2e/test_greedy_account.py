@@ -70,4 +70,4 @@ def test_polls_and_endless_models_of_one_account_leave_threads_to_another(tmp_pa
         assert statuses[429] == INFERENCES - 4
         refused = [answer for group in answers for answer in group if answer.status_code == 429]
         assert {answer.headers["Retry-After"] for answer in refused} == {"5"}
-        assert all("as many as an account may have at once" in json.loads(answer.text)["detail"] for answer in refused)
+        assert all("as an account may have at once" in json.loads(answer.text)["detail"] for answer in refused)

@@ -96,9 +96,10 @@ class Follower:
 
         def show() -> None:
             nonlocal told
-            for row in self.rounds[told:-1]:
+            finished = self.rounds[told:-2]  # what the newest average measures at the participants is still to come
+            for row in finished:
                 tell(row)
-            told = max(told, len(self.rounds) - 1)
+            told += len(finished)
 
         self._watch(show, timeout)
         for row in self.rounds[told:]:
