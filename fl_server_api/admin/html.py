@@ -17,6 +17,9 @@ from django.utils.safestring import SafeString
 from fl_server_api.admin.base import change_url
 from fl_server_api.pages.html import NOTHING
 
+LARGEST_COUNT = 2**63
+"""A whole number above it was a float: PostgreSQL writes 1e30 in JSON with all of its digits."""
+
 
 def link(model: type[Model], key: object, text: object) -> SafeString | str:
     """A link to the page of a row; a dash if there is no row."""
@@ -56,7 +59,7 @@ def _readable(figures: object) -> list[tuple[str, str]]:
 
 def readable_figure(value: object) -> str:
     """A figure as a text, numbers with six digits."""
-    if isinstance(value, float):
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) > LARGEST_COUNT):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
