@@ -13,8 +13,7 @@ from django.core.files.storage import FileSystemStorage
 from fl_server.settings.data_dir import read_or_make_token
 from fl_server_core.storage import StorageUnavailable, storage_errors
 
-
-TOKEN = "folder_token"
+TOKEN = "folder_token"  # noqa: S105  a file's name
 """The file that tells one folder from another: made once, when the server is started on it."""
 _marked: set[Path] = set()
 

@@ -21,6 +21,7 @@ from fl_server.front.answer import answer_at_once
 from fl_server.front.front import SWEEP_SECONDS, Front
 from fl_server.front.limits import limits_of_settings
 from fl_server.limits import allow_many_files
+from fl_server.metrics_folder import forget_process
 from fl_server_api.wsgi import ignore_charset
 from fl_server_core.monitoring.work import embedded
 from fl_server_core.rounds.ending import release_all_claims
@@ -133,6 +134,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "loglevel": "warning",
             "logger_class": ServerLogger,
             "control_socket_disable": True,
+            "child_exit": forget_process,
             "preload_app": True,
             "when_ready": lambda arbiter: on_listening(*arbiter.LISTENERS[0].sock.getsockname()[:2]),
         }

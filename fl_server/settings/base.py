@@ -56,6 +56,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # Before everything that needs a database, a session, or a host that we know.
     "fl_server_api.monitoring.middleware.ProbeMiddleware",
+    # Around all others, so that their refusals count, too.
+    "fl_server_api.monitoring.middleware.FiguresMiddleware",
     # First: the redirect to the address with a slash comes before authentication and everything else.
     "fl_server_api.middleware.AppendSlashMiddleware",
     "django.middleware.security.SecurityMiddleware",

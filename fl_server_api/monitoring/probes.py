@@ -7,10 +7,13 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from fl_server_api.monitoring.access import may_read_details
+from fl_server_api.monitoring.exposition import exposition
 from fl_server_api.monitoring.readiness import Part, Readiness, Status, watcher
 
 STRICT = "strict"
-METRICS_REFUSED = "The figures are for programs on this machine, in FL_METRICS_NETWORKS, or with the FL_METRICS_TOKEN as a bearer token."
+METRICS_REFUSED = (
+    "The figures are for programs on this machine, in FL_METRICS_NETWORKS, or with FL_METRICS_TOKEN as a bearer token."
+)
 
 
 def livez(request: HttpRequest) -> HttpResponse:
@@ -28,6 +31,14 @@ def readyz(request: HttpRequest) -> HttpResponse:
     is_refused = readiness.status is Status.UNAVAILABLE or (STRICT in request.GET and readiness.status is not Status.OK)
     content = readiness_content(readiness, with_details=may_read_details(request.META))
     return JsonResponse(content, status=503 if is_refused else 200, json_dumps_params={"indent": 1})
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """All figures, for Prometheus."""
+    if not may_read_details(request.META):
+        return HttpResponse(f"{METRICS_REFUSED}\n", status=403, content_type="text/plain; charset=utf-8")
+    content, content_type = exposition(request.headers.get("Accept", ""))
+    return HttpResponse(content, content_type=content_type)
 
 
 def readiness_content(readiness: Readiness, *, with_details: bool) -> dict[str, Any]:

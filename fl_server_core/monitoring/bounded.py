@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Answer = TypeVar("Answer")
 
@@ -28,7 +28,7 @@ class Bounded(Generic[Answer]):
         self._asked = self._answered = 0
         self._asked_at = 0.0
         self._thread: threading.Thread | None = None
-        self._outcome: Callable[[], Answer] | None = None
+        self._outcome: Callable[[], Answer] = _not_asked
 
     def ask(self) -> int:
         """Begin, unless the last question is still open. Returns: the number to wait for."""
@@ -54,7 +54,6 @@ class Bounded(Generic[Answer]):
             if not self._changed.wait_for(lambda: self._answered >= number, max(0.0, left)):
                 raise NoAnswer(f"No answer within {self._seconds:g} seconds.")
             outcome = self._outcome
-        assert outcome is not None
         return outcome()
 
     def _work(self) -> None:
@@ -76,5 +75,9 @@ class Bounded(Generic[Answer]):
         return lambda: answer
 
 
-def _raise(error: Exception) -> Answer:
+def _not_asked() -> Any:
+    raise NoAnswer("Nothing was asked.")
+
+
+def _raise(error: Exception) -> Any:
     raise error.with_traceback(None)

@@ -1,4 +1,4 @@
-"""The broker, the workers of each queue, and the clock that asks for sweeps: in processes of their own, or in this one."""
+"""The broker, the workers of each queue, and the clock that asks for sweeps: in other processes, or in this one."""
 
 from __future__ import annotations
 
