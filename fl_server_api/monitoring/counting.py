@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from fl_server_ai.sandbox import Change
 from fl_server_api.monitoring import catalogue
@@ -25,6 +25,9 @@ OUTCOMES = {
     Change.NOT_STARTED: "not_started",
     Change.ENDED_OTHERWISE: "other_error",
 }
+
+# The time when each series began, beside each series: nobody asks for it.
+disable_created_metrics()
 
 
 class Counting:

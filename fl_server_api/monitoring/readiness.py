@@ -29,10 +29,10 @@ SENTENCES = {
     MIGRATIONS: "The database is older than this server. Run: fl-server migrate",
     STORAGE: "The file storage does not take files. Check that the folder or bucket is there, writable and not full.",
     BROKER: "Redis does not answer. Start it: no work is lost, and rounds wait until then.",
-    BEAT: "Nobody asks for sweeps: deadlines pass unnoticed and lost work stays lost. Start: celery -A fl_server beat",
+    BEAT: "Nobody asks for sweeps: deadlines pass unnoticed and lost work stays lost. Start: fl-server beat",
     SANDBOX: "The sandbox does not start, so inferences fail. The server's log says why.",
 }
-NO_WORKER = "No worker takes tasks from the queue {0}. Start: celery -A fl_server worker --queues {0}"
+NO_WORKER = "No worker takes tasks from the queue {0}. Start: fl-server worker {0}"
 UNKNOWN = "This can't be told while something else fails."
 
 
