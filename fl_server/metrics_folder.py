@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+from fl_server_api.monitoring.paths import FOLDER_VARIABLE
 
 
 @contextmanager
@@ -35,4 +35,4 @@ def forget_process(arbiter: Any, worker: Any) -> None:
     if os.environ.get(FOLDER_VARIABLE):
         from prometheus_client.multiprocess import mark_process_dead  # decides at its import where figures are
 
-        mark_process_dead(worker.pid)
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -20,7 +20,6 @@ from fl_server_core.monitoring.bounded import Bounded
 from fl_server_core.selectors.monitoring import DeliveryFigures, RoundFigures, RowFigures, row_figures
 
 ROWS_SECONDS = 6.0
-Values = Mapping[str | tuple[str, ...], float]
 
 
 class LookedUp(Collector):
@@ -111,9 +110,9 @@ def _one(figure: Figure, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(figure.name, figure.meaning, value=float(value))
 
 
-def _family(figure: Figure, values: Mapping[str, float] | Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:
+def _family(figure: Figure, values: Mapping[str, float] | Mapping[tuple[str, str], float]) -> GaugeMetricFamily:
     family = GaugeMetricFamily(figure.name, figure.meaning, labels=figure.labels)
-    items: Iterable[tuple[str | tuple[str, ...], float]] = values.items()
+    items: Iterable[tuple[str | tuple[str, str], float]] = values.items()
     for labels, value in items:
         family.add_metric([labels] if isinstance(labels, str) else list(labels), float(value))
     return family

@@ -10,9 +10,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from fl_server_api.monitoring.collecting import LookedUp
 from fl_server_api.monitoring.counting import REGISTRY, counting
-
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Where several processes share what they count; the library reads it when it is imported."""
+from fl_server_api.monitoring.paths import FOLDER_VARIABLE
 
 
 def exposition(accepted: str) -> tuple[bytes, str]:
@@ -20,7 +18,7 @@ def exposition(accepted: str) -> tuple[bytes, str]:
     counting()
     registry = CollectorRegistry()
     if os.environ.get(FOLDER_VARIABLE):
-        MultiProcessCollector(registry)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(REGISTRY)
     registry.register(LookedUp())

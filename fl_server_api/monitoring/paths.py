@@ -1,6 +1,8 @@
-"""The paths of the probes. Free of Django: the front asks at every request."""
+"""The paths of the probes, and where processes share figures. Imports nothing: not the library that counts, either."""
 
 LIVEZ, READYZ, METRICS = "/livez", "/readyz", "/metrics"
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the folder in which several processes share what they count. The library reads it when it is imported."""
 PATHS = frozenset({LIVEZ, READYZ, METRICS})
 
 

@@ -15,8 +15,9 @@ from django.utils import timezone
 from fl_server_ai.inference.server_sandbox import sandbox_fails
 from fl_server_core.monitoring.bounded import Bounded, NoAnswer
 from fl_server_core.monitoring.findings import OK, Finding, Findings, failing
+from fl_server_core.monitoring.heartbeats import BEAT
 from fl_server_core.monitoring.stores import DATABASE, MIGRATIONS, STORAGE, look_at_database, look_at_storage
-from fl_server_core.monitoring.work import BEAT, BROKER, WORKERS, Work, look_at_work, queues, work_parts
+from fl_server_core.monitoring.work import BROKER, WORKERS, Work, look_at_work, work_parts
 
 LOOK_SECONDS = 2.0
 """A part that has not answered for so long fails. Together with the next line: within 5 seconds a failure is named."""
@@ -148,6 +149,3 @@ def _fallen(error: Exception, names: list[str]) -> Findings:
 def watcher() -> Watcher:
     """The one of this process. Made at the first question, which comes after any fork."""
     return Watcher()
-
-
-__all__ = ["BEAT", "BROKER", "SANDBOX", "Part", "Readiness", "Status", "Watcher", "queues", "watcher"]

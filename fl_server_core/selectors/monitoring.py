@@ -109,13 +109,13 @@ def _rounds(now: datetime) -> dict[str, RoundFigures]:
             longest=Max(lasting),
         )
     )
-    by_kind: dict[str, list[dict[str, Any]]] = {}
+    by_kind: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_kind.setdefault(row["kind"], []).append(row)
     return {kind: _of_kind(found) for kind, found in sorted(by_kind.items())}
 
 
-def _of_kind(rows: list[dict[str, Any]]) -> RoundFigures:
+def _of_kind(rows: list[Mapping[str, Any]]) -> RoundFigures:
     timed = [row for row in rows if row["closed"] and row["mean"] is not None]
     number = sum(row["closed"] for row in timed)
     seconds = sum(row["mean"].total_seconds() * row["closed"] for row in timed)
