@@ -16,11 +16,11 @@ class Watched:
     """A web process, asked anew on each call: /readyz never takes longer than the guard."""
 
     def __init__(self, url: str, headers: dict[str, str] | None = None) -> None:
-        self._url = url
+        self.url = url
         self._headers = headers or {}
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(f"{self._url}{path}", headers=self._headers | headers, timeout=10.0, trust_env=False)
+        return httpx.get(f"{self.url}{path}", headers=self._headers | headers, timeout=10.0, trust_env=False)
 
     def readiness(self) -> dict[str, Any]:
         content: dict[str, Any] = self.get("/readyz").json()
@@ -36,9 +36,7 @@ class Watched:
     def samples(self, *names: str) -> dict[str, float]:
         """Of these figures, each series as Prometheus writes it, with the labels that it adds."""
         return {
-            f"{sample.name}{{{','.join(f'{key}="{value}"' for key, value in {**sample.labels, **INSTANCE}.items())}}}": (
-                sample.value
-            )
+            _series(sample.name, {**sample.labels, **INSTANCE}): sample.value
             for family in text_string_to_metric_families(self.get("/metrics").text)
             for sample in family.samples
             if sample.name in names
@@ -53,3 +51,8 @@ class Watched:
             if sample.name == name and labels.items() <= sample.labels.items()
         ]
         return sum(found) if found else None
+
+
+def _series(name: str, labels: dict[str, str]) -> str:
+    written = ",".join(f'{label}="{value}"' for label, value in labels.items())
+    return f"{name}{{{written}}}"
