@@ -51,6 +51,8 @@ def _read_rows() -> RowFigures:
     except Exception:
         connection.close()
         raise
+    finally:
+        close_old_connections()
 
 
 def _of_readiness(readiness: Readiness) -> Iterator[Metric]:

@@ -21,6 +21,13 @@ def look_at_database() -> Findings:
     """Can rows be read, and has the database all tables and columns of this version of the server?"""
     close_old_connections()
     try:
+        return _look_at_database()
+    finally:
+        close_old_connections()
+
+
+def _look_at_database() -> Findings:
+    try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         _refuse_lost_file()
