@@ -24,7 +24,12 @@ def refuse_unshared_files() -> None:
     """
     if settings.FL_S3_BUCKET:
         return
-    settings.MEDIA_ROOT.mkdir(mode=settings.FILE_UPLOAD_DIRECTORY_PERMISSIONS, parents=True, exist_ok=True)
+    try:
+        settings.MEDIA_ROOT.mkdir(mode=settings.FILE_UPLOAD_DIRECTORY_PERMISSIONS, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The folder of files {settings.MEDIA_ROOT} cannot be made: {error.strerror}."
+        ) from error
     ours = mark_folder(settings.MEDIA_ROOT)
     if settings.FL_EMBEDDED:
         return
