@@ -23,7 +23,8 @@ def test_nothing_gives_noughts() -> None:
     figures = row_figures()
     assert set(figures.trainings.values()) == {0}
     assert (figures.rounds, figures.due, figures.due_since, figures.awaited) == ({}, 0, None, 0)
-    assert (figures.deliveries.due, figures.deliveries.oldest, figures.deliveries.settled) == (0, None, {})
+    assert (figures.deliveries.due, figures.deliveries.oldest) == (0, None)
+    assert set(figures.deliveries.settled.values()) == {0}
 
 
 def test_rounds_count_as_they_stand_and_as_they_were_in_the_last_hour() -> None:
@@ -68,7 +69,7 @@ def test_deliveries_count_by_what_they_wait_for() -> None:
     found = row_figures().deliveries
     assert (found.due, found.later, found.fetched, found.failing) == (1, 1, 1, 1)
     assert found.oldest == now - HOUR
-    assert dict(found.settled) == {"accepted": 1, "failed": 1}
+    assert {status: number for status, number in found.settled.items() if number} == {"accepted": 1, "failed": 1}
 
 
 def test_the_number_of_statements_does_not_grow() -> None:
