@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 from django.utils import timezone
 
-from fl_server_api.pages.system import Figure, disk, sandbox, workers
+from fl_server_api.pages.system import Figure, system_figures
 from fl_server_core import policies
 from fl_server_core.models import Delivery, Round, Training, User
 from fl_server_core.models.delivery import DeliveryStatus
@@ -42,7 +42,7 @@ def overview_of(user: User) -> Overview:
         figures += [_pace(now), _queue(now)]
     if policies.permits(user, "view", Delivery):
         figures += _of_notifications(now)
-    figures += [_linked(figure) for figure in (disk(), workers(), sandbox())]
+    figures += [_linked(figure) for figure in system_figures()]
     if not sees_trainings:
         return Overview(figures)
     return Overview(figures, selectors.open_rounds(), selectors.failed_trainings(), sees_trainings=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 from django.conf import settings
 from django.template.defaultfilters import filesizeformat
 
+from fl_server_api.monitoring.readiness import Status, watcher
+
 LITTLE = 0.1
 """The part of a disk below which its free space is called little."""
 
@@ -51,6 +53,15 @@ def sandbox() -> Figure:
     return Figure("Sandbox", f"{settings.FL_SANDBOX_PROCESSES} per web process", note)
 
 
+def parts() -> Figure:
+    """What /readyz says."""
+    readiness = watcher().readiness()
+    if readiness.status is Status.OK:
+        return Figure("Parts", "all work", "database, storage, broker, workers, sandbox")
+    sentences = " ".join(part.sentence for part in readiness.parts if part.is_ok is False)
+    return Figure("Parts", ", ".join(readiness.failing), sentences, tone="bad", word="failing")
+
+
 def system_figures() -> Iterable[Figure]:
-    """Disk, workers and sandbox: the System page shows them all."""
-    return (disk(), workers(), sandbox())
+    """Parts, disk, workers and sandbox: the System page shows them all."""
+    return (parts(), disk(), workers(), sandbox())

@@ -100,6 +100,15 @@ def test_networks_of_proxies_are_networks(settings: Settings) -> None:
     assert ids() == ["fl_server.E006", "fl_server.E006"]
 
 
+def test_who_may_read_figures_is_a_network_or_hard_to_guess(settings: Settings) -> None:
+    settings.FL_METRICS_NETWORKS = ["10.1.0.0/16"]
+    settings.FL_METRICS_TOKEN = 20 * "x"
+    assert ids() == []
+    settings.FL_METRICS_NETWORKS = ["10.1.0.5/16", "prometheus"]
+    settings.FL_METRICS_TOKEN = 19 * "x"
+    assert ids() == ["fl_server.E009", "fl_server.E009", "fl_server.W008"]
+
+
 def test_sign_in_at_a_provider_needs_a_client_there_and_tls(settings: Settings) -> None:
     settings.FL_OIDC_ISSUER = "http://login.example.org"
     assert ids() == ["fl_server.E008"]

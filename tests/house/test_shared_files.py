@@ -13,7 +13,9 @@ from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
 from fl_server import shared_files
+from fl_server.folder import FolderStorage
 from fl_server.shared_files import CACHE_KEY, refuse_unshared_files
+from fl_server_core.storage import StorageUnavailable
 from tests.server_process import REPOSITORY, server_environment
 
 DATABASE = "a_database_of_two_processes"
@@ -58,12 +60,40 @@ def test_another_database_may_have_another_folder(
     cache.delete(f"{CACHE_KEY}:{DATABASE}_too")
 
 
-@pytest.mark.parametrize(("name", "value"), [("FL_EMBEDDED", True), ("FL_S3_BUCKET", "models")])
-def test_one_process_and_a_bucket_need_no_look(settings: Settings, tmp_path: Path, name: str, value: object) -> None:
-    setattr(settings, name, value)
+def test_a_bucket_needs_no_folder(settings: Settings, tmp_path: Path) -> None:
+    settings.FL_S3_BUCKET = "models"
     settings.MEDIA_ROOT = tmp_path / "files"
     refuse_unshared_files()
     assert not settings.MEDIA_ROOT.exists()
+
+
+def test_one_process_makes_its_folder_and_asks_nobody(settings: Settings, tmp_path: Path) -> None:
+    settings.FL_EMBEDDED = True
+    for name in ("one", "other"):
+        settings.MEDIA_ROOT = tmp_path / name
+        refuse_unshared_files()
+        assert (tmp_path / name / "folder_token").is_file()
+
+
+def test_a_folder_that_cannot_be_made_is_refused(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    settings.MEDIA_ROOT = tmp_path / "file" / "files"
+    with pytest.raises(ImproperlyConfigured, match=r"file/files cannot be made: Not a directory\."):
+        refuse_unshared_files()
+
+
+def test_a_folder_that_was_replaced_is_found_out(settings: Settings, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path / "files"
+    refuse_unshared_files()
+    storage = FolderStorage(location=settings.MEDIA_ROOT)
+    storage.probe()
+    assert [path.name for path in settings.MEDIA_ROOT.iterdir()] == ["folder_token"]
+    settings.MEDIA_ROOT.rename(tmp_path / "away")
+    with pytest.raises(FileNotFoundError):
+        storage.probe()
+    settings.MEDIA_ROOT.mkdir()
+    with pytest.raises(StorageUnavailable, match="not the folder that the server was started on"):
+        storage.probe()
 
 
 def test_a_redis_that_does_not_answer_refuses_nothing(

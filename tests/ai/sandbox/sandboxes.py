@@ -11,7 +11,16 @@ import psutil
 import pytest
 import torch
 
-from fl_server_ai.sandbox import ChildSetup, Job, ModelSource, RequestLimits, Sandbox, sandbox_support
+from fl_server_ai.sandbox import (
+    ChildSetup,
+    Job,
+    ModelSource,
+    RequestLimits,
+    Sandbox,
+    Watch,
+    sandbox_support,
+    watch_nothing,
+)
 
 needs_every_wall = pytest.mark.skipif(bool(sandbox_support()), reason="; ".join(sandbox_support()))
 
@@ -28,12 +37,14 @@ def new_sandbox(
     trusted: tuple[str, ...] = (),
     without: tuple[str, ...] = (),
     threads: int = 1,
+    watch: Watch = watch_nothing,
 ) -> Sandbox:
     return Sandbox(
         ChildSetup(tasks, memory_mb, cache_mb, threads=threads, trusted=trusted, without=without),
         processes=processes,
         queue=queue,
         request=RequestLimits(seconds, cpu_seconds),
+        watch=watch,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import numpy as np
 import pytest
 
-from fl_server_ai.sandbox import ModelStopped, SandboxBusy
+from fl_server_ai.sandbox import Change, ModelStopped, SandboxBusy
 from tests.ai.sandbox import hostile
 from tests.ai.sandbox.sandboxes import children_of, new_sandbox, prediction
 from tests.builders.files import linear, saved, scripted
@@ -84,3 +85,22 @@ def test_many_threads_are_served_by_few_processes() -> None:
         assert len(children_of(sandbox)) <= 2
     finally:
         sandbox.close()
+
+
+def test_what_happens_is_told_and_adds_up() -> None:
+    told: Counter[Change] = Counter()
+    sandbox = new_sandbox(seconds=1, cpu_seconds=60, watch=lambda change, amount: told.update({change: amount}))
+    try:
+        sandbox.run(prediction(saved(linear())), tenant="first")
+        with pytest.raises(ModelStopped):
+            sandbox.run(prediction(scripted(hostile.LoopsForEver())), tenant="first")
+        sandbox.run(prediction(saved(linear())), tenant="other")
+        assert {change: number for change, number in told.items() if number} == {
+            Change.DONE: 2,
+            Change.STOPPED: 1,
+            Change.KILLED: 1,
+            Change.PROCESSES: 1,
+        }
+    finally:
+        sandbox.close()
+    assert (told[Change.PROCESSES], told[Change.WAITING]) == (0, 0)

@@ -70,7 +70,7 @@ def test_a_figure_in_colour_has_a_word_beside_it(operator: Client) -> None:
 def test_staff_see_of_the_overview_what_they_may_view() -> None:
     fill()
     clerk = browser_of(staff_with("view_delivery"))
-    assert set(figures(clerk)) == {"Being retried", "Given up", "Disk", "Workers", "Sandbox"}
+    assert set(figures(clerk)) == {"Being retried", "Given up", "Parts", "Disk", "Workers", "Sandbox"}
     assert "lungs" not in clerk.get("/admin/").content.decode()
 
 
