@@ -1,6 +1,7 @@
 """The Celery application: ``celery -A fl_server worker`` and ``celery -A fl_server beat``."""
 
 import os
+import sys
 
 from celery import Celery
 from celery.signals import beat_init, celeryd_init, setup_logging
@@ -9,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fl_server.checks import refuse_misconfiguration
 from fl_server.limits import allow_many_files
+from fl_server.migrating import MigrationsMissing, wait_for_migrations
 from fl_server.shared_files import refuse_unshared_files
 
 # This module is imported with the package. fl-server and manage.py have chosen by then; whatever else starts the
@@ -41,6 +43,21 @@ def _refuse_misconfiguration(**_: object) -> None:
         refuse_misconfiguration()
     except ImproperlyConfigured as error:
         raise SystemExit(str(error)) from error
+
+
+@beat_init.connect
+@celeryd_init.connect
+def _wait_for_migrations(**_: object) -> None:
+    try:
+        wait_for_migrations(_say)
+    except MigrationsMissing as error:
+        raise SystemExit(str(error)) from error
+
+
+def _say(line: str) -> None:
+    # Not by the log, whose level may hide it.
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 @celeryd_init.connect

@@ -176,6 +176,8 @@ FL_WEB_THREADS = env.integer("FL_WEB_THREADS", 16, least=1)
 FL_WEB_WORKERS = env.integer("FL_WEB_WORKERS", 1, least=1)
 # Threads of a process that notifies: they wait for receivers. docker-compose.yml gives its notifier as many.
 FL_NOTIFICATION_THREADS = env.integer("FL_NOTIFICATION_THREADS", 32, least=1)
+# How long a process waits at its start until the database has the migrations that it needs.
+FL_MIGRATION_WAIT_SECONDS = env.seconds("FL_MIGRATION_WAIT_SECONDS", 300)
 FL_EMBEDDED_WORKER_THREADS = env.integer("FL_EMBEDDED_WORKER_THREADS", 8, least=1)
 
 # --- Slow clients ----------------------------------------------------------------------------------------------------
