@@ -4,7 +4,7 @@ import os
 import sys
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init, setup_logging
+from celery.signals import beat_init, celeryd_init, setup_logging, worker_shutting_down
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
@@ -12,6 +12,7 @@ from fl_server.checks import refuse_misconfiguration
 from fl_server.limits import allow_many_files
 from fl_server.migrating import MigrationsMissing, wait_for_migrations
 from fl_server.shared_files import refuse_unshared_files
+from fl_server_core.stopping import begin_to_stop
 
 # This module is imported with the package. fl-server and manage.py have chosen by then; whatever else starts the
 # package (a WSGI server, `celery -A fl_server`) is a deployment. README.md states the rule.
@@ -52,6 +53,12 @@ def _wait_for_migrations(**_: object) -> None:
         wait_for_migrations(_say)
     except MigrationsMissing as error:
         raise SystemExit(str(error)) from error
+
+
+@worker_shutting_down.connect
+def _hand_over_in_time(**_: object) -> None:
+    """Celery itself waits for running tasks without end. Processes of the pool hear of it through shared memory."""
+    begin_to_stop(settings.FL_STOP_SECONDS)
 
 
 def _say(line: str) -> None:
