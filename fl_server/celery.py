@@ -38,17 +38,23 @@ def _refuse_misconfiguration(**_: object) -> None:
 
     SystemExit, since Celery logs any other exception of a receiver and goes on.
     """
-    if settings.FL_EMBEDDED:
-        raise SystemExit("No broker is set (FL_REDIS_HOST): without one, `fl-server serve` runs the tasks itself.")
+    refuse_without_broker()
     try:
         refuse_misconfiguration()
     except ImproperlyConfigured as error:
         raise SystemExit(str(error)) from error
 
 
+def refuse_without_broker() -> None:
+    """Raise SystemExit where there is nothing for a worker to take tasks from."""
+    if settings.FL_EMBEDDED:
+        raise SystemExit("No broker is set (FL_REDIS_HOST): without one, `fl-server serve` runs the tasks itself.")
+
+
 @beat_init.connect
 @celeryd_init.connect
-def _wait_for_migrations(**_: object) -> None:
+def wait_until_migrated(**_: object) -> None:
+    """Return when the database has what this version needs, or raise SystemExit with a sentence."""
     try:
         wait_for_migrations(_say)
     except MigrationsMissing as error:

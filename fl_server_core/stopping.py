@@ -19,7 +19,7 @@ def begin_to_stop(seconds: float) -> None:
 
 def forget() -> None:
     """In a fork that is to live on whatever its parent was told: a word of its own, for itself and its own forks."""
-    global _told  # noqa: PLW0603 - one word for the whole process
+    global _told
     _told = mmap.mmap(-1, _DEADLINE.size)
 
 

@@ -156,7 +156,7 @@ class Claim:
 
     def _keep(self, done: threading.Event) -> None:
         every = settings.FL_LEASE_SECONDS / 3
-        renewed = time.monotonic()
+        renewed = float("-inf")
         try:
             while not done.wait(min(every, LOOK_SECONDS)):
                 now = time.monotonic()
