@@ -34,6 +34,8 @@ from fl_server_core.storage import StorageUnavailable
 
 logger = logging.getLogger(__name__)
 FORGIVEN_FOR = timedelta(hours=24)
+UNKNOWN_FOR = timedelta(hours=1)
+"""How long a round waits for a worker that knows its kind and method, as while versions change."""
 LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
 """What a full or unavailable storage does not raise."""
 HANGING_LEASES = 10
@@ -210,6 +212,19 @@ class Claim:
             if _may_pass(error) and timezone.now() - row.problem_since < FORGIVEN_FOR:
                 row.attempts -= 1
             row.save(update_fields=["problem", "problem_since", "attempts"])
+
+    def leave_to_others(self, reason: str) -> None:
+        """Let the lease run out: this worker can't close the round, one of another version may."""
+        with transaction.atomic():
+            try:
+                training, row = self.lock()
+            except ClaimLost:
+                return
+            row.problem, row.problem_since = reason[:256], row.problem_since or timezone.now()
+            row.attempts -= 1
+            row.save(update_fields=["problem", "problem_since", "attempts"])
+            if timezone.now() - row.problem_since >= UNKNOWN_FOR:
+                fail_training(training=training, reason=reason)
 
     @property
     def seconds(self) -> float:
