@@ -123,9 +123,7 @@ def stop(processes: Sequence[Process]) -> None:
     assert {process.name: process.returncode for process in processes} == {process.name: 0 for process in processes}
 
 
-def take_over(
-    cluster: Cluster, run: Run, newer: Mapping[str, Process], may_go_on: Mapping[int, threading.Event]
-) -> None:
+def take_over(cluster: Cluster, run: Run, newer: Mapping[str, Process], gates: Mapping[int, threading.Event]) -> None:
     """Migrate, let the newer processes begin, and stop those of this version, while the training goes on."""
     run.wait_for_round(BEFORE)
     send_of_tomorrow(cluster, run)
