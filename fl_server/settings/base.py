@@ -156,6 +156,8 @@ FL_SANDBOX_MEMORY_MB = env.integer("FL_SANDBOX_MEMORY_MB", 4096, least=512)
 FL_SANDBOX_TIMEOUT_SECONDS = env.seconds("FL_SANDBOX_TIMEOUT_SECONDS", 30, least=0.1)
 FL_SANDBOX_CPU_SECONDS = env.integer("FL_SANDBOX_CPU_SECONDS", 30, least=1)
 FL_SANDBOX_CACHE_MB = env.integer("FL_SANDBOX_CACHE_MB", 512)
+# Where models run when they are asked: cpu, cuda, cuda:1, or auto, a GPU if there is one.
+FL_INFERENCE_DEVICE = env.device("FL_INFERENCE_DEVICE", "cpu")
 FL_TRUSTED_GLOBALS = env.words("FL_TRUSTED_GLOBALS")
 # Warnings of `manage.py check` that the operator has read and accepts.
 FL_SILENCED_CHECKS = env.words("FL_SILENCED_CHECKS")

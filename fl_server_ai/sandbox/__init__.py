@@ -1,11 +1,14 @@
 """Runs models in processes that can reach nothing. Importing this imports neither torch nor Django."""
 
 from fl_server_ai.sandbox.configuration import ChildSetup, RequestLimits
+from fl_server_ai.sandbox.devices import WALLS_IN_THE_WAY, Device, find_device
 from fl_server_ai.sandbox.errors import (
+    DeviceFailed,
     InvalidInput,
     ModelNotTrusted,
     ModelRunError,
     ModelStopped,
+    NeedsAllWalls,
     SandboxBusy,
     SandboxError,
     SandboxFailed,
@@ -17,13 +20,17 @@ from fl_server_ai.sandbox.pool import Sandbox
 from fl_server_ai.sandbox.walls import Wall, standing, summary
 
 __all__ = [
+    "WALLS_IN_THE_WAY",
     "ChildSetup",
+    "Device",
+    "DeviceFailed",
     "InvalidInput",
     "Job",
     "ModelNotTrusted",
     "ModelRunError",
     "ModelSource",
     "ModelStopped",
+    "NeedsAllWalls",
     "Reply",
     "RequestLimits",
     "Sandbox",
@@ -32,6 +39,7 @@ __all__ = [
     "SandboxFailed",
     "Wall",
     "check_runnable",
+    "find_device",
     "sandbox_support",
     "standing",
     "summary",

@@ -16,7 +16,7 @@ from fl_server.lock import DataFolderInUseError, lock_data_folder
 from fl_server.migrating import MigrationsMissing, wait_for_migrations
 from fl_server.shared_files import refuse_unshared_files
 from fl_server.web import Server
-from fl_server_ai.sandbox import standing, summary
+from fl_server_ai.sandbox import find_device, standing, summary
 
 # A server that was killed may take this long to be gone: its last requests are given time to end.
 PATIENCE_SECONDS = 15.0
@@ -106,6 +106,12 @@ class Command(BaseCommand):
             ready_database()
         finally:
             trying.join()
+        device = find_device(settings.FL_INFERENCE_DEVICE)
+        if device.problem:
+            raise CommandError(
+                f"FL_INFERENCE_DEVICE is {settings.FL_INFERENCE_DEVICE}, which can't be used here: {device.problem} "
+                "Set it to cpu, or to auto for a GPU only where there is one."
+            )
 
     @staticmethod
     def _look_at_files() -> None:
