@@ -15,7 +15,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
-from fl_server_ai.sandbox import sandbox_support, standing
+from fl_server_ai.sandbox import WALLS_IN_THE_WAY, find_device, sandbox_support, standing
 from fl_server_ai.sandbox.trusted import failing_imports
 
 SHORTEST_TOKEN = 20
@@ -263,6 +263,25 @@ def check_trusted_globals(**_: Any) -> Iterator[checks.CheckMessage]:
         )
 
 
+def check_inference_device(**_: Any) -> Iterator[checks.CheckMessage]:
+    """A device must be there, and costs walls."""
+    device = find_device(settings.FL_INFERENCE_DEVICE)
+    if device.problem:
+        yield checks.Error(
+            f"FL_INFERENCE_DEVICE is {settings.FL_INFERENCE_DEVICE}, which can't be used here: {device.problem}",
+            hint="Install the device's driver and a torch that is built for it, or set it to cpu or auto.",
+            id="fl_server.E009",
+        )
+    elif not device.is_cpu:
+        yield checks.Warning(
+            f"Models run on {device.name} without these walls of the sandbox: {', '.join(WALLS_IN_THE_WAY)}. "
+            "FL_SANDBOX_MEMORY_MB limits the device's memory, and nothing limits the main memory of such a process.",
+            hint="Run web processes in containers that hold no secrets besides their own and have a limit of memory. "
+            "Or accept it, and add fl_server.W051 to FL_SILENCED_CHECKS.",
+            id="fl_server.W051",
+        )
+
+
 ALL = (
     check_environment,
     check_config_file,
@@ -279,7 +298,7 @@ ALL = (
     check_sandbox,
 )
 # It starts a process, so not every command does it: `manage.py check --deploy`.
-FOR_DEPLOYMENT = (check_walls,)
+FOR_DEPLOYMENT = (check_walls, check_inference_device)
 
 
 def refuse_misconfiguration() -> None:

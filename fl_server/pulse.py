@@ -101,7 +101,7 @@ class PulsingScheduler(Scheduler):
     def tick(self, *arguments: Any, **options: Any) -> Any:
         """What is due goes to the broker. Returns: in how many seconds to come again."""
         if self._pulse is None:
-            self._pulse = Pulse(f"{BEAT}@{socket.gethostname()}.{os.getpid()}", [])
+            self._pulse = clock_pulse()
             self._pulse.start()
         self._pulse.turn()
         return super().tick(*arguments, **options)
@@ -111,3 +111,8 @@ class PulsingScheduler(Scheduler):
         if self._pulse is not None:
             self._pulse.stop()
         super().close()
+
+
+def clock_pulse() -> Pulse:
+    """Of this process, which asks for the sweeps."""
+    return Pulse(f"{BEAT}@{socket.gethostname()}.{os.getpid()}", [])

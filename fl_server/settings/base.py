@@ -160,6 +160,8 @@ FL_SANDBOX_MEMORY_MB = env.integer("FL_SANDBOX_MEMORY_MB", 4096, least=512)
 FL_SANDBOX_TIMEOUT_SECONDS = env.seconds("FL_SANDBOX_TIMEOUT_SECONDS", 30, least=0.1)
 FL_SANDBOX_CPU_SECONDS = env.integer("FL_SANDBOX_CPU_SECONDS", 30, least=1)
 FL_SANDBOX_CACHE_MB = env.integer("FL_SANDBOX_CACHE_MB", 512)
+# Where models run when they are asked: cpu, cuda, cuda:1, or auto, a GPU if there is one.
+FL_INFERENCE_DEVICE = env.device("FL_INFERENCE_DEVICE", "cpu")
 FL_TRUSTED_GLOBALS = env.words("FL_TRUSTED_GLOBALS")
 # Warnings of `manage.py check` that the operator has read and accepts.
 FL_SILENCED_CHECKS = env.words("FL_SILENCED_CHECKS")
@@ -180,6 +182,11 @@ FL_WEB_THREADS = env.integer("FL_WEB_THREADS", 16, least=1)
 FL_WEB_WORKERS = env.integer("FL_WEB_WORKERS", 1, least=1)
 # Threads of a process that notifies: they wait for receivers. docker-compose.yml gives its notifier as many.
 FL_NOTIFICATION_THREADS = env.integer("FL_NOTIFICATION_THREADS", 32, least=1)
+# At a stop: how long requests and closings that run may take, and, before that, how long requests are still accepted.
+FL_STOP_SECONDS = env.seconds("FL_STOP_SECONDS", 10)
+FL_DRAIN_SECONDS = env.seconds("FL_DRAIN_SECONDS", 0)
+# How long a process waits at its start until the database has the migrations that it needs.
+FL_MIGRATION_WAIT_SECONDS = env.seconds("FL_MIGRATION_WAIT_SECONDS", 300)
 FL_EMBEDDED_WORKER_THREADS = env.integer("FL_EMBEDDED_WORKER_THREADS", 8, least=1)
 
 # --- Monitoring ------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ the sentence that says what is wrong is kept in ``Environment.problems``, where 
 """
 
 import os
+import re
 from collections.abc import Callable, Collection
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -55,6 +56,14 @@ class Environment:
         if word in choices:
             return word
         self._report(f"{name} must be one of {', '.join(choices)}, not {word!r}.")
+        return default
+
+    def device(self, name: str, default: str) -> str:
+        """The CPU or a GPU: cpu, auto, cuda or cuda:1."""
+        word = self.text(name, default).lower()
+        if re.fullmatch(r"cpu|auto|cuda(:\d{1,3})?", word):
+            return word
+        self._report(f"{name} must be cpu, auto, cuda or cuda:<number>, not {word!r}.")
         return default
 
     def _report(self, problem: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from fl_server_ai.inference.decode import ModelInput
 from fl_server_ai.inference.methods import method_of
 from fl_server_ai.inference.names import ENCODE, INFERENCE, PREDICT, UNCERTAINTY
-from fl_server_ai.inference.server_sandbox import get_sandbox
+from fl_server_ai.inference.server_sandbox import get_sandbox, run_on_device
 from fl_server_ai.inference.sources import model_sources, moments, number_with_moments, preprocessing_sources, tenant_of
 from fl_server_ai.sandbox import Job, ModelRunError, Reply
 from fl_server_ai.sandbox.channel import Array
@@ -81,7 +81,7 @@ def predict(
         ModelRunError: the model cannot be run, or not on this input.
         InvalidInput: the image cannot be read, or the preprocessed input does not fit the model's input_shape.
         InvalidRequest, Gone: no such version, or its file is no longer kept; or the method does not fit the model.
-        SandboxBusy: too many others ask.
+        SandboxBusy: too many others ask. DeviceFailed: FL_INFERENCE_DEVICE names a device that can't be used.
     """
     base = global_of(model)
     training = model.get_training()
@@ -97,7 +97,7 @@ def predict(
         arrays={**model_input.arrays, **(moments(model, number) if needs_moments else {})},
         options={"method": method.name, "input_shape": base.input_shape, "uncertainty": options.model_dump()},
     )
-    return _prediction(get_sandbox().run(job, tenant=tenant_of(base, user)), method)
+    return _prediction(run_on_device(job, tenant=tenant_of(base, user)), method)
 
 
 def _prediction(reply: Reply, method: type[UncertaintyBase]) -> Prediction:

@@ -10,11 +10,18 @@ import threading
 from django.conf import settings
 
 from fl_server_ai.sandbox import (
+    WALLS_IN_THE_WAY,
     Change,
     ChildSetup,
+    Device,
+    DeviceFailed,
+    Job,
+    NeedsAllWalls,
+    Reply,
     RequestLimits,
     Sandbox,
     Watch,
+    find_device,
     sandbox_support,
     summary,
     watch_nothing,
@@ -26,11 +33,11 @@ TASKS = "fl_server_ai.inference.sandboxed"
 
 
 class _Holder:
-    """One sandbox a process, started when first asked for. A forked process starts its own."""
+    """A sandbox of each device in a process, started when first asked for. A forked process starts its own."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.sandbox: Sandbox | None = None
+        self.sandboxes: dict[Device, Sandbox] = {}
         self.watch: Watch = watch_nothing
         self.fails = False
 
@@ -45,21 +52,41 @@ class _Holder:
     def forget(self) -> None:
         """After a fork. The lock too: a thread that is not here may have held it."""
         self.lock = threading.Lock()
-        if self.sandbox is not None:
-            self.sandbox.abandon()
-            self.sandbox = None
+        for sandbox in self.sandboxes.values():
+            sandbox.abandon()
+        self.sandboxes = {}
 
 
 _holder = _Holder()
 os.register_at_fork(after_in_child=_holder.forget)
 
 
-def get_sandbox() -> Sandbox:
-    """The sandbox that every thread of this process shares."""
+ON_CPU = Device("cpu")
+
+
+def get_sandbox(device: Device = ON_CPU) -> Sandbox:
+    """The sandbox of a device that every thread of this process shares."""
     with _holder.lock:
-        if _holder.sandbox is None:
-            _holder.sandbox = _from_settings()
-        return _holder.sandbox
+        if device not in _holder.sandboxes:
+            _holder.sandboxes[device] = _from_settings(device)
+        return _holder.sandboxes[device]
+
+
+def run_on_device(job: Job, *, tenant: str) -> Reply:
+    """Have a job done where FL_INFERENCE_DEVICE says. TorchScript needs all walls, so it runs on the CPU.
+
+    Raises what `Sandbox.run` does, and DeviceFailed.
+    """
+    device = find_device(settings.FL_INFERENCE_DEVICE)
+    if device.problem:
+        logger.error("FL_INFERENCE_DEVICE: %s", device.problem)
+        raise DeviceFailed
+    if not device.is_cpu:
+        try:
+            return get_sandbox(device).run(job, tenant=tenant)
+        except NeedsAllWalls:
+            pass
+    return get_sandbox().run(job, tenant=tenant)
 
 
 def sandbox_fails() -> bool:
@@ -75,15 +102,15 @@ def watch_sandbox(watch: Watch) -> None:
 def close_sandbox() -> None:
     """End its processes; the next request starts new ones."""
     with _holder.lock:
-        if _holder.sandbox is not None:
-            _holder.sandbox.close()
-            _holder.sandbox = None
+        for sandbox in _holder.sandboxes.values():
+            sandbox.close()
+        _holder.sandboxes = {}
 
 
 atexit.register(close_sandbox)
 
 
-def _from_settings() -> Sandbox:
+def _from_settings(device: Device) -> Sandbox:
     logger.log(logging.WARNING if sandbox_support() else logging.INFO, "%s", summary())
     processes: int = settings.FL_SANDBOX_PROCESSES
     return Sandbox(
@@ -93,6 +120,8 @@ def _from_settings() -> Sandbox:
             cache_mb=settings.FL_SANDBOX_CACHE_MB,
             threads=max(1, (os.cpu_count() or 1) // processes),
             trusted=tuple(settings.FL_TRUSTED_GLOBALS),
+            device=device.name,
+            without=() if device.is_cpu else WALLS_IN_THE_WAY,
         ),
         processes=processes,
         # A request that waits holds a thread of the server.

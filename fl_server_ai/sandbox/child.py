@@ -17,14 +17,15 @@ from typing import Any
 from fl_server_ai.sandbox import loading
 from fl_server_ai.sandbox.channel import Blob, Channel, ChannelClosed, Message, pack_arrays, unpack_arrays
 from fl_server_ai.sandbox.configuration import ChildSetup
-from fl_server_ai.sandbox.errors import InvalidInput, ModelNotTrusted, ModelRunError
+from fl_server_ai.sandbox.devices import CPU, use_device
+from fl_server_ai.sandbox.errors import InvalidInput, ModelNotTrusted, ModelRunError, NeedsAllWalls
 from fl_server_ai.sandbox.loading import ModelCache, load_module
 from fl_server_ai.sandbox.tasks import Task, load_tasks
 from fl_server_ai.sandbox.trusted import import_trusted
 from fl_server_ai.sandbox.walls import Birth, WallsDown, raise_walls
 
-MODEL, TRUST, INPUT = "model", "trust", "input"
-_KINDS: dict[type[Exception], str] = {InvalidInput: INPUT, ModelNotTrusted: TRUST}
+MODEL, TRUST, INPUT, WALLS, DEVICE = "model", "trust", "input", "walls", "device"
+_KINDS: dict[type[Exception], str] = {InvalidInput: INPUT, ModelNotTrusted: TRUST, NeedsAllWalls: WALLS}
 _LONGEST_MESSAGE = 500
 _NO_MEMORY = ("std::bad_alloc", "can't allocate memory")
 _ERROR_LINE = re.compile(r"(?:[\w.]*(?:Error|Exception)): (.+)")
@@ -62,7 +63,9 @@ def serve(stream: socket.socket, prepared: Prepared, birth: Birth, missing: Coll
     # It starts threads: before the walls they would stay outside of them.
     torch.set_num_threads(setup.threads)
     torch.set_num_interop_threads(1)
-    worker = Worker(Channel(stream), prepared)
+    # A driver starts threads, too.
+    problem = "" if setup.device == CPU else use_device(setup.device, setup.memory_mb)
+    worker = Worker(Channel(stream), prepared, problem)
     try:
         while True:
             worker.do_next()
@@ -73,14 +76,20 @@ def serve(stream: socket.socket, prepared: Prepared, birth: Birth, missing: Coll
 class Worker:
     """Does one job at a time."""
 
-    def __init__(self, channel: Channel, prepared: Prepared) -> None:
+    def __init__(self, channel: Channel, prepared: Prepared, problem: str = "") -> None:
+        """problem: why the device can't be used; then no job is done."""
         self._channel = channel
         self._prepared = prepared
+        self._problem = problem
         self._cache = ModelCache(prepared.setup.cache_mb << 20)
 
     def do_next(self) -> None:
         """Read a job, do it, reply. Raises ChannelClosed where the other end is gone."""
         job = self._channel.receive()
+        if self._problem:
+            self._channel.send({"missing": []})
+            self._channel.send({"error": DEVICE, "message": self._problem})
+            return
         named: list[list[str]] = job.header["models"]
         # Held from here on: loading one model of the job may push another of it out of the cache.
         loaded = {key: model for _, key in named if (model := self._cache.get(key)) is not None}
@@ -94,13 +103,17 @@ class Worker:
             files[named[position][1]] = message.blobs[0]
         try:
             for key, content in files.items():
-                loaded[key] = load_module(content, self._prepared.setup.trusted, self._prepared.failed)
+                loaded[key] = self._load(content)
                 self._cache.put(key, loaded[key], len(content))
             header, blobs = self._run(job, {name: loaded[key] for name, key in named})
         # The edge to code that anyone may have written: it can raise anything, and all of it is the model's failure.
         except Exception as error:  # noqa: BLE001
             header, blobs = {"error": _KINDS.get(type(error), MODEL), "message": _sentence(error)}, []
         self._channel.send(header, blobs)
+
+    def _load(self, content: bytearray) -> Any:
+        setup = self._prepared.setup
+        return load_module(content, setup.trusted, self._prepared.failed, may_script=setup.device == CPU)
 
     def _run(self, job: Message, models: dict[str, Any]) -> tuple[dict[str, Any], list[Blob]]:
         arrays = unpack_arrays(job.header["arrays"], job.blobs)

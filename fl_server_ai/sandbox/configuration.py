@@ -20,8 +20,9 @@ class ChildSetup:
 
     tasks: the module that holds the tasks, see `tasks.py`. memory_mb: address space beyond what torch maps. cache_mb:
     files of the models kept loaded. threads: of one operation. trusted: names outside torch's own that a pickled model
-    may use, as `module.Class`, `module:Class.Inner` or `package.*`. without: walls to leave out, so that a test sees
-    whether the others hold. No setting of the server leads there.
+    may use, as `module.Class`, `module:Class.Inner` or `package.*`. device: where tasks run models,
+    see `devices.py`; memory_mb is of its memory then. without: walls to leave out, since a device needs it, or so that
+    a test sees whether the others hold.
     """
 
     tasks: str
@@ -29,6 +30,7 @@ class ChildSetup:
     cache_mb: int = 512
     threads: int = 1
     trusted: tuple[str, ...] = ()
+    device: str = "cpu"
     without: tuple[str, ...] = ()
 
     def to_json(self) -> str:

@@ -15,6 +15,10 @@ class ModelNotTrusted(ModelRunError):
     """The model names what this sandbox does not import. With other settings it might run."""
 
 
+class NeedsAllWalls(ModelRunError):
+    """The model is TorchScript, and this process lacks walls for the sake of a device. Another sandbox may run it."""
+
+
 class ModelStopped(ModelRunError):
     """The model took too long or too much, or crashed. What it would have replied is unknown."""
 
@@ -33,5 +37,17 @@ class SandboxBusy(SandboxError):
 class SandboxFailed(SandboxError):
     """Processes cannot be started. The log says why."""
 
+    def __init__(
+        self,
+        text: str = "Models cannot be run on this server at the moment: its sandbox does not start. See its log.",
+    ) -> None:
+        super().__init__(text)
+
+
+class DeviceFailed(SandboxFailed):
+    """The device that models should run on can't be used."""
+
     def __init__(self) -> None:
-        super().__init__("Models cannot be run on this server at the moment: its sandbox does not start. See its log.")
+        super().__init__(
+            "Models are to run on a device (FL_INFERENCE_DEVICE) that this server can't use at the moment. See its log."
+        )

@@ -18,7 +18,10 @@ def environment() -> dict[str, str]:
     root = str(Path(fl_server_ai.__file__).parent.parent)
     # Where the operator's own packages (FL_TRUSTED_GLOBALS, methods) may lie.
     added = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != root]
+    chosen = {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER") if name in os.environ}
     return {
+        **chosen,
+        "CUDA_CACHE_DISABLE": "1",  # it would be written to a folder
         "PYTHONPATH": os.pathsep.join([root, *added]),
         "LANG": "C.UTF-8",
         # A process with threads could not be forked. A child starts its threads after the fork.

@@ -34,10 +34,15 @@ def sandbox_support() -> list[str]:
     return list(missing_limits().values())
 
 
-def limit_descriptors() -> None:
-    """A model has no core dump or file to write, and nothing more can be opened at all."""
-    for which in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE):
+def limit_files() -> None:
+    """A model has no core dump or file to write."""
+    for which in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         resource.setrlimit(which, (0, 0))
+
+
+def limit_descriptors() -> None:
+    """Nothing more can be opened at all."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
 
 
 def limit_memory(size: int) -> None:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from fl_server_ai.sandbox.errors import ModelRunError
+from fl_server_ai.sandbox.errors import ModelRunError, NeedsAllWalls
 from fl_server_ai.sandbox.policy import check_runnable, has_torchvision
 from fl_server_core.archive import ArchiveKind
 
@@ -17,17 +17,20 @@ if TYPE_CHECKING:
 
 
 def load_module(
-    content: bytes | bytearray, trusted: Collection[str] = (), failed: Collection[str] = ()
+    content: bytes | bytearray, trusted: Collection[str] = (), failed: Collection[str] = (), *, may_script: bool = True
 ) -> torch.nn.Module:
     """The module of an archive, on the CPU, in evaluation mode. Runs its code.
 
     Raises:
+        NeedsAllWalls: it is TorchScript, and `may_script` is false.
         ModelRunError: the file holds no module, or names what may not or cannot be imported. What torch raises goes
             through.
     """
     import torch
 
     if check_runnable(memoryview(content), trusted, failed) == ArchiveKind.SCRIPT:
+        if not may_script:
+            raise NeedsAllWalls("TorchScript runs only where all walls stand.")
         module = torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]
     else:
         module = torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)

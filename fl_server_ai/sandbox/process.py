@@ -23,10 +23,12 @@ from fl_server_ai.sandbox.channel import (
 )
 from fl_server_ai.sandbox.configuration import ChildSetup, RequestLimits
 from fl_server_ai.sandbox.errors import (
+    DeviceFailed,
     InvalidInput,
     ModelNotTrusted,
     ModelRunError,
     ModelStopped,
+    NeedsAllWalls,
     SandboxBusy,
     SandboxError,
     SandboxFailed,
@@ -45,7 +47,11 @@ _IDLE_CPU_SECONDS = 1
 # The hard limit of a process: the CPU time of so many jobs that use all they may. Then a new process takes its place.
 _JOBS_IN_A_LIFE = 10
 _MAX_MESSAGE = 1000
-_ERRORS: dict[str, type[ModelRunError | InvalidInput]] = {"input": InvalidInput, "trust": ModelNotTrusted}
+_ERRORS: dict[str, type[ModelRunError | InvalidInput]] = {
+    "input": InvalidInput,
+    "trust": ModelNotTrusted,
+    "walls": NeedsAllWalls,
+}
 
 
 class Zygote:
@@ -283,6 +289,9 @@ def _reply(message: Message) -> Reply | ModelRunError | InvalidInput:
     """What a process says, which may be hostile. Raises ProtocolError where it makes no sense."""
     header: dict[str, Any] = message.header
     if "error" in header:
+        if header["error"] == "device":
+            logger.error("The device for models can't be used: %s", str(header.get("message"))[:_MAX_MESSAGE])
+            return DeviceFailed()
         kind = _ERRORS.get(str(header["error"]), ModelRunError)
         return kind(str(header.get("message"))[:_MAX_MESSAGE])
     result = header.get("result")

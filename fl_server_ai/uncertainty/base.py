@@ -23,8 +23,9 @@ MEASURES = ("variance", "std", "predictive_entropy", "expected_entropy", "mutual
 class Subject:
     """What is asked: one module, or the members of an ensemble; for SWAG the moments of its parameters.
 
-    Modules are on the CPU and in evaluation mode. first_moment, second_moment: E[w] and E[w²], shape (parameters,), in
-    the order of named_parameters(). member_inputs: what each member is asked, where that is not the same for all.
+    Modules are on the device of the inputs and in evaluation mode. first_moment, second_moment: E[w] and E[w²], on the
+    CPU, shape (parameters,), in the order of named_parameters(). member_inputs: what each member is asked, where that
+    is not the same for all.
     """
 
     members: Sequence[torch.nn.Module]
@@ -91,7 +92,7 @@ class UncertaintyBase(ABC):
         import torch
 
         with torch.no_grad():
-            samples = real(cls.samples(inputs, subject, options))
+            samples = real(cls.samples(inputs, subject, options)).cpu()
             return summary(probabilities(samples) if options.softmax else samples)
 
     @classmethod

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fl_server_ai.inference.names import INFERENCE, PREPROCESSING, UNCERTAINTY
 from fl_server_ai.inference.sandboxed.images import image_tensor
 from fl_server_ai.sandbox import InvalidInput
+from fl_server_ai.sandbox.devices import CPU, current_device
 from fl_server_ai.sandbox.tasks import Arrays, Options, Result
 from fl_server_ai.uncertainty import Subject, get_uncertainty_class
 
@@ -26,14 +27,16 @@ def predict(models: Models, arrays: Arrays, options: Options) -> Result:
     Replies with the arrays `inference` and `uncertainty.<measure>`; `measures` names them, also those that are None.
     """
     method = get_uncertainty_class(options["method"])
-    inputs, subject = _subject(models, arrays, options)
+    device = current_device()
+    moved = models if device == CPU else {name: model.to(device) for name, model in models.items()}
+    inputs, subject = _subject(moved, arrays, options, device)
     inference, uncertainty = method.predict(inputs, subject, method.Options(**options["uncertainty"]))
-    found = {UNCERTAINTY + name: value.numpy() for name, value in uncertainty.items() if value is not None}
-    return {"measures": list(uncertainty)}, {INFERENCE: inference.numpy(), **found}
+    found = {UNCERTAINTY + name: value.cpu().numpy() for name, value in uncertainty.items() if value is not None}
+    return {"measures": list(uncertainty)}, {INFERENCE: inference.cpu().numpy(), **found}
 
 
-def _subject(models: Models, arrays: Arrays, options: Options) -> tuple[torch.Tensor, Subject]:
-    given, shape = _input(arrays), options["input_shape"]
+def _subject(models: Models, arrays: Arrays, options: Options, device: str) -> tuple[torch.Tensor, Subject]:
+    given, shape = _input(arrays).to(device), options["input_shape"]
     members = {name: model for name, model in models.items() if not name.startswith(PREPROCESSING)}
     inputs = _preprocessed(models.get(PREPROCESSING), given)
     member_inputs = []

@@ -38,9 +38,10 @@ def new_sandbox(
     without: tuple[str, ...] = (),
     threads: int = 1,
     watch: Watch = watch_nothing,
+    device: str = "cpu",
 ) -> Sandbox:
     return Sandbox(
-        ChildSetup(tasks, memory_mb, cache_mb, threads=threads, trusted=trusted, without=without),
+        ChildSetup(tasks, memory_mb, cache_mb, threads=threads, trusted=trusted, device=device, without=without),
         processes=processes,
         queue=queue,
         request=RequestLimits(seconds, cpu_seconds),

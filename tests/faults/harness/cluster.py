@@ -47,6 +47,7 @@ def missing_programs() -> list[str]:
     return missing if shutil.which("redis-server") else [*missing, "redis-server is not installed."]
 
 
+NEWER = "tests.faults.harness.newer"
 WAITING_FOR_HISTORY = """
     SELECT a.application_name, a.client_port FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
     WHERE l.relation = 'fl_server_core_event'::regclass AND NOT l.granted
@@ -219,16 +220,21 @@ class Cluster(Site):
         ]
         return [*webs, *workers, self._server("beat", [*celery, "beat"], "")]
 
-    def _server(self, name: str, command: list[str], sign: str) -> Process:
+    def _server(self, name: str, command: list[str], sign: str, **settings: str) -> Process:
         return Process(
             name,
             command,
             folder=self.root,
             # PostgreSQL tells by it which process holds or awaits a lock.
-            environment=self.environment | {"PGAPPNAME": name},
+            environment=self.environment | {"PGAPPNAME": name} | settings,
             directory=REPOSITORY,
             is_ready=lambda process: sign in process.output(),
         )
+
+    def newer(self, name: str, *words: str, sign: str) -> Process:
+        """A process of a version that needs more migrations; `words` for manage.py or, in front of them, a module."""
+        first = list(words) if words[0] == "-m" else ["manage.py", *words]
+        return self._server(name, [sys.executable, *first], sign, DJANGO_SETTINGS_MODULE=NEWER)
 
     def wait_for_workers(self) -> None:
         """Return once both workers take tasks."""

@@ -52,6 +52,11 @@ class Process:
         return self._child.pid
 
     @property
+    def returncode(self) -> int | None:
+        """What it ended with (negative: the signal that killed it); None while it runs."""
+        return None if self._child is None else self._child.poll()
+
+    @property
     def is_alive(self) -> bool:
         return self._child is not None and self._child.poll() is None
 

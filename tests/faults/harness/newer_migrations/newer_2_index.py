@@ -1,0 +1,11 @@
+from django.db import migrations, models
+
+from fl_server_core.operations import AddIndexWithoutLock
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [("fl_server_core", "newer_1_expand")]
+
+    operations = [AddIndexWithoutLock("delivery", models.Index(fields=["remark"], name="delivery_by_remark"))]
