@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from fl_server.checks import refuse_misconfiguration
 from fl_server.limits import allow_many_files
 from fl_server.shared_files import refuse_unshared_files
+from fl_server.task_logs import HEADER as HEADER  # connects the signals
 
 # This module is imported with the package. fl-server and manage.py have chosen by then; whatever else starts the
 # package (a WSGI server, `celery -A fl_server`) is a deployment. README.md states the rule.

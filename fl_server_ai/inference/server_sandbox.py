@@ -9,7 +9,8 @@ import threading
 
 from django.conf import settings
 
-from fl_server_ai.sandbox import ChildSetup, RequestLimits, Sandbox, sandbox_support, summary
+from fl_server_ai.sandbox import ChildSetup, Job, Reply, RequestLimits, Sandbox, sandbox_support, summary
+from fl_server_core.tracing import span
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,18 @@ def get_sandbox() -> Sandbox:
         if _holder.sandbox is None:
             _holder.sandbox = _from_settings()
         return _holder.sandbox
+
+
+def run_models(job: Job, *, tenant: str) -> Reply:
+    """Have a job done that runs the models of `tenant`. Raises as `Sandbox.run`."""
+    with span("sandbox", job=job.task):
+        return get_sandbox().run(job, tenant=tenant)
+
+
+def run_clean(job: Job) -> Reply:
+    """Have a job done that needs no model. Raises as `Sandbox.run`."""
+    with span("sandbox", job=job.task):
+        return get_sandbox().run_clean(job)
 
 
 def close_sandbox() -> None:

@@ -174,11 +174,12 @@ def _pause_before_next_attempt(delivery: Delivery) -> float | None:
 def _give_up(delivery: Delivery, training: Training | None) -> None:
     """Without a deadline the round would wait for ever for a participant that can't be told: the training fails."""
     _settle(delivery, DeliveryStatus.FAILED)
+    kind, attempts = delivery.notification_type, delivery.attempts
+    logger.warning("%s is given up after %s attempts: %s", kind, attempts, delivery.last_error)
     if training is not None and delivery.is_round_start:
         user_id = delivery.receiver_id
         name = delivery.receiver.username
         reason = f"{name} could not be reached with {delivery.notification_type} (attempts: {delivery.attempts})."
-        logger.warning("%s %s", reason, delivery.last_error)
         record(
             training=training,
             kind=EventKind.DELIVERY_FAILED,

@@ -64,7 +64,7 @@ def test_failures_and_ends_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     finish_training(training=finished, number=2)
     lines = [(record.levelname, record.getMessage().partition(" ")[2].partition(" ")[2]) for record in caplog.records]
     assert lines == [
-        ("WARNING", "failed in round 0: Because."),
+        ("ERROR", "failed in round 0: Because."),
         ("INFO", "stopped in round 0, state E."),
         ("INFO", "finished in round 2, state C."),
     ]
