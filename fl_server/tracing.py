@@ -63,7 +63,7 @@ def trace() -> None:
     CeleryInstrumentor().instrument()
     # A process of Celery's pool ends without telling Python.
     worker_process_shutdown.connect(lambda **_: provider.force_flush(FLUSH_MILLISECONDS), weak=False)
-    _install_hooks()
+    install_hooks(provider.get_tracer("fl_server"))
 
 
 def _resource() -> dict[str, str]:
@@ -81,12 +81,11 @@ def _clean(span: Any, _request: HttpRequest) -> None:
     span.set_attribute("fl.request_id", bound_id("request_id"))
 
 
-def _install_hooks() -> None:
+def install_hooks(tracer: Any) -> None:
+    """Let `fl_server_core.tracing` make spans by this tracer."""
     from opentelemetry.context import Context
-    from opentelemetry.trace import Link, get_current_span, get_tracer, use_span
+    from opentelemetry.trace import Link, get_current_span, use_span
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-    tracer = get_tracer("fl_server")
 
     @contextmanager
     def span(name: str, attributes: Mapping[str, Any]) -> Iterator[None]:

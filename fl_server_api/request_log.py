@@ -16,7 +16,7 @@ from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 
 from fl_server_api.client_address import client_address, is_trusted_proxy
-from fl_server_core.log_context import bind_ids, bound_id, log_scope
+from fl_server_core.log_context import bind_ids, bound_ids_now, log_scope
 
 access = logging.getLogger("fl_server.access")
 HEADER = "X-Request-ID"
@@ -33,14 +33,16 @@ CLIENT_LEFT = 499
 class RequestNote:
     """What is known of a request.
 
-    is_served: the server that has the connection writes its line, not the middleware. began: by `perf_counter`.
+    is_served: the server that has the connection writes its line, not the middleware. began: by `perf_counter`. ids:
+    what its other lines carry, too. route:
+    the pattern that its path fits; None: nobody has looked.
     """
 
     request_id: str
     is_served: bool = False
     began: float = field(default_factory=perf_counter)
-    route: str = ""
-    user_id: str = ""
+    route: str | None = None
+    ids: dict[str, object] = field(default_factory=dict)
 
 
 def note_of(environ: MutableMapping[str, Any], *, is_served: bool = False) -> RequestNote:
@@ -79,7 +81,7 @@ class RequestLogMiddleware:
         with log_scope(request_id=note.request_id):
             response = self.get_response(request)
             note.route = request.resolver_match.route if request.resolver_match is not None else ""
-            note.user_id = bound_id("user_id") or _signed_in(request)
+            note.ids = {"user_id": _signed_in(request), **bound_ids_now()}
         response.headers.setdefault(HEADER, note.request_id)
         if not note.is_served:
             size = response.headers.get("Content-Length", "")
@@ -118,7 +120,8 @@ def write_line(
     if not access.isEnabledFor(logging.INFO):
         return
     method, path = str(environ.get("REQUEST_METHOD", "-")), _path(environ)
-    fields = {
+    fields: dict[str, object] = {
+        **note.ids,
         "method": method,
         "path": path,
         "status": status,
@@ -127,8 +130,8 @@ def write_line(
         "address": client_address(environ),
         "request_id": note.request_id,
     }
-    known = {"bytes_out": bytes_out, "user_id": note.user_id, "route": note.route, "aborted": is_aborted or ""}
-    fields.update({name: value for name, value in known.items() if value is not None and value != ""})
+    known = {"bytes_out": bytes_out, "route": note.route, "aborted": is_aborted or ""}
+    fields = {name: value for name, value in {**fields, **known}.items() if value is not None and value != ""}
     access.info("%s %s %s", method, path, status, extra=fields)
 
 

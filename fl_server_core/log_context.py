@@ -44,5 +44,10 @@ def bound_id(name: str) -> str:
     return str(get_contextvars().get(name, ""))
 
 
+def bound_ids_now() -> dict[str, object]:
+    """All ids that are bound now."""
+    return dict(get_contextvars())
+
+
 def _known(ids: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in ids.items() if value is not None and value != ""}

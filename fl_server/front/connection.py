@@ -313,7 +313,7 @@ class Connection(asyncio.Protocol):
         answer = refusal(status, sentence, path, retry_after)
         self._line = self._line or RequestLine.unread(self.address, self.pace)
         head = self._http.send(_response(answer, self._line.request_id, is_last=True))
-        self._line.refusing(status, head)
+        self._line.answering(status, head)
         self._write(head, b"" if self._is_head() else self._http.send(h11.Data(data=cast(bytes, answer.content))))
         self._end_line()
         self._state = State.LINGERING

@@ -43,13 +43,10 @@ class RequestLine:
         self._status = status
         self._sent_before = self._pace.written + len(head or b"")
 
-    def refusing(self, status: int, head: bytes | None) -> None:
-        """The same for an answer that Django has no part in."""
-        self.answering(status, head)
-        self._note.route = route_of(self._environ.get("PATH_INFO", ""))
-
     def end(self, *, is_aborted: bool = False) -> None:
         """is_aborted: the client has gone, or was sent away, before it had the whole answer."""
+        if self._note.route is None:  # Django has not seen it
+            self._note.route = route_of(self._environ.get("PATH_INFO", ""))
         write_line(
             self._environ,
             self._note,

@@ -87,6 +87,7 @@ def accept_delivery(*, delivery: Delivery) -> None:
         _training, pending = _lock_pending(delivery)
         if pending is not None:
             _settle(pending, DeliveryStatus.ACCEPTED)
+            logger.info("%s is accepted, attempt %s.", pending.notification_type, pending.attempts)
             _nudge_next(pending)
 
 
@@ -98,6 +99,7 @@ def reject_delivery(*, delivery: Delivery, reason: str) -> None:
             return
         pending.last_error = reason
         _settle(pending, DeliveryStatus.REJECTED)
+        logger.info("%s is rejected: %s", pending.notification_type, reason)
         if training is not None and _opens_present_round(training, pending):
             drop_participants(
                 training=training,
