@@ -60,7 +60,7 @@ def trace() -> None:
     # Without baggage: it would carry what a client wrote from one service to the next.
     set_global_textmap(TraceContextTextMapPropagator())
     DjangoInstrumentor().instrument(request_hook=_clean, middleware_position=AFTER_OURS)
-    CeleryInstrumentor().instrument()
+    CeleryInstrumentor().instrument()  # type: ignore[no-untyped-call]  # it has types in part
     # A process of Celery's pool ends without telling Python.
     worker_process_shutdown.connect(lambda **_: provider.force_flush(FLUSH_MILLISECONDS), weak=False)
     install_hooks(provider.get_tracer("fl_server"))

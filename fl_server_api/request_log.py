@@ -85,8 +85,8 @@ class RequestLogMiddleware:
         response.headers.setdefault(HEADER, note.request_id)
         if not note.is_served:
             size = response.headers.get("Content-Length", "")
-            sizes = {"bytes_in": _length(request.META), "bytes_out": int(size) if size.isdecimal() else None}
-            write_line(request.META, note, response.status_code, **sizes)
+            bytes_in, bytes_out = _length(request.META), int(size) if size.isdecimal() else None
+            write_line(request.META, note, response.status_code, bytes_in=bytes_in, bytes_out=bytes_out)
         return response
 
     def process_view(self, _request: HttpRequest, _view: object, _args: object, names: Mapping[str, Any]) -> None:

@@ -8,8 +8,8 @@ from fl_server.settings.base import (
     FL_SILENCED_CHECKS,
     REGISTRATION_MODES,
     env,
-    logging_settings,
 )
+from fl_server.settings.logging import logging_settings
 
 FL_PRODUCTION = True
 DEBUG = False

@@ -21,7 +21,7 @@ from tests.builders.files import scripted_linear, uploaded
 NO_FILES = {"detail": "The file storage is unavailable. Try again later."}
 
 
-def upload(people: People, **headers: str) -> Any:
+def upload(people: People, **headers: Any) -> Any:
     form = {"name": "linear", "description": "", "model_file": uploaded(scripted_linear())}
     return people.actor.client.post("/api/models/", form, format="multipart", **headers)
 
