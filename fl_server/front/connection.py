@@ -129,6 +129,11 @@ class Connection(asyncio.Protocol):
         self.transport.abort()
 
     @property
+    def log_ids(self) -> dict[str, str]:
+        """What lines about the present request carry."""
+        return {} if self._line is None else {"request_id": self._line.request_id}
+
+    @property
     def quiet_since(self) -> float:
         """When the client last took a part of the answer; infinity if no answer is being sent."""
         return self.pace.moved_at if self._state is State.SENDING else math.inf
@@ -264,7 +269,7 @@ class Connection(asyncio.Protocol):
         try:
             self._begin_answer(answer)
         except (h11.LocalProtocolError, ValueError):  # what the application says of it can't be true
-            logger.exception("%s: the answer can't be sent", self._environ["PATH_INFO"])
+            logger.exception("%s: the answer can't be sent", self._environ["PATH_INFO"], extra=self.log_ids)
             self._threads.discard(answer)
             if self._http.our_state is h11.SEND_RESPONSE:
                 sentence = bug(note_of(self._environ).request_id)
