@@ -1,13 +1,15 @@
-"""The Django app of the house itself: it brings the system checks and the ``serve`` command."""
+"""The Django app of the house itself: it brings the system checks, traces, error reports and the ``serve`` command."""
 
 from django.apps import AppConfig
 from django.core.checks import Tags, register
 
 from fl_server import checks
+from fl_server.reports import report_errors
+from fl_server.tracing import trace
 
 
 class FlServerConfig(AppConfig):
-    """Registers the system checks."""
+    """Registers the system checks, and turns traces and error reports on where they are set."""
 
     name = "fl_server"
     verbose_name = "Federated learning server"
@@ -19,3 +21,5 @@ class FlServerConfig(AppConfig):
         for check in checks.FOR_DEPLOYMENT:
             register(check, "fl_server", deploy=True)
         register(checks.check_alert_rules, Tags.database)
+        trace()
+        report_errors()

@@ -5,6 +5,7 @@ start that run no Django command.
 """
 
 import ipaddress
+import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -15,6 +16,8 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
+from fl_server.reports import can_report, is_dsn
+from fl_server.tracing import can_trace
 from fl_server_ai.sandbox import WALLS_IN_THE_WAY, find_device, sandbox_support, standing
 from fl_server_ai.sandbox.trusted import failing_imports
 
@@ -138,6 +141,48 @@ def check_oidc(**_: Any) -> Iterator[checks.CheckMessage]:
             "The OpenID Connect provider is reached without TLS: whoever is on the way can sign in as anybody.",
             hint="Set FL_OIDC_ISSUER to an address that begins with https://.",
             id="fl_server.W006",
+        )
+
+
+def check_tracing(**_: Any) -> Iterator[checks.CheckMessage]:
+    """Traces need a library, and go to a receiver that speaks OTLP over HTTP."""
+    if not settings.FL_TRACING:
+        return
+    if not can_trace():
+        yield checks.Error(
+            "Traces are turned on, but the libraries for OpenTelemetry are not installed.",
+            hint="Install the extra: pip install 'fl-server[otel]'. Or set FL_TRACING to false.",
+            id="fl_server.E020",
+        )
+    if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf") != "http/protobuf":
+        yield checks.Warning(
+            "OTEL_EXPORTER_OTLP_PROTOCOL has no effect: traces are sent by HTTP, as protobuf.",
+            hint="Name the receiver's port for HTTP, often 4318, in OTEL_EXPORTER_OTLP_ENDPOINT, and remove this one.",
+            id="fl_server.W060",
+        )
+
+
+def check_sentry(**_: Any) -> Iterator[checks.CheckMessage]:
+    """Error reports need a library, and an address that it can read."""
+    if not settings.FL_SENTRY_DSN:
+        return
+    if not can_report():
+        yield checks.Error(
+            "FL_SENTRY_DSN is set, but the library for Sentry is not installed.",
+            hint="Install the extra: pip install 'fl-server[sentry]'.",
+            id="fl_server.E021",
+        )
+    elif not is_dsn(settings.FL_SENTRY_DSN):
+        yield checks.Error(
+            "FL_SENTRY_DSN must be an address with a key and a project.",
+            hint="Copy it from the project's settings: https://<key>@<host>/<project>.",
+            id="fl_server.E022",
+        )
+    elif settings.FL_PRODUCTION and not settings.FL_SENTRY_DSN.startswith("https://"):
+        yield checks.Warning(
+            "Error reports are sent without TLS.",
+            hint="Set FL_SENTRY_DSN to an address that begins with https://.",
+            id="fl_server.W061",
         )
 
 
@@ -291,6 +336,8 @@ ALL = (
     check_monitoring,
     check_proxies,
     check_oidc,
+    check_tracing,
+    check_sentry,
     check_trusted_globals,
     check_production,
     check_people,

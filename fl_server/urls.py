@@ -7,6 +7,7 @@ from django.views.defaults import page_not_found
 
 from fl_server_api.views.pages import InvitationView
 
+handler500 = "fl_server_api.views.errors.server_error"
 urlpatterns = [
     path("", include("fl_server_api.pages.urls")),
     path("api/", include("fl_server_api.urls")),

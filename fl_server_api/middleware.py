@@ -21,6 +21,16 @@ NOT_FOUND = "not-found"
 """The URL name of the page that answers for unknown paths."""
 
 
+def bug(request_id: str) -> str:
+    """What a 500 says."""
+    return f"The server has made an error. It is in the server's log, under the request {request_id}."
+
+
+def reason_of(error: BaseException) -> str:
+    """An error's class and its first line, for a line of the log without a traceback."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
 class AppendSlashMiddleware:
     """Send every path that only lacks its trailing slash there, whatever the method, before anything else looks at it.
 
@@ -94,13 +104,17 @@ class UnavailableMiddleware:
             sentence, status = CHANGED, 409
         else:
             return None
-        logger.error("%s %s: %s", request.method, request.path, sentence, exc_info=error)
+        if status == 503:
+            # Whatever is away fails for every request: one line each, and no traceback.
+            logger.warning("%s %s: %s %s", request.method, request.path, sentence, reason_of(error))
+        else:
+            logger.warning("%s %s: %s", request.method, request.path, sentence, exc_info=error)
         return _answer(request, sentence, status, RETRY_SECONDS if status == 503 else None)
 
 
 def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
     """The answer where the database fails after the view."""
-    logger.error("%s %s: %s", request.method, request.path, NO_DATABASE, exc_info=error)
+    logger.warning("%s %s: %s %s", request.method, request.path, NO_DATABASE, reason_of(error))
     return _answer(request, NO_DATABASE, 503, RETRY_SECONDS)
 
 

@@ -12,6 +12,8 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
 
+from fl_server_core.log_context import bound_id
+
 JSON, PROBLEM = "application/json", "application/problem+json"
 
 
@@ -60,6 +62,8 @@ def _rewrite(request: HttpRequest, response: HttpResponse) -> None:
     if response.headers.get("Content-Type", "").partition(";")[0] != JSON:
         return
     told = problem(response.status_code, request.path, json.loads(response.content))
+    if response.status_code >= 500:
+        told["request_id"] = bound_id("request_id")
     response.content = json.dumps(told).encode()
     response.headers["Content-Type"] = PROBLEM
     response.headers["Content-Length"] = str(len(response.content))

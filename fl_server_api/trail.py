@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from fl_server_api.client_address import client_address
 from fl_server_api.deeds import PAGES, SIGN_IN, SIGN_OUT, WRITES, Deed, deed_of, deed_of_page
 from fl_server_api.middleware import unavailable
+from fl_server_core.log_context import bind_ids
 from fl_server_core.models import AccessToken, AuditEntry, Credential, Outcome, User
 from fl_server_core.services.trail_buffer import buffer, flusher
 from fl_server_core.trail import Act, acting, current_act, people_of, short
@@ -68,6 +69,7 @@ def note_who(request: HttpRequest, auth: object = None) -> None:
     act = current_act()
     if act is not None and request.user.is_authenticated and "who" not in act.facts:
         act.facts["who"] = _who(request, auth)
+        bind_ids(user_id=request.user.pk)
 
 
 def _who(request: HttpRequest, auth: object) -> dict[str, Any]:

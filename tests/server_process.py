@@ -64,8 +64,12 @@ class ServerProcess:
         return self.process.pid
 
     def errors(self) -> str:
+        """All that servers on this data folder wrote to stderr, but for the lines of requests."""
+        return "".join(f"{line}\n" for line in self.lines() if "fl_server.access" not in line)
+
+    def lines(self) -> list[str]:
         """All that servers on this data folder wrote to stderr."""
-        return self.log.read_text(encoding="utf-8")
+        return self.log.read_text(encoding="utf-8").splitlines()
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; returns the exit status (negative: the signal that killed it)."""
@@ -84,7 +88,7 @@ class ServerProcess:
 
 def server_environment(data_dir: Path) -> dict[str, str]:
     """This process's environment without any setting of the server, but for the data folder."""
-    foreign = ("FL_", "CORS_", "CELERY_", "DJANGO_SETTINGS_MODULE")
+    foreign = ("FL_", "CORS_", "CELERY_", "OTEL_", "DJANGO_SETTINGS_MODULE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return kept | {"FL_DATA_DIR": str(data_dir)}
 

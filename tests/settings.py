@@ -14,7 +14,7 @@ atexit.register(_folder.cleanup)
 DATA_DIR = Path(_folder.name)
 
 # The operator's own settings have no say in the tests.
-for _name in [name for name in os.environ if name.startswith(("FL_", "CORS_", "CELERY_"))]:
+for _name in [name for name in os.environ if name.startswith(("FL_", "CORS_", "CELERY_", "OTEL_"))]:
     if _name != "FL_TEST_DATABASE":
         del os.environ[_name]
 os.environ["FL_DATA_DIR"] = str(DATA_DIR)

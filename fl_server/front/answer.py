@@ -16,8 +16,9 @@ from django.conf import settings
 from django.utils.http import http_date
 
 from fl_server.front.body import Body
-from fl_server_api.middleware import NO_FILES, RETRY_SECONDS
+from fl_server_api.middleware import NO_FILES, RETRY_SECONDS, bug, reason_of
 from fl_server_api.monitoring.paths import LIVEZ
+from fl_server_api.request_log import note_of
 from fl_server_api.wsgi import refusal_of_guess
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 # What is larger waits in a file for its reader.
 MEMORY_BYTES = 1024 * 1024
-BUG = "The server has made an error. It is in the server's log."
 
 
 ALIVE = b"ok\n"
@@ -109,12 +109,13 @@ def answer_of(application: WSGIApplication, environ: WSGIEnvironment, body: Body
     """Run the application on a request that has arrived. Never raises: whoever waits for the answer gets one."""
     try:
         return _run(application, environ, body)
-    except OSError:
-        logger.exception("%s %s: %s", environ["REQUEST_METHOD"], environ["PATH_INFO"], NO_FILES)
+    except OSError as error:
+        # A disk that is full or away fails for every request: one line each, and no traceback.
+        logger.warning("%s %s: %s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"], NO_FILES, reason_of(error))
         return refusal(503, NO_FILES, environ["PATH_INFO"], RETRY_SECONDS)
     except Exception:
         logger.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        return refusal(500, BUG, environ["PATH_INFO"])
+        return refusal(500, bug(note_of(environ).request_id), environ["PATH_INFO"])
     finally:
         body.close()
 

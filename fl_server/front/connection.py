@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 import h11
 
-from fl_server.front.answer import BUG, Answer, refusal
+from fl_server.front.answer import Answer, refusal
 from fl_server.front.body import Body
 from fl_server.front.credentials import Known, may_be_known
 from fl_server.front.environ import Address, declared_length, make_environ
+from fl_server.front.noting import RequestLine
 from fl_server.front.pace import Pace
 from fl_server.front.parsing import StrictConnection, reason_of
 from fl_server.front.sending import send
 from fl_server.front.threads import Threads
 from fl_server_api.body_limits import ANONYMOUS_BYTES, largest_body, size_in_words
-from fl_server_api.middleware import NO_FILES, RETRY_SECONDS
+from fl_server_api.middleware import NO_FILES, RETRY_SECONDS, bug
+from fl_server_api.request_log import HEADER, note_of
 from fl_server_api.trail import note_refusal
 from fl_server_core.exceptions import TooManyFailures
 
@@ -60,6 +62,7 @@ class Connection(asyncio.Protocol):
         self._sending: asyncio.Task[None] | None = None
         self._is_paused = False
         self._has_ended = False
+        self._line: RequestLine | None = None  # of the request under way
 
     # --- What asyncio calls ------------------------------------------------------------------------------------------
 
@@ -101,6 +104,8 @@ class Connection(asyncio.Protocol):
             self._sending.cancel()
         if self._state is State.BODY:
             self._threads.discard(self._body)
+        if self._state is not State.RUNNING:  # else its line waits for what Django finds out
+            self._end_line(is_aborted=True)
         self._threads.closed(self)
 
     # --- What its server asks ----------------------------------------------------------------------------------------
@@ -122,6 +127,11 @@ class Connection(asyncio.Protocol):
         if self._state is not State.LINGERING and self.pace.unsent():
             self.pace.forget_unsent()
         self.transport.abort()
+
+    @property
+    def log_ids(self) -> dict[str, str]:
+        """What lines about the present request carry."""
+        return {} if self._line is None else {"request_id": self._line.request_id}
 
     @property
     def quiet_since(self) -> float:
@@ -161,6 +171,7 @@ class Connection(asyncio.Protocol):
             return
         self._length = declared_length(request)
         self._body = Body()
+        self._line = RequestLine.begin(self._environ, self._body, self.pace)
         self._is_known = None
         self._state = State.BODY
         self.pace.begin()
@@ -250,6 +261,7 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, answer: Answer) -> None:
         if self.transport.is_closing():
+            self._end_line(is_aborted=True)
             self._threads.discard(answer)
             return
         self._state = State.SENDING
@@ -257,15 +269,18 @@ class Connection(asyncio.Protocol):
         try:
             self._begin_answer(answer)
         except (h11.LocalProtocolError, ValueError):  # what the application says of it can't be true
-            logger.exception("%s: the answer can't be sent", self._environ["PATH_INFO"])
+            logger.exception("%s: the answer can't be sent", self._environ["PATH_INFO"], extra=self.log_ids)
             self._threads.discard(answer)
             if self._http.our_state is h11.SEND_RESPONSE:
-                self._begin_answer(refusal(500, BUG, self._environ["PATH_INFO"]))
+                sentence = bug(note_of(self._environ).request_id)
+                self._begin_answer(refusal(500, sentence, self._environ["PATH_INFO"]))
             else:
                 self.transport.abort()
 
     def _begin_answer(self, answer: Answer) -> None:
-        head = self._http.send(_response(answer, self._threads.is_stopping))
+        line = cast(RequestLine, self._line)
+        head = self._http.send(_response(answer, line.request_id, self._threads.is_stopping))
+        line.answering(answer.status, head)
         if self._environ["REQUEST_METHOD"] == "HEAD" or answer.status in (204, 304):
             self._threads.discard(answer)
             answer = Answer(answer.status, answer.reason, [], b"")
@@ -280,6 +295,7 @@ class Connection(asyncio.Protocol):
     def answered(self) -> None:
         """The whole answer is on its way: on to the next request, if there may be one."""
         self._sending = None
+        self._end_line()
         states = {self._http.our_state, self._http.their_state}
         if states != {h11.DONE} or self._has_ended or self._threads.is_stopping:
             self.transport.close()
@@ -300,8 +316,11 @@ class Connection(asyncio.Protocol):
             note_refusal(self._environ, status)
             self._threads.discard(self._body)
         answer = refusal(status, sentence, path, retry_after)
-        head = self._http.send(_response(answer, is_last=True))
+        self._line = self._line or RequestLine.unread(self.address, self.pace)
+        head = self._http.send(_response(answer, self._line.request_id, is_last=True))
+        self._line.answering(status, head)
         self._write(head, b"" if self._is_head() else self._http.send(h11.Data(data=cast(bytes, answer.content))))
+        self._end_line()
         self._state = State.LINGERING
         self.pace.begin()
         self._threads.note_waiting(self, is_waiting=True)
@@ -310,6 +329,11 @@ class Connection(asyncio.Protocol):
 
     def _is_head(self) -> bool:
         return self._state in (State.BODY, State.AWAY) and self._environ["REQUEST_METHOD"] == "HEAD"
+
+    def _end_line(self, *, is_aborted: bool = False) -> None:
+        if self._line is not None:
+            self._line.end(is_aborted=is_aborted)
+            self._line = None
 
     def _write(self, *parts: bytes | None) -> None:
         data = b"".join(part for part in parts if part)
@@ -322,8 +346,11 @@ class Connection(asyncio.Protocol):
         self.transport.write(data)
 
 
-def _response(answer: Answer, is_last: bool) -> h11.Response:
-    headers = [("Connection", "close")] if is_last and not any(n == "Connection" for n, _ in answer.headers) else []
+def _response(answer: Answer, request_id: str, is_last: bool) -> h11.Response:
+    said = {name for name, _ in answer.headers}
+    headers = [("Connection", "close")] if is_last and "Connection" not in said else []
+    if HEADER not in said:  # Django's answers have it
+        headers.append((HEADER, request_id))
     return h11.Response(
         status_code=answer.status,
         reason=answer.reason.encode("latin-1"),

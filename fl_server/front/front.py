@@ -16,6 +16,8 @@ from fl_server.front.connection import Connection
 from fl_server.front.credentials import Known, look_up
 from fl_server.front.limits import Limits
 from fl_server_api.monitoring.paths import is_probe
+from fl_server_api.request_log import note_of
+from fl_server_core.log_context import log_scope
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -131,7 +133,12 @@ class Front:
     def check(self, environ: WSGIEnvironment, then: Callable[[Known], None]) -> None:
         scheme = environ.get("HTTP_AUTHORIZATION", "").partition(" ")[0].lower()
         pool = self._checks if scheme in ("", "token") else self._slow_checks
-        self._in_thread(pool, lambda: look_up(environ), then, failed=cast(Known, False))
+
+        def check() -> Known:
+            with log_scope(request_id=note_of(environ).request_id):
+                return look_up(environ)
+
+        self._in_thread(pool, check, then, failed=cast(Known, False))
 
     def store(self, body: Body, then: Callable[[bool], None]) -> None:
         def store() -> bool:
@@ -148,7 +155,9 @@ class Front:
             return
 
         def run() -> None:
-            self._loop.call_soon_threadsafe(then, answer_of(self._application, environ, body))
+            with log_scope(request_id=note_of(environ).request_id):
+                answer = answer_of(self._application, environ, body)
+            self._loop.call_soon_threadsafe(then, answer)
 
         (self._probes if is_probe(environ["PATH_INFO"]) else self._requests).submit(run)
 

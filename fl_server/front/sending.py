@@ -42,7 +42,7 @@ async def send(connection: Connection, http: h11.Connection, threads: Threads, a
     except (OSError, ValueError, h11.LocalProtocolError):
         if not connection.transport.is_closing():
             # The file ended early or can't be read: the header has promised more, so the client has to notice.
-            logger.exception("An answer broke off.")
+            logger.exception("An answer broke off.", extra=connection.log_ids)
             connection.transport.abort()
     finally:
         threads.discard(answer)

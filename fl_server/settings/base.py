@@ -56,9 +56,10 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # Before everything that needs a database, a session, or a host that we know.
     "fl_server_api.monitoring.middleware.ProbeMiddleware",
-    # Around all others, so that their refusals count, too.
+    # Around all that follow: the request's id is in every line, and in every answer; refusals count, too.
+    "fl_server_api.request_log.RequestLogMiddleware",
     "fl_server_api.monitoring.middleware.FiguresMiddleware",
-    # First: the redirect to the address with a slash comes before authentication and everything else.
+    # Before the others: the redirect to the address with a slash comes before authentication and everything else.
     "fl_server_api.middleware.AppendSlashMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -284,7 +285,7 @@ REST_FRAMEWORK = {
 CORS_ALLOWED_ORIGINS = env.lines("CORS_ORIGIN_WHITELIST")
 CORS_ALLOWED_ORIGIN_REGEXES = env.lines("CORS_ALLOWED_ORIGIN_REGEXES")
 # What front ends on other origins may read of an answer besides its body.
-CORS_EXPOSE_HEADERS = ["Link", "Retry-After", "X-Total-Count"]
+CORS_EXPOSE_HEADERS = ["Link", "Retry-After", "X-Request-ID", "X-Total-Count"]
 CORS_ALLOW_ALL_ORIGINS = env.boolean("CORS_ALLOW_ALL_ORIGINS", False)
 
 # --- What a browser may do with our pages ----------------------------------------------------------------------------
@@ -304,7 +305,17 @@ CONTENT_SECURITY_POLICY = {
 
 # --- Logging ---------------------------------------------------------------------------------------------------------
 # Of several processes each would rotate the file under the others: there, stderr is what is collected.
-LOGGING = logging_settings(env, log_file=FL_DATA_DIR / "logs" / "fl_server.log" if FL_EMBEDDED else None)
+FL_LOG_FILE = FL_DATA_DIR / "logs" / "fl_server.log" if FL_EMBEDDED else None
+LOGGING = logging_settings(env, log_file=FL_LOG_FILE)
+
+# --- Traces and error reports ----------------------------------------------------------------------------------------
+# Where traces go, by OTLP over HTTP. What else OpenTelemetry reads from variables, it reads itself.
+FL_TRACING_ENDPOINT = env.text("OTEL_EXPORTER_OTLP_ENDPOINT")
+FL_TRACING = env.boolean("FL_TRACING", bool(FL_TRACING_ENDPOINT))
+# Do notifications tell their receivers which trace they belong to?
+FL_TRACING_NOTIFICATIONS = env.boolean("FL_TRACING_NOTIFICATIONS", False)
+FL_SENTRY_DSN = env.text("FL_SENTRY_DSN")
+FL_SENTRY_ENVIRONMENT = env.text("FL_SENTRY_ENVIRONMENT")
 
 # What the checks report of the variables read above.
 FL_ENVIRONMENT_PROBLEMS = env.problems

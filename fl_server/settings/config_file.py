@@ -22,7 +22,7 @@ EXAMPLE = Path(__file__).resolve().parent / "example.env"
 VARIABLE = re.compile(r"^#([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 ENVIRONMENT_ONLY = frozenset({"DJANGO_SETTINGS_MODULE", "FL_CONFIG"})
 """They decide which settings are read, and from where."""
-SECRET = re.compile(r"SECRET|PASSW|FL_REDIS_LOCATION")
+SECRET = re.compile(r"SECRET|PASSW|FL_REDIS_LOCATION|FL_SENTRY_DSN")
 HEADER = """\
 # All settings with their defaults. Save this as {name} in the data folder, or name it in the environment variable
 # FL_CONFIG, and keep only what you change. Environment variables take precedence. Lists may be arrays: ["a", "b"].

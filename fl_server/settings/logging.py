@@ -1,5 +1,6 @@
 """What is logged, and where to."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,19 @@ SUSPICIONS = (
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
-def logging_settings(env: Environment, *, log_file: Path | None) -> dict[str, Any]:
-    """Django's LOGGING: to stderr, and to the file if there is one."""
+FORMATS = ("text", "json")
+ACCESS = "fl_server.access"
+"""The logger of the lines of requests (`fl_server_api/request_log.py`)."""
+
+
+def logging_settings(env: Environment, *, log_file: Path | None, is_production: bool = False) -> dict[str, Any]:
+    """Django's LOGGING: to stderr, and to the file if there is one.
+
+    As text for whoever looks at a terminal, or develops; as JSON for what collects the lines of a production server.
+    """
     level = env.choice("FL_LOG_LEVEL", "INFO", LEVELS)
+    style = env.word("FL_LOG_FORMAT", "json" if is_production and not is_terminal() else "text", FORMATS)
+    access = "INFO" if env.boolean("FL_ACCESS_LOG", True) else "WARNING"
     handlers: dict[str, dict[str, Any]] = {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}}
     if log_file is not None:
         handlers["file"] = {
@@ -40,11 +51,12 @@ def logging_settings(env: Environment, *, log_file: Path | None) -> dict[str, An
             "seldom": {"()": "fl_server.logs.Seldom"},
             "not_of_clients": {"()": "fl_server.logs.NotOfClients"},
         },
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+        "formatters": {"line": {"()": "fl_server.log_lines.line_formatter", "style": style}},
         "handlers": handlers,
         "root": {"handlers": list(handlers), "level": "WARNING"},
         "loggers": {
             **{name: {"level": level} for name in ("fl_server", "fl_server_core", "fl_server_ai", "fl_server_api")},
+            ACCESS: {"level": access},
             "celery": {"level": env.choice("CELERY_LOG_LEVEL", "WARNING", LEVELS)},
             # Django's own handlers would write each of these lines a second time.
             "django": {"handlers": [], "level": "WARNING", "propagate": True},
@@ -54,3 +66,8 @@ def logging_settings(env: Environment, *, log_file: Path | None) -> dict[str, An
             "django.server": {"handlers": [], "level": "INFO", "propagate": True},
         },
     }
+
+
+def is_terminal() -> bool:
+    """Does somebody look at stderr?"""
+    return sys.stderr is not None and sys.stderr.isatty()

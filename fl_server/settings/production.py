@@ -1,10 +1,19 @@
 """A server that others reach."""
 
 from fl_server.settings.base import *  # noqa: F403 - a thin override of everything
-from fl_server.settings.base import ACTORS, ENROLMENTS, FL_SILENCED_CHECKS, REGISTRATION_MODES, env
+from fl_server.settings.base import (
+    ACTORS,
+    ENROLMENTS,
+    FL_LOG_FILE,
+    FL_SILENCED_CHECKS,
+    REGISTRATION_MODES,
+    env,
+)
+from fl_server.settings.logging import logging_settings
 
 FL_PRODUCTION = True
 DEBUG = False
+LOGGING = logging_settings(env, log_file=FL_LOG_FILE, is_production=True)
 FL_REGISTRATION = env.word("FL_REGISTRATION", "invite", REGISTRATION_MODES)
 
 AUTH_PASSWORD_VALIDATORS = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fl_server_ai.inference.names import MEAN_MODULE
-from fl_server_ai.inference.server_sandbox import get_sandbox
+from fl_server_ai.inference.server_sandbox import run_models
 from fl_server_ai.inference.sources import model_sources, tenant_of
 from fl_server_ai.sandbox import Job, ModelRunError
 from fl_server_core.archive import ArchiveError, ArchiveKind, dangerous_globals, open_archive
@@ -28,7 +28,7 @@ def mean_model_file(*, user: User, model: MeanModel) -> bytes:
         max_reply=_FORMAT_BYTES + 2 * sum(file.size for file in files if file),
     )
     with inference_of(user):
-        reply = get_sandbox().run(job, tenant=tenant_of(model, user))
+        reply = run_models(job, tenant=tenant_of(model, user))
     if "file" not in reply.arrays:
         raise ModelRunError("The model's answer was refused. It has no file.")
     content = reply.arrays["file"].tobytes()

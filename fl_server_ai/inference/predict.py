@@ -11,7 +11,7 @@ import numpy as np
 from fl_server_ai.inference.decode import ModelInput
 from fl_server_ai.inference.methods import method_of
 from fl_server_ai.inference.names import ENCODE, INFERENCE, PREDICT, UNCERTAINTY
-from fl_server_ai.inference.server_sandbox import get_sandbox, run_on_device
+from fl_server_ai.inference.server_sandbox import run_clean, run_models
 from fl_server_ai.inference.sources import model_sources, moments, number_with_moments, preprocessing_sources, tenant_of
 from fl_server_ai.sandbox import Job, ModelRunError, Reply
 from fl_server_ai.sandbox.channel import Array
@@ -65,7 +65,7 @@ class Prediction:
             arrays={INFERENCE: self.inference, **{UNCERTAINTY + name: value for name, value in arrays.items()}},
             options={"measures": list(self.uncertainty), "format": kind},
         )
-        return get_sandbox().run_clean(job).arrays["file"].tobytes()
+        return run_clean(job).arrays["file"].tobytes()
 
 
 def predict(
@@ -97,7 +97,7 @@ def predict(
         arrays={**model_input.arrays, **(moments(model, number) if needs_moments else {})},
         options={"method": method.name, "input_shape": base.input_shape, "uncertainty": options.model_dump()},
     )
-    return _prediction(run_on_device(job, tenant=tenant_of(base, user)), method)
+    return _prediction(run_models(job, tenant=tenant_of(base, user)), method)
 
 
 def _prediction(reply: Reply, method: type[UncertaintyBase]) -> Prediction:

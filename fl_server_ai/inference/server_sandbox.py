@@ -26,6 +26,7 @@ from fl_server_ai.sandbox import (
     summary,
     watch_nothing,
 )
+from fl_server_core.tracing import span
 
 logger = logging.getLogger(__name__)
 
@@ -72,11 +73,16 @@ def get_sandbox(device: Device = ON_CPU) -> Sandbox:
         return _holder.sandboxes[device]
 
 
-def run_on_device(job: Job, *, tenant: str) -> Reply:
-    """Have a job done where FL_INFERENCE_DEVICE says. TorchScript needs all walls, so it runs on the CPU.
+def run_models(job: Job, *, tenant: str) -> Reply:
+    """Have a job done that runs the models of `tenant`, where FL_INFERENCE_DEVICE says.
 
-    Raises what `Sandbox.run` does, and DeviceFailed.
+    TorchScript needs all walls, so it runs on the CPU. Raises what `Sandbox.run` does, and DeviceFailed.
     """
+    with span("sandbox", job=job.task):
+        return _run_on_device(job, tenant)
+
+
+def _run_on_device(job: Job, tenant: str) -> Reply:
     device = find_device(settings.FL_INFERENCE_DEVICE)
     if device.problem:
         logger.error("FL_INFERENCE_DEVICE: %s", device.problem)
@@ -97,6 +103,12 @@ def sandbox_fails() -> bool:
 def watch_sandbox(watch: Watch) -> None:
     """Tell what happens in this process's sandbox."""
     _holder.watch = watch
+
+
+def run_clean(job: Job) -> Reply:
+    """Have a job done that needs no model. Raises as `Sandbox.run`."""
+    with span("sandbox", job=job.task):
+        return get_sandbox().run_clean(job)
 
 
 def close_sandbox() -> None:

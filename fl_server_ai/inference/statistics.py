@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fl_server_ai.inference.names import LAYER_ID, LAYER_STATISTICS, ROW, TOTALS
-from fl_server_ai.inference.server_sandbox import get_sandbox
+from fl_server_ai.inference.server_sandbox import run_models
 from fl_server_ai.inference.sources import model_sources, tenant_of
 from fl_server_ai.sandbox import (
     InvalidInput,
@@ -66,7 +66,7 @@ def _computed(model: Model) -> dict[str, Any]:
         models=[source.named("model") for source in model_sources(base)],
         options={"input_shape": base.input_shape},
     )
-    reply = get_sandbox().run(job, tenant=tenant_of(base, base.owner))
+    reply = run_models(job, tenant=tenant_of(base, base.owner))
     return _checked(reply.result.get("statistics"))
 
 

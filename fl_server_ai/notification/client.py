@@ -19,6 +19,7 @@ from django.core.exceptions import ValidationError
 from fl_server_ai.notification.addresses import AddressPolicy
 from fl_server_ai.notification.network import AddressRefused, BoundedBackend, Deadline
 from fl_server_ai.notification.signing import signed_headers
+from fl_server_core.tracing import trace_headers
 from fl_server_core.validators import validate_endpoint
 
 # What a proxy in between says of a receiver that it cannot reach, or a receiver that asks for patience.
@@ -73,6 +74,7 @@ def post(
     content = json.dumps(payload).encode()
     headers = signed_headers(content, delivery_id=str(delivery_id), timestamp=int(time.time()), secrets=secrets)
     headers["X-Delivery-Id"] = str(delivery_id)
+    headers.update(trace_headers())
     try:
         validate_endpoint(endpoint)
         status = _post(httpx.URL(endpoint), content, headers, BoundedBackend(Deadline(seconds), policy))

@@ -13,6 +13,7 @@ from fl_server_ai.notification.addresses import AddressPolicy
 from fl_server_ai.notification.client import Accepted, NoAnswer, Outcome, Rejected, post
 from fl_server_ai.notification.lanes import lanes
 from fl_server_ai.notification.notifications import Notification
+from fl_server_core.log_context import bound_ids
 from fl_server_core.models.delivery import Delivery
 from fl_server_core.selectors.deliveries import sendable
 from fl_server_core.selectors.notification_secrets import notification_secrets_of
@@ -23,6 +24,7 @@ from fl_server_core.services.delivery_attempts import (
     postpone_delivery,
     reject_delivery,
 )
+from fl_server_core.tracing import span
 from fl_server_core.validators import notification_ports
 
 
@@ -37,6 +39,11 @@ def send_delivery(delivery_id: int) -> float | None:
     due = sendable().select_related("receiver", "training").filter(pk=delivery_id).first()
     if due is None:
         return None
+    with bound_ids(training_id=due.training_uuid, round=due.body.get("round"), delivery_id=due.uuid):
+        return _send(due)
+
+
+def _send(due: Delivery) -> float | None:
     host = breaker.host_of(due.receiver.message_endpoint)
     if breaker.has_answered(host):
         return _attempt(due, host)
@@ -74,6 +81,11 @@ def _go_without(due: Delivery, host: str) -> float | None:
 
 
 def _post(delivery: Delivery) -> Outcome:
+    with span("send", delivery_id=delivery.uuid, notification=delivery.notification_type, attempt=delivery.attempts):
+        return _post_signed(delivery)
+
+
+def _post_signed(delivery: Delivery) -> Outcome:
     notification = Notification(delivery.notification_type, delivery.training_uuid, delivery.body)
     return post(
         delivery.receiver.message_endpoint,

@@ -36,6 +36,7 @@ from fl_server_ai.sandbox.errors import (
 from fl_server_ai.sandbox.interpreter import command, environment
 from fl_server_ai.sandbox.job import Job, Reply
 from fl_server_ai.sandbox.limits import cpu_seconds
+from fl_server_ai.sandbox.relay import relayed_stderr
 from fl_server_ai.sandbox.zygote import COMMAND, END, FORK, LIMIT, REFUSED, REPLY, WALLS_DOWN
 
 logger = logging.getLogger(__name__)
@@ -138,13 +139,18 @@ class Zygote:
 
 
 def _spawn(descriptor: int, setup: ChildSetup) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - our own program and no shell
-        [*command("fl_server_ai.sandbox"), str(descriptor), setup.to_json()],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        env=environment(),
-        pass_fds=[descriptor],
-    )
+    stderr = relayed_stderr()
+    try:
+        return subprocess.Popen(  # noqa: S603 - our own program and no shell
+            [*command("fl_server_ai.sandbox"), str(descriptor), setup.to_json()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            env=environment(),
+            pass_fds=[descriptor],
+        )
+    finally:
+        os.close(stderr)
 
 
 def _read_reply(control: socket.socket) -> int:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from fl_server_core.log_context import bound_ids
 from fl_server_core.models.training import Training
 from fl_server_core.rounds.claims import Claim, Due, claim_due_round
 from fl_server_core.rounds.closing import close_claimed
@@ -20,9 +21,10 @@ class ModelTrainer:
 
     def advance(self) -> None:
         """Do what is due, until nothing is, or this process is to end."""
-        while not is_stopping() and (due := claim_due_round(self.training_id)):
-            if isinstance(due, Claim):
-                close_claimed(due)
+        with bound_ids(training_id=self.training_id):
+            while not is_stopping() and (due := claim_due_round(self.training_id)):
+                if isinstance(due, Claim):
+                    close_claimed(due)
 
     def settle(self) -> bool:
         """Do what is due and needs no computing. Returns: is there something to compute?"""

@@ -10,12 +10,14 @@ from django.core.cache import cache
 from fl_server_ai.alerts.tasks import look_for_alerts
 from fl_server_ai.notification.tasks import enqueue_due_deliveries
 from fl_server_ai.trainer.model_trainer import ModelTrainer
+from fl_server_core.log_context import bound_ids
 from fl_server_core.rounds.due import due_rounds, trainings_without_round
 from fl_server_core.services.alerts import purge_alerts
 from fl_server_core.services.deliveries import purge_deliveries
 from fl_server_core.services.orphans import remove_orphans
 from fl_server_core.services.trail_purging import purge_trail
 from fl_server_core.services.trail_sealing import seal_trail
+from fl_server_core.tracing import own_trace
 
 ORPHANS_EVERY_SECONDS = 3600
 PURGE_EVERY_SECONDS = 3600
@@ -44,7 +46,9 @@ def sweep() -> None:
     due = set(due_rounds().values_list("training_id", flat=True))
     for training_id in due.union(trainings_without_round().values_list("pk", flat=True)):
         # A look that still waits when the next sweep comes is dropped: a backlog does not grow by sweeping.
-        process_trainer_task.apply_async((str(training_id),), expires=2 * settings.FL_SWEEP_SECONDS)
+        # In a trace of its own: the work is not the sweep's, and nobody else knows whose it was.
+        with bound_ids(training_id=training_id), own_trace("pick_up", training_id=training_id):
+            process_trainer_task.apply_async((str(training_id),), expires=2 * settings.FL_SWEEP_SECONDS)
     enqueue_due_deliveries()
     look_for_alerts.apply_async(expires=2 * settings.FL_SWEEP_SECONDS)
     if cache.add("fl_server.orphans_looked_for", True, timeout=ORPHANS_EVERY_SECONDS):

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
@@ -18,6 +19,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from fl_server_core.log_context import bound_ids
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
@@ -31,6 +33,7 @@ from fl_server_core.services.history import record
 from fl_server_core.signals import round_handed_over
 from fl_server_core.stopping import seconds_left
 from fl_server_core.storage import StorageUnavailable
+from fl_server_core.tracing import span
 
 logger = logging.getLogger(__name__)
 FORGIVEN_FOR = timedelta(hours=24)
@@ -64,7 +67,7 @@ def claim_due_round(training_id: UUID, *, may_compute: bool = True) -> Claim | D
 
     None: nothing is due, or another worker has it. A round that should be open, and is missing, has been opened.
     """
-    with transaction.atomic():
+    with bound_ids(training_id=training_id), span("claim", training_id=training_id), transaction.atomic():
         training = lock_training(training_id)
         if training is None:
             return None
@@ -99,6 +102,9 @@ def _take(training: Training, row: Round, decision: Decision) -> Claim | None:
     Training.objects.filter(pk=training.pk).update(locked=True, last_update=now)
     if is_takeover and not is_expected:
         record(training=training, kind=EventKind.TAKEN_OVER, number=row.number, attempt=row.attempts)
+    if is_takeover:
+        with bound_ids(round=row.number):
+            logger.warning("%s is taken over: the lease of its worker has run out, attempt %s.", row, row.attempts)
     counting = row.submissions.filter(counted=True).select_related("local_model").order_by("participant_id")
     return Claim(training, row, claim_id, list(counting), decision.expected)
 
@@ -125,7 +131,8 @@ class Claim:
     def kept(self) -> Iterator[None]:
         """Renew the lease meanwhile, in a thread of its own: reading one file may take longer than a lease."""
         done = threading.Event()
-        keeper = threading.Thread(target=self._keep, args=(done,), name=f"lease-{self.round.pk}", daemon=True)
+        ids = copy_context()  # its lines carry the same ids
+        keeper = threading.Thread(target=ids.run, args=(self._keep, done), name=f"lease-{self.round.pk}", daemon=True)
         keeper.start()
         try:
             yield

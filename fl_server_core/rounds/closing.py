@@ -6,12 +6,14 @@ import logging
 
 from django.db import transaction
 
+from fl_server_core.log_context import bound_ids
 from fl_server_core.rounds.claims import Claim, ClaimLost
 from fl_server_core.rounds.ending import fail_training, mark_closed
 from fl_server_core.rounds.kinds import CannotClose, UnknownHere, UnknownKind, kind_of
 from fl_server_core.rounds.opening import open_next
 from fl_server_core.selectors.durations import COMPUTING, NOTIFYING, notifying_seconds
 from fl_server_core.services.files import NewFiles
+from fl_server_core.tracing import span
 
 logger = logging.getLogger(__name__)
 
@@ -22,19 +24,24 @@ def close_claimed(claim: Claim) -> None:
     Raises:
         Exception: what went wrong; the round is tried again when the lease has run out.
     """
+    with bound_ids(training_id=claim.training.pk, round=claim.round.number):
+        _close(claim)
+
+
+def _close(claim: Claim) -> None:
     try:
         with NewFiles() as files:
             kind = kind_of(claim.round.kind)
-            with claim.kept():
+            with claim.kept(), span("compute", kind=claim.round.kind, submissions=len(claim.submissions)):
                 result = kind.compute(claim, files)
-            with transaction.atomic():
+            with span("close"), transaction.atomic():
                 training, row = claim.lock()
                 kind.apply(claim, training, result)
                 row.figures |= {NOTIFYING: notifying_seconds(row), COMPUTING: claim.seconds}
                 mark_closed(row)
                 open_next(training, row)
     except ClaimLost:
-        logger.info("%s: another worker has it.", claim.round)
+        logger.warning("%s: the claim is lost, another worker has the round or the training has ended.", claim.round)
     except (UnknownHere, UnknownKind) as refusal:
         claim.leave_to_others(str(refusal))
     except CannotClose as refusal:
@@ -43,7 +50,7 @@ def close_claimed(claim: Claim) -> None:
         claim.report(error)
         raise
     else:
-        logger.info("%s: %s submissions, %s s.", claim.round, len(claim.submissions), claim.seconds)
+        logger.info("%s is closed: %s submissions, %s s.", claim.round, len(claim.submissions), claim.seconds)
 
 
 def _fail(claim: Claim, reason: str) -> None:
@@ -52,4 +59,4 @@ def _fail(claim: Claim, reason: str) -> None:
             training, _row = claim.lock()
             fail_training(training=training, reason=reason)
     except ClaimLost:
-        logger.info("%s: another worker has it.", claim.round)
+        logger.warning("%s: the claim is lost, another worker has the round or the training has ended.", claim.round)

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from fl_server_core.log_context import bound_ids
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import LocalModel
@@ -44,7 +45,8 @@ def fail_training(*, training: Training, reason: str, user_id: UUID | None = Non
     supersede(training_id=training.id)
     number = rounds.current_round(training)
     record(training=training, kind=EventKind.FAILED, number=number, user_id=user_id, message=reason)
-    logger.warning("%s failed in round %s: %s", training, number, reason)
+    with bound_ids(training_id=training.pk, round=number):
+        logger.error("%s failed in round %s: %s", training, number, reason)
 
 
 def _stop_clock(training: Training, row: Round) -> None:
@@ -84,7 +86,8 @@ def finish_training(
         body={"global_model_uuid": str(training.model_id)},
     )
     record(training=training, kind=kind, number=number, user_id=author_id, author_id=author_id)
-    logger.info("%s %s in round %s, state %s.", training, kind.label, number, state)
+    with bound_ids(training_id=training.pk, round=number):
+        logger.info("%s %s in round %s, state %s.", training, kind.label, number, state)
 
 
 def _drop_unopened(training: Training) -> None:

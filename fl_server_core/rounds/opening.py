@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from fl_server_core.log_context import bound_ids
 from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
@@ -18,6 +20,8 @@ from fl_server_core.rounds.kinds import LAST, RoundKind, all_kinds, kind_of
 from fl_server_core.selectors import rounds
 from fl_server_core.services.deliveries import announce_round
 from fl_server_core.transitions import move
+
+logger = logging.getLogger(__name__)
 
 
 def open_first(training: Training, number: int) -> Round:
@@ -55,6 +59,8 @@ def open_round(training: Training, kind: RoundKind[Any], number: int, receivers:
     )
     training.locked = False
     prepare_next(training, row)
+    with bound_ids(training_id=training.pk, round=number):
+        logger.info("%s is open, until %s.", row, row.deadline or "everyone has answered")
     told = list(training.participants.values_list("id", flat=True)) if receivers is None else list(receivers)
     announce(training, row, told)
     return row

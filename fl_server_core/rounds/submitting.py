@@ -19,6 +19,7 @@ from fl_server_core.exceptions import (
     WrongRound,
     WrongState,
 )
+from fl_server_core.log_context import bind_ids
 from fl_server_core.models.delivery import Delivery, NotificationType
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.model import GlobalModel, Model
@@ -58,6 +59,7 @@ def submit(offer: Offer) -> None:
     if row is None:
         return
     kind = kind_of(row.kind)
+    bind_ids(training_id=row.training_id, round=row.number)
     refuse_larger_than_budget(*offer.files.values())
     kind.check(base, offer)
     digest = offer.digest  # takes as long as reading the files: not under the lock

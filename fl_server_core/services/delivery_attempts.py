@@ -87,6 +87,7 @@ def accept_delivery(*, delivery: Delivery) -> None:
         _training, pending = _lock_pending(delivery)
         if pending is not None:
             _settle(pending, DeliveryStatus.ACCEPTED)
+            logger.info("%s is accepted, attempt %s.", pending.notification_type, pending.attempts)
             _nudge_next(pending)
 
 
@@ -98,6 +99,7 @@ def reject_delivery(*, delivery: Delivery, reason: str) -> None:
             return
         pending.last_error = reason
         _settle(pending, DeliveryStatus.REJECTED)
+        logger.info("%s is rejected: %s", pending.notification_type, reason)
         if training is not None and _opens_present_round(training, pending):
             drop_participants(
                 training=training,
@@ -174,11 +176,12 @@ def _pause_before_next_attempt(delivery: Delivery) -> float | None:
 def _give_up(delivery: Delivery, training: Training | None) -> None:
     """Without a deadline the round would wait for ever for a participant that can't be told: the training fails."""
     _settle(delivery, DeliveryStatus.FAILED)
+    kind, attempts = delivery.notification_type, delivery.attempts
+    logger.warning("%s is given up after %s attempts: %s", kind, attempts, delivery.last_error)
     if training is not None and delivery.is_round_start:
         user_id = delivery.receiver_id
         name = delivery.receiver.username
         reason = f"{name} could not be reached with {delivery.notification_type} (attempts: {delivery.attempts})."
-        logger.warning("%s %s", reason, delivery.last_error)
         record(
             training=training,
             kind=EventKind.DELIVERY_FAILED,

@@ -21,9 +21,9 @@ from tests.builders.files import scripted_linear, uploaded
 NO_FILES = {"detail": "The file storage is unavailable. Try again later."}
 
 
-def upload(people: People) -> Any:
+def upload(people: People, **headers: Any) -> Any:
     form = {"name": "linear", "description": "", "model_file": uploaded(scripted_linear())}
-    return people.actor.client.post("/api/models/", form, format="multipart")
+    return people.actor.client.post("/api/models/", form, format="multipart", **headers)
 
 
 @pytest.mark.parametrize("method", ["_save", "_open"])
@@ -65,17 +65,31 @@ def test_an_error_of_the_system_that_is_not_the_storages_is_a_bug(
 
     monkeypatch.setattr("fl_server_api.views.models.create_global_model", fail)
     with caplog.at_level(logging.ERROR, "django.request"):
-        assert upload(people).status_code == 500
+        answer = upload(people)
+    request_id = answer.headers["X-Request-ID"]
+    sentence = f"The server has made an error. It is in the server's log, under the request {request_id}."
+    assert (answer.status_code, answer.json()) == (500, {"detail": sentence})
     assert "BrokenPipeError" in caplog.text
+    problem = upload(people, HTTP_ACCEPT="application/problem+json", HTTP_X_REQUEST_ID="mine").json()
+    assert (problem["status"], problem["request_id"]) == (500, "mine")
+    assert people.actor.client.get("/api/models/", HTTP_ACCEPT="application/problem+json").status_code == 200
 
 
-def test_a_database_that_is_away_is_told_as_one_to_try_again(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_away_is_told_as_one_to_try_again(
+    people: People, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(**_: Any) -> None:
         raise OperationalError("database is locked")
 
     monkeypatch.setattr("fl_server_api.views.models.create_global_model", fail)
-    answer = upload(people)
+    with caplog.at_level(logging.INFO, "fl_server_api"):
+        answer = upload(people)
     assert (answer.status_code, answer.json()) == (503, {"detail": "The database is unavailable. Try again later."})
+    [line] = [record for record in caplog.records if record.name == "fl_server_api.middleware"]
+    assert (line.levelname, line.exc_info) == ("WARNING", None)
+    assert line.getMessage().endswith(
+        "The database is unavailable. Try again later. OperationalError: database is locked"
+    )
 
 
 def test_a_folder_says_which_of_its_errors_is_a_missing_file(tmp_path: Path) -> None:

@@ -62,6 +62,11 @@ def saying(*headers: tuple[str, str], content: Iterable[bytes] = (b"abc",), stat
     return application
 
 
+def problems(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What was logged besides the requests."""
+    return [record for record in caplog.records if record.name != "fl_server.access"]
+
+
 def raising(_environ: WSGIEnvironment, _start_response: StartResponse) -> Iterable[bytes]:
     raise RuntimeError("on purpose")
 
@@ -77,8 +82,9 @@ def test_what_cannot_be_sent_is_a_500_and_is_logged(
     with served(application) as url, connected(url) as opened:
         opened.sendall(header("GET", "/api/x/"))
         reply = read_reply(opened)
-        assert (reply.status, reply.json["detail"]) == (500, "The server has made an error. It is in the server's log.")
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+        sentence = "The server has made an error. It is in the server's log, under the request "
+        assert (reply.status, reply.json["detail"]) == (500, f"{sentence}{reply.headers['x-request-id']}.")
+    assert [record.levelno for record in problems(caplog)] == [logging.ERROR]
 
 
 @pytest.mark.parametrize("size", [2, 4, 1_000_000])
@@ -86,7 +92,7 @@ def test_a_length_that_is_not_the_content_s_ends_the_connection(size: int, caplo
     with served(saying(("Content-Length", str(size)))) as url, connected(url) as opened:
         opened.sendall(header("GET", "/"))
         assert wait_for_end(opened) == b""
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert [record.levelno for record in problems(caplog)] == [logging.ERROR]
 
 
 @pytest.mark.parametrize("size", [0, 10, 70_000, 3_000_000])
@@ -107,7 +113,7 @@ def test_a_file_that_is_shorter_than_promised_ends_the_connection(caplog: pytest
     with served(application) as url, connected(url) as opened:
         opened.sendall(header("GET", "/"))
         assert wait_for_end(opened).endswith(b"\r\n\r\n")
-    assert [record.getMessage() for record in caplog.records] == ["An answer broke off."]
+    assert [record.getMessage() for record in problems(caplog)] == ["An answer broke off."]
 
 
 def test_what_is_refused_at_once_needs_no_thread_however_much_of_it_comes() -> None:

@@ -33,7 +33,7 @@ class Lines(logging.Handler):
 @pytest.fixture
 def lines() -> Iterator[list[logging.LogRecord]]:
     """What reaches the log of a server with the settings as they are."""
-    logging.config.dictConfig(logging_settings(Environment(), log_file=None))
+    logging.config.dictConfig(logging_settings(Environment({"FL_ACCESS_LOG": "false"}), log_file=None))
     handler = Lines()
     logging.getLogger().addHandler(handler)
     yield handler.records

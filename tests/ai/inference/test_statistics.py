@@ -36,7 +36,7 @@ def test_statistics_are_those_of_torchinfo_computed_once(owner: User, monkeypatc
         "macs": 256,
     }  # fmt: skip
     assert (stats["input_size"], stats["total_params"], stats["total_mult_adds"]) == ([[1, 3]], 386, 386)
-    monkeypatch.setattr(statistics, "get_sandbox", None)
+    monkeypatch.setattr(statistics, "run_models", None)
     again = layer_statistics(GlobalModel.objects.get(pk=model.pk))
     assert again is not None
     assert again["total_params"] == 386

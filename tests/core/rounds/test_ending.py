@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from django.utils import timezone
 
+from fl_server.log_lines import line_formatter
 from fl_server_core.exceptions import IllegalTransition
 from fl_server_core.models import Delivery, EventKind, LocalModel, SubmissionFile, Training
 from fl_server_core.rounds.ending import fail_training, finish_training, mark_closed, release_all_claims
@@ -58,13 +61,16 @@ def test_a_failed_training_waits_without_a_clock_or_a_claim() -> None:
 
 def test_failures_and_ends_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="fl_server_core.rounds.ending")
+    caplog.handler.setFormatter(line_formatter("json"))
     failed, stopped, finished = (make_running(make_user(), []) for _ in range(3))
     fail_training(training=failed, reason="Because.")
     stop_training(training_id=stopped.pk, user=stopped.actor)
     finish_training(training=finished, number=2)
+    line = json.loads(caplog.text.splitlines()[0])
+    assert (line["training_id"], line["round"], line["level"]) == (str(failed.pk), 0, "error")
     lines = [(record.levelname, record.getMessage().partition(" ")[2].partition(" ")[2]) for record in caplog.records]
     assert lines == [
-        ("WARNING", "failed in round 0: Because."),
+        ("ERROR", "failed in round 0: Because."),
         ("INFO", "stopped in round 0, state E."),
         ("INFO", "finished in round 2, state C."),
     ]

@@ -1,0 +1,57 @@
+"""The line of the log that each request of a connection gets, once its answer is on the way or can't be any more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fl_server.front.body import Body
+from fl_server.front.environ import Address
+from fl_server.front.pace import Pace
+from fl_server_api.request_log import CLIENT_LEFT, RequestNote, new_id, note_of, route_of, write_line
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+class RequestLine:
+    """Of one request; written once."""
+
+    def __init__(self, environ: WSGIEnvironment, note: RequestNote, body: Body, pace: Pace) -> None:
+        self._environ = environ
+        self._note = note
+        self._body = body
+        self._pace = pace
+        self._status = CLIENT_LEFT
+        self._sent_before = pace.written
+
+    @classmethod
+    def begin(cls, environ: WSGIEnvironment, body: Body, pace: Pace) -> RequestLine:
+        """Of a request whose header has arrived."""
+        return cls(environ, note_of(environ, is_served=True), body, pace)
+
+    @classmethod
+    def unread(cls, client: Address, pace: Pace) -> RequestLine:
+        """Of what can't be understood as a request."""
+        return cls({"REMOTE_ADDR": client[0]}, RequestNote(new_id(), is_served=True), Body(), pace)
+
+    @property
+    def request_id(self) -> str:
+        return self._note.request_id
+
+    def answering(self, status: int, head: bytes | None) -> None:
+        """The head of the answer is about to be written; what follows is its body."""
+        self._status = status
+        self._sent_before = self._pace.written + len(head or b"")
+
+    def end(self, *, is_aborted: bool = False) -> None:
+        """is_aborted: the client has gone, or was sent away, before it had the whole answer."""
+        if self._note.route is None:  # Django has not seen it
+            self._note.route = route_of(self._environ.get("PATH_INFO", ""))
+        write_line(
+            self._environ,
+            self._note,
+            self._status,
+            bytes_in=self._body.size,
+            bytes_out=max(0, self._pace.written - self._sent_before),
+            is_aborted=is_aborted,
+        )
