@@ -169,5 +169,5 @@ def _restore_database(path: Path, allowed: Permissions) -> None:
         postgres.restore(path)
         return
     moment = timezone.now().strftime("%Y-%m-%dT%H%M%SZ")
-    name = Path(settings.DATABASES["default"]["NAME"]).name
+    name = Path(connection.settings_dict["NAME"]).name
     sqlite.restore(path, keep=f"{name}.before-{moment}" if allowed.replace else None)

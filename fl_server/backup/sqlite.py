@@ -8,8 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from django.conf import settings
-from django.db import connections
+from django.db import connection, connections
 
 from fl_server.backup.exceptions import BackupError
 from fl_server.backup.folder import sync
@@ -24,7 +23,7 @@ def write(path: Path, on_progress: Callable[[], None]) -> Contents:
 
     The transaction keeps that moment: without one, the copy would begin anew whenever somebody writes.
     """
-    live = Path(settings.DATABASES["default"]["NAME"])
+    live = Path(connection.settings_dict["NAME"])
     if not live.is_file():
         raise BackupError(f"There is no database at {live}. Set FL_DATA_DIR as the server has it.")
     path.touch(mode=0o600)
@@ -47,7 +46,7 @@ def write(path: Path, on_progress: Callable[[], None]) -> Contents:
 
 def restore(path: Path, *, keep: str | None) -> None:
     """Put the file in the database's place, at one moment. keep: what an earlier database is then called, if any."""
-    place = Path(settings.DATABASES["default"]["NAME"])
+    place = Path(connection.settings_dict["NAME"])
     connections.close_all()
     staged = place.with_name(f"{place.name}.restoring")
     staged.unlink(missing_ok=True)
