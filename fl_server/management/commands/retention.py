@@ -32,13 +32,10 @@ class Command(BaseCommand):
         for retention in RETENTIONS:
             rows = retention.expendable()
             setting = f"{retention.setting}={retention.days}" if retention.setting else "always"
-            size = (
-                f", {bytes_of_updates(rows) / 1e6:.1f} MB" if rows is not None and retention.noun == "updates" else ""
-            )
-            number = "kept for ever" if rows is None else f"{rows.count()} would go{size}"
+            number = "kept for ever" if rows is None else f"{rows.count()} would go"
+            if rows is not None and retention.noun == "updates":
+                number += f", with {bytes_of_updates(rows) / 1e6:.1f} MB of files"
             self.stdout.write(f"{retention.noun}: {number} ({setting})")
         days = settings.FL_AUDIT_DAYS
-        seals = old_seals(timezone.now() - timedelta(days=days)).count() if days else 0
-        self.stdout.write(
-            f"entries of the trail: {f'{seals} would go' if days else 'kept for ever'} (FL_AUDIT_DAYS={days})"
-        )
+        number = f"{old_seals(timezone.now() - timedelta(days=days)).count()} would go" if days else "kept for ever"
+        self.stdout.write(f"entries of the trail: {number} (FL_AUDIT_DAYS={days})")
