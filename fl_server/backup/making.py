@@ -64,6 +64,8 @@ def make_backup(folder: BackupFolder, *, warn: Say) -> Made:
     Raises:
         BackupError: it can't be made, or isn't good. Nothing of it is left but files, which the next one uses.
     """
+    dump = dump_of_this_database()
+    dump.check()
     folder.make()
     started, began = timezone.now(), time.monotonic()
     name = started.strftime("%Y-%m-%dT%H%M%S.%fZ")
@@ -72,7 +74,6 @@ def make_backup(folder: BackupFolder, *, warn: Say) -> Made:
         unfinished = folder.backups / f".{name}{UNFINISHED}"
         unfinished.mkdir(mode=0o700)
         try:
-            dump = dump_of_this_database()
             contents = dump.write(unfinished / dump.file_name, hold.beat)
             database = _described(unfinished / dump.file_name, dump.file_name, hold.beat)
             copier = Copier(folder, hold, contents)

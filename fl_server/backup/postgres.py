@@ -20,6 +20,9 @@ from fl_server.backup.reading import Contents, Dump, read_contents
 
 FILE_NAME = "database.sql"
 LOOK_SECONDS = 1.0
+HEAD = 4096
+NEW_SETTINGS = (b"SET transaction_timeout = 0;",)
+"""Since version 17."""
 INSTALL = (
     "Install PostgreSQL's client programs, of the server's version {version} or newer, where this command runs "
     "(Debian: apt-get install postgresql-client), or put their folder into PATH."
@@ -35,7 +38,20 @@ def write(path: Path, on_progress: Callable[[], None]) -> Contents:
         path.touch(mode=0o600)
         options = ["--format=plain", "--no-owner", "--no-privileges", "--encoding=UTF8"]
         _run([program, *options, f"--snapshot={snapshot}", f"--file={path}"], on_progress)
+    silence_new_settings(path)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
     return contents
+
+
+def silence_new_settings(path: Path) -> None:
+    """A newer pg_dump begins with settings that an older server does not know, and that are its default anyway."""
+    with path.open("r+b") as file:
+        head = file.read(HEAD)
+        for line in NEW_SETTINGS:
+            head = head.replace(b"\n" + line + b"\n", b"\n--" + line[2:] + b"\n")
+        file.seek(0)
+        file.write(head)
 
 
 def restore(path: Path) -> None:
@@ -145,4 +161,4 @@ def _drop_statements() -> str:
 
 FUNCTIONS = ("fl_audit_refuse", "fl_audit_enlist")
 """Those of migration 0010."""
-DUMP = Dump("postgresql", FILE_NAME, write)
+DUMP = Dump("postgresql", FILE_NAME, lambda: check_programs("pg_dump"), write)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from django.db import connection
@@ -43,12 +44,14 @@ class Contents:
 class Dump:
     """How a database is written to one file, and read back.
 
-    write: (path, on_progress) writes a snapshot and says what is in it. file_name: in a backup's folder.
+    check: raises BackupError where it can't be. write: (path, on_progress) writes a snapshot and says what is in it.
+    file_name: in a backup's folder.
     """
 
     engine: str
     file_name: str
-    write: Callable[..., Contents]
+    check: Callable[[], None]
+    write: Callable[[Path, Callable[[], None]], Contents]
 
 
 def read_contents(cursor: Cursor, engine_version: str) -> Contents:

@@ -23,9 +23,7 @@ def write(path: Path, on_progress: Callable[[], None]) -> Contents:
 
     The transaction keeps that moment: without one, the copy would begin anew whenever somebody writes.
     """
-    live = Path(connection.settings_dict["NAME"])
-    if not live.is_file():
-        raise BackupError(f"There is no database at {live}. Set FL_DATA_DIR as the server has it.")
+    live = _place()
     path.touch(mode=0o600)
     try:
         with (
@@ -46,7 +44,7 @@ def write(path: Path, on_progress: Callable[[], None]) -> Contents:
 
 def restore(path: Path, *, keep: str | None) -> None:
     """Put the file in the database's place, at one moment. keep: what an earlier database is then called, if any."""
-    place = Path(connection.settings_dict["NAME"])
+    place = _place()
     connections.close_all()
     staged = place.with_name(f"{place.name}.restoring")
     staged.unlink(missing_ok=True)
@@ -67,4 +65,14 @@ def restore(path: Path, *, keep: str | None) -> None:
     sync(place.parent)
 
 
-DUMP = Dump("sqlite", FILE_NAME, write)
+def check() -> None:
+    """Raises BackupError where there is no database. (Whoever connects makes an empty one.)"""
+    if not _place().is_file():
+        raise BackupError(f"There is no database at {_place()}. Set FL_DATA_DIR as the server has it.")
+
+
+def _place() -> Path:
+    return Path(connection.settings_dict["NAME"])
+
+
+DUMP = Dump("sqlite", FILE_NAME, check, write)

@@ -19,6 +19,7 @@ from django.conf import settings
 from fl_server_client import Notification, ParticipantClient, Refused
 
 from tests.builders.files import linear, noisy, saved
+from tests.builders.waiting import wait_until
 from tests.e2e.people import People, Worker
 from tests.e2e.sites import Site, execute, fresh_database
 from tests.e2e.test_bucket import ObjectStore
@@ -28,7 +29,6 @@ from tests.server_process import ServerProcess, run_manage, server_environment
 PARTICIPANTS = 3
 ROUNDS = 3
 BACKED_UP_IN, LOST_IN = 1, 2
-LOADED_BACKUPS = 2
 UPDATES = {
     (number, told): saved(noisy(linear(0.1), 100 * number + told))
     for number in range(PARTICIPANTS)
@@ -148,6 +148,30 @@ def lose(place: Place) -> None:
         execute(place.connection, f"CREATE DATABASE {name}")
 
 
+@contextmanager
+def models_that_come_and_go(people: People) -> Iterator[None]:
+    """Somebody uploads a model and deletes it, again and again."""
+    over = threading.Event()
+    content = saved(torch.nn.Linear(64, 64))
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            model = people.actor.upload_model(content, "short-lived")
+            people.actor.call("DELETE", f"/models/{model}/")
+
+    coming = threading.Thread(target=come_and_go)
+    coming.start()
+    try:
+        yield
+    finally:
+        over.set()
+        coming.join()
+
+
+def files_in(place: Place) -> set[str]:
+    return {str(path.relative_to(place.data / "files")) for path in place.data.glob("files/models/*/*/*")}
+
+
 def good(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # warns of no file that is lost or damaged
@@ -164,17 +188,20 @@ def test_a_server_that_is_lost_and_restored_goes_on_and_ends_bit_by_bit_the_same
         stack.callback(story.release)
         key = (place.data / "secret_key").read_text(encoding="ascii")
 
-        training, model = start(people)
-        assert people.wait_for_end(training)["state"] == "C"
-        undisturbed = result_of(people, model)
+        with models_that_come_and_go(people):
+            training, model = start(people)
+            good(place.run("backup", backups))  # while updates arrive, rounds close, and files are deleted
+            assert people.wait_for_end(training)["state"] == "C"
+            undisturbed = result_of(people, model)
 
-        training, model = start(people, story)
-        assert story.first_is_in.wait(60)
-        good(place.run("backup", backups))
-        story.backed_up.set()
-        assert story.others_are_on.wait(60)
+            training, model = start(people, story)
+            assert story.first_is_in.wait(60)
+            good(place.run("backup", backups))
+            story.backed_up.set()
+            assert story.others_are_on.wait(60)
         assert server.stop() == 0
         lose(place)
+        assert good(place.run("backup", "verify", backups, "--all")).count("is good") == 2
 
         if settings.FL_EMBEDDED:  # here its files move from a folder to a bucket
             store = ObjectStore(tmp_path)
@@ -185,6 +212,7 @@ def test_a_server_that_is_lost_and_restored_goes_on_and_ends_bit_by_bit_the_same
         assert (refused.returncode, "another secret key" in refused.stderr) == (1, True)
         place.take_key_of(key)
         assert "1 trainings go on" in good(place.run("restore", backups))
+        assert place.ledger.file_names() == (set(store.objects()) if settings.FL_EMBEDDED else files_in(place))
         story.restored.set()
         site, _server = stack.enter_context(place.serving(int(urlsplit(site.url).port or 0)))
         refused = place.run("restore", backups)
@@ -198,40 +226,4 @@ def test_a_server_that_is_lost_and_restored_goes_on_and_ends_bit_by_bit_the_same
         assert {name: told.count(name) for name in ("0", "1", "2")} == {"0": 1, "1": 2, "2": 2}
         assert people.count(training, "aggregated") == list(range(ROUNDS))
         if settings.FL_EMBEDDED:
-            assert set(store.objects()) == place.ledger.file_names()
-
-
-def test_backups_under_load_lack_no_file(tmp_path: Path) -> None:
-    backups = str(tmp_path / "backups")
-    story = Story()
-    story.release()
-    over = threading.Event()
-    with ExitStack() as stack:
-        place = stack.enter_context(a_place(tmp_path / "var"))
-        site, _server = stack.enter_context(place.serving())
-        people = stack.enter_context(People(site, PARTICIPANTS, story.participant))
-        content = saved(torch.nn.Linear(64, 64))
-
-        def come_and_go() -> None:
-            while not over.is_set():
-                model = people.actor.upload_model(content, "short-lived")
-                people.actor.call("DELETE", f"/models/{model}/")
-
-        coming = threading.Thread(target=come_and_go)
-        coming.start()
-        stack.callback(coming.join)
-        stack.callback(over.set)
-        for _ in range(LOADED_BACKUPS):
-            training, _model = start(people)
-            good(place.run("backup", backups))
-            assert people.wait_for_end(training)["state"] == "C"
-        key = (place.data / "secret_key").read_text(encoding="ascii")
-        verified = good(place.run("backup", "verify", backups, "--all"))
-        assert verified.count("is good") == LOADED_BACKUPS
-
-        elsewhere = stack.enter_context(a_place(tmp_path / "elsewhere"))
-        elsewhere.take_key_of(key)
-        good(elsewhere.run("restore", backups))
-        stored = {str(path.relative_to(elsewhere.data / "files")) for path in elsewhere.data.glob("files/models/*/*/*")}
-        assert stored == elsewhere.ledger.file_names()
-        assert len(stored) > LOADED_BACKUPS
+            wait_until("files to go", lambda: set(store.objects()) == place.ledger.file_names())

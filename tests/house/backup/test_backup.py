@@ -278,3 +278,22 @@ def test_without_pg_dump_or_with_an_old_one_the_sentence_says_what_to_install(
     old.chmod(0o700)
     with pytest.raises(CommandError, match="of version 9, older than the server's version"):
         command(str(folder.path))
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="pg_dump is for PostgreSQL: run in that pass")
+def test_a_setting_that_an_older_postgresql_does_not_know_is_a_comment_in_the_dump(
+    model: GlobalModel, folder: BackupFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What pg_dump 17 writes, by a program in front of the one that is installed here."""
+    real = shutil.which("pg_dump")
+    program = tmp_path / "pg_dump"
+    program.write_text(
+        f'#!/bin/sh\n{real} "$@"\nfor word; do case "$word" in --file=*)\n'
+        "sed -i '0,/^SET lock_timeout = 0;$/s//&\\nSET transaction_timeout = 0;/' \"${word#--file=}\";; esac; done\n"
+    )
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    made = back_up(folder)
+    text = (folder.backups / made.name / "database.sql").read_text(encoding="utf-8")
+    assert "\n--T transaction_timeout = 0;\n" in text
+    assert "\nSET transaction_timeout" not in text
