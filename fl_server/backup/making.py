@@ -67,34 +67,13 @@ def make_backup(folder: BackupFolder, *, warn: Say) -> Made:
     dump = dump_of_this_database()
     dump.check()
     folder.make()
-    started, began = timezone.now(), time.monotonic()
-    name = started.strftime("%Y-%m-%dT%H%M%S.%fZ")
+    name = timezone.now().strftime("%Y-%m-%dT%H%M%S.%fZ")
     with folder.lock(), _holding_files(warn) as hold:
         folder.clear_unfinished()
         unfinished = folder.backups / f".{name}{UNFINISHED}"
         unfinished.mkdir(mode=0o700)
         try:
-            contents = dump.write(unfinished / dump.file_name, hold.beat)
-            database = _described(unfinished / dump.file_name, dump.file_name, hold.beat)
-            copier = Copier(folder, hold, contents)
-            files = copier.copy_all()
-            manifest = Manifest(
-                format=FORMAT,
-                made_at=started.isoformat(),
-                seconds=round(time.monotonic() - began, 3),
-                server=version("fl-server"),
-                migrations=contents.migrations,
-                engine=dump.engine,
-                engine_version=contents.engine_version,
-                installation=contents.installation,
-                hold=str(hold.id) if hold.id else None,
-                counts=contents.counts,
-                database=database,
-                files=files,
-                lost=copier.lost,
-                damaged=copier.damaged,
-                **new_key_check(),
-            )
+            manifest, copier = _write(folder, unfinished, dump, hold)
             digest = manifest.write(unfinished)
             sync(unfinished)
             unfinished.rename(folder.backups / name)
@@ -104,6 +83,33 @@ def make_backup(folder: BackupFolder, *, warn: Say) -> Made:
             raise
     _note_in_trail(manifest, digest)
     return Made(name, manifest, digest, copier.copied, copier.copied_bytes)
+
+
+def _write(folder: BackupFolder, place: Path, dump: Dump, hold: Hold) -> tuple[Manifest, Copier]:
+    """Write the database, then copy the files; the manifest says what that has become."""
+    started, began = timezone.now(), time.monotonic()
+    contents = dump.write(place / dump.file_name, hold.beat)
+    database = _described(place / dump.file_name, dump.file_name, hold.beat)
+    copier = Copier(folder, hold, contents)
+    files = copier.copy_all()
+    manifest = Manifest(
+        format=FORMAT,
+        made_at=started.isoformat(),
+        seconds=round(time.monotonic() - began, 3),
+        server=version("fl-server"),
+        migrations=contents.migrations,
+        engine=dump.engine,
+        engine_version=contents.engine_version,
+        installation=contents.installation,
+        hold=str(hold.id) if hold.id else None,
+        counts=contents.counts,
+        database=database,
+        files=files,
+        lost=copier.lost,
+        damaged=copier.damaged,
+        **new_key_check(),
+    )
+    return manifest, copier
 
 
 @contextlib.contextmanager

@@ -99,6 +99,11 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest(**found)
 
 
+def digest_of_manifest(folder: Path) -> str:
+    """What `Manifest.write` said: SHA-256 of the manifest's file."""
+    return hashlib.sha256((folder / NAME).read_bytes()).hexdigest()
+
+
 def key_check(salt: str, key: str) -> str:
     """What the manifest holds of a secret key: 64 hexadecimal digits, from which the key can't be computed."""
     return salted_hmac("fl_server.backup", salt, secret=key, algorithm="sha256").hexdigest()

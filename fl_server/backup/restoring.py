@@ -19,10 +19,10 @@ from fl_server.backup import postgres, sqlite
 from fl_server.backup.exceptions import BackupError
 from fl_server.backup.folder import BLOCK, BackupFolder
 from fl_server.backup.making import dump_of_this_database
-from fl_server.backup.manifest import Manifest, Stored, is_of_this_key
+from fl_server.backup.manifest import Manifest, Stored, digest_of_manifest, is_of_this_key
 from fl_server.backup.verifying import problems_of
 from fl_server.shared_files import forget_files_folder
-from fl_server_core.models import BackupHold, GlobalModel, Training, User
+from fl_server_core.models import AuditEntry, BackupHold, GlobalModel, Training, User
 from fl_server_core.services.restored import go_on_after_restore
 from fl_server_core.storage import storage_errors
 
@@ -54,7 +54,7 @@ def restore_backup(folder: BackupFolder, path: Path, manifest: Manifest, *, allo
         stored, which the next attempt finds.
     """
     _refuse_what_does_not_fit(manifest, allowed)
-    is_interrupted = _is_interrupted(manifest)
+    is_interrupted = _is_interrupted(path, manifest)
     _refuse_server_in_use()
     if not is_interrupted:
         _refuse_full_server(allowed)
@@ -111,11 +111,16 @@ def _refuse_server_in_use() -> None:
             )
 
 
-def _is_interrupted(manifest: Manifest) -> bool:
-    """Did an earlier restore of this backup come as far as the database? The backup's own hold is still in it."""
-    if BackupHold._meta.db_table not in connection.introspection.table_names():
+def _is_interrupted(path: Path, manifest: Manifest) -> bool:
+    """Did an earlier restore of this backup come as far as the database?
+
+    The backup's own hold is still in it then. The trail of the server that was backed up says that the backup was
+    made: this database is not the one.
+    """
+    if not manifest.hold or BackupHold._meta.db_table not in connection.introspection.table_names():
         return False
-    return BackupHold.objects.filter(pk=manifest.hold).exists() if manifest.hold else False
+    made = AuditEntry.objects.filter(verb="backup", details__manifest=digest_of_manifest(path))
+    return BackupHold.objects.filter(pk=manifest.hold).exists() and not made.exists()
 
 
 def _refuse_full_server(allowed: Permissions) -> None:

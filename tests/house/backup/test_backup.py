@@ -26,6 +26,7 @@ from fl_server.backup.folder import BackupFolder
 from fl_server.backup.making import make_backup
 from fl_server.backup.manifest import read_manifest
 from fl_server.backup.restoring import Permissions, restore_backup
+from fl_server_core.append_only import purging
 from fl_server_core.models import AuditEntry, BackupHold, GlobalModel, StoredFile
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.orphans import remove_orphans
@@ -237,6 +238,22 @@ def test_what_does_not_fit_is_refused_with_a_sentence_and_changes_nothing(
         with pytest.raises(BackupError, match=sentence):
             restore(BackupFolder(folder.path.with_name("changed")))
     assert GlobalModel.objects.get() == model
+
+
+def test_a_restore_that_was_interrupted_after_the_database_is_finished_by_another(
+    model: GlobalModel, folder: BackupFolder
+) -> None:
+    made = back_up(folder)
+    BackupHold.objects.create(pk=made.manifest.hold, until=timezone.now())  # as it is in the backup itself
+    with pytest.raises(BackupError, match="isn't empty"):
+        restore(folder)  # of this very server: its trail knows the backup
+    with purging():
+        AuditEntry.objects.all().delete()
+    restore(folder)
+    assert not BackupHold.objects.exists()
+    assert AuditEntry.objects.get().verb == "restore"
+    with pytest.raises(BackupError, match="isn't empty"):
+        restore(folder)
 
 
 def _rewrite(path: Path, values: dict[str, Any], folder: BackupFolder) -> None:
