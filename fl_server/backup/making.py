@@ -73,7 +73,7 @@ def make_backup(folder: BackupFolder, *, warn: Say) -> Made:
         unfinished = folder.backups / f".{name}{UNFINISHED}"
         unfinished.mkdir(mode=0o700)
         try:
-            manifest, copier = _write(folder, unfinished, dump, hold)
+            manifest, copier = _write(folder, unfinished, dump, hold, warn)
             digest = manifest.write(unfinished)
             sync(unfinished)
             unfinished.rename(folder.backups / name)
@@ -85,12 +85,12 @@ def make_backup(folder: BackupFolder, *, warn: Say) -> Made:
     return Made(name, manifest, digest, copier.copied, copier.copied_bytes)
 
 
-def _write(folder: BackupFolder, place: Path, dump: Dump, hold: Hold) -> tuple[Manifest, Copier]:
+def _write(folder: BackupFolder, place: Path, dump: Dump, hold: Hold, warn: Say) -> tuple[Manifest, Copier]:
     """Write the database, then copy the files; the manifest says what that has become."""
     started, began = timezone.now(), time.monotonic()
     contents = dump.write(place / dump.file_name, hold.beat)
     database = _described(place / dump.file_name, dump.file_name, hold.beat)
-    copier = Copier(folder, hold, contents)
+    copier = Copier(folder, hold, contents, warn)
     files = copier.copy_all()
     manifest = Manifest(
         format=FORMAT,
@@ -132,12 +132,12 @@ def _holding_files(warn: Say) -> Iterator[Hold]:
 class Copier:
     """Copies files from the storage into the folder, unless they are there."""
 
-    def __init__(self, folder: BackupFolder, hold: Hold, contents: Contents) -> None:
+    def __init__(self, folder: BackupFolder, hold: Hold, contents: Contents, warn: Say) -> None:
         self.lost: list[str] = []
         self.damaged: list[str] = []
         self.copied = self.copied_bytes = 0
         self._folder, self._hold, self._contents = folder, hold, contents
-        self._known = _known_files(folder)
+        self._known = _known_files(folder, warn)
 
     def copy_all(self) -> list[Stored]:
         """The files that the snapshot names, as they are in the folder now."""
@@ -150,6 +150,11 @@ class Copier:
             if expected and file.sha256 != expected:
                 self.damaged.append(name)
             found.append(file)
+        if self.lost and not found:
+            raise BackupError(
+                f"The storage has none of the {len(self.lost)} files that the database names. Does this command have "
+                "the settings of the server (FL_DATA_DIR, FL_S3_BUCKET)?"
+            )
         if self.lost and (self._hold.id is None or self._hold.is_lost):
             raise BackupError(
                 f"Files were removed while they were copied ({len(self.lost)}, such as {self.lost[0]}). Make the "
@@ -179,11 +184,22 @@ class Copier:
                 yield block
 
 
-def _known_files(folder: BackupFolder) -> dict[str, Stored]:
-    """What earlier backups say of the files that they share."""
+def _known_files(folder: BackupFolder, warn: Say | None = None) -> dict[str, Stored]:
+    """What earlier backups say of the files that they share. One that can't be read is passed over, with a warning.
+
+    Raises:
+        BackupError: one can't be read, and nobody is to be warned.
+    """
     known: dict[str, Stored] = {}
     for name in folder.names():
-        known.update({file.name: file for file in read_manifest(folder.backups / name).files})
+        try:
+            files = read_manifest(folder.backups / name).files
+        except BackupError as error:
+            if warn is None:
+                raise
+            warn(f"An earlier backup isn't good: {error}")
+            continue
+        known.update({file.name: file for file in files})
     return known
 
 

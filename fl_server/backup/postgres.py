@@ -143,7 +143,14 @@ def _run(command: list[str], on_progress: Callable[[], None]) -> None:
         process.communicate()
         raise
     if process.returncode:
-        raise BackupError(f"{Path(command[0]).name} failed: {errors.strip()[-2000:]}")
+        raise BackupError(f"{Path(command[0]).name} failed: {_without_data(errors)}")
+
+
+def _without_data(errors: str) -> str:
+    """What went wrong, without the lines that quote rows: they may hold what nobody should read in a log."""
+    lines = errors.strip().splitlines()
+    told = [line for line in lines if re.search(r"\b(error|fatal):", line, re.IGNORECASE)]
+    return " ".join(told or lines[:1])[:2000]
 
 
 def _drop_statements() -> str:

@@ -183,6 +183,23 @@ def test_a_file_that_the_server_itself_lacks_or_has_damaged_is_named(
     errors = capsys.readouterr().err
     assert f"does not have 1 file: {file_name_of(model)}" in errors
     assert f"has damaged 1 file: {file_name_of(other)}" in errors
+    default_storage.delete(file_name_of(other))
+    with pytest.raises(CommandError, match="none of the 2 files that the database names"):
+        command(str(folder.path.with_name("elsewhere")))
+
+
+def test_an_earlier_backup_that_is_damaged_does_not_stop_the_next_one_but_the_removal_of_files(
+    model: GlobalModel, folder: BackupFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = back_up(folder)
+    _change(folder.backups / first.name / "manifest.json")
+    with pytest.raises(CommandError, match=r"manifest\.json is not as it was written"):
+        command(str(folder.path), "--keep", "2")
+    assert "An earlier backup isn't good" in capsys.readouterr().err
+    assert len(folder.names()) == 2
+    command(str(folder.path), "--keep", "1")
+    assert len(folder.names()) == 1
+    assert folder.file(file_name_of(model)).is_file()
 
 
 def _change(path: Path) -> None:
