@@ -208,24 +208,20 @@ def _change(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("how", ["changed", "cut", "missing"])
-@pytest.mark.parametrize("what", ["file", "database", "manifest"])
-def test_verify_and_restore_find_what_is_not_as_it_was_written(
-    what: str, how: str, model: GlobalModel, folder: BackupFolder
-) -> None:
+def test_verify_and_restore_find_what_is_not_as_it_was_written(model: GlobalModel, folder: BackupFolder) -> None:
     made = back_up(folder)
     path = folder.backups / made.name
-    place = {
-        "file": folder.file(file_name_of(model)),
-        "database": path / made.manifest.database.name,
-        "manifest": path / "manifest.json",
-    }[what]
-    {"changed": _change, "cut": lambda path: os.truncate(path, 10), "missing": Path.unlink}[how](place)
-    with pytest.raises(CommandError, match=place.name):
-        command("verify", str(folder.path))
-    if what != "manifest":
-        with pytest.raises(BackupError, match="nothing was restored"):
-            restore(folder, Permissions(replace=True))
+    for place in (folder.file(file_name_of(model)), path / made.manifest.database.name, path / "manifest.json"):
+        content = place.read_bytes()
+        for change in (_change, lambda path: os.truncate(path, 10), Path.unlink):
+            change(place)
+            with pytest.raises(CommandError, match=place.name):
+                command("verify", str(folder.path))
+            sentence = place.name if place.name == "manifest.json" else "nothing was restored"
+            with pytest.raises(BackupError, match=sentence):
+                restore(folder, Permissions(replace=True))
+            place.write_bytes(content)
+    assert "is good" in command("verify", str(folder.path))
     assert GlobalModel.objects.get() == model
 
 
@@ -282,12 +278,6 @@ def _rewrite(path: Path, values: dict[str, Any], folder: BackupFolder) -> None:
     text = json.dumps(values).encode()
     (place / "manifest.json").write_bytes(text)
     (place / "manifest.json.sha256").write_text(f"{sha256(text).hexdigest()}  manifest.json\n")
-
-
-def test_a_name_that_leads_out_of_the_folder_is_refused(folder: BackupFolder) -> None:
-    for name in ("../secret", "/etc/passwd", "models/../../x", ""):
-        with pytest.raises(BackupError, match="no name that this server gives"):
-            folder.file(name)
 
 
 def test_two_at_once_in_one_folder_are_refused(model: GlobalModel, folder: BackupFolder) -> None:
