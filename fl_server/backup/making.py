@@ -37,9 +37,13 @@ class Hold:
     _renewed: float = field(default_factory=time.monotonic)
 
     def beat(self) -> None:
-        if self.id is not None and time.monotonic() - self._renewed > RENEW_SECONDS:
-            self._renewed = time.monotonic()
-            self.is_lost |= not renew_hold(self.id)
+        if time.monotonic() - self._renewed > RENEW_SECONDS:
+            self.renew()
+
+    def renew(self) -> None:
+        """Find out, too, whether it had run out: this process may have been stopped for a while."""
+        self._renewed = time.monotonic()
+        self.is_lost |= self.id is None or not renew_hold(self.id)
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,9 @@ class Copier:
                 f"The storage has none of the {len(self.lost)} files that the database names. Does this command have "
                 "the settings of the server (FL_DATA_DIR, FL_S3_BUCKET)?"
             )
-        if self.lost and (self._hold.id is None or self._hold.is_lost):
+        if self.lost:
+            self._hold.renew()
+        if self.lost and self._hold.is_lost:
             raise BackupError(
                 f"Files were removed while they were copied ({len(self.lost)}, such as {self.lost[0]}). Make the "
                 "backup again; what was copied is kept."

@@ -109,7 +109,6 @@ def test_a_backup_that_slept_too_long_and_lacks_a_file_is_none(
         delete_model(model_id=model.pk, user=model.owner)
 
     other = make_model(model.owner)
-    monkeypatch.setattr(making, "RENEW_SECONDS", -1.0)
     meanwhile(monkeypatch, sleep)
     with pytest.raises(BackupError, match="Make the backup again"):
         back_up(folder)
