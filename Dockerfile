@@ -13,6 +13,11 @@ ENV PYTHONUNBUFFERED=1 \
     DJANGO_SETTINGS_MODULE=fl_server.settings.production \
     FL_DATA_DIR=/data
 
+# pg_dump and psql, for backups of PostgreSQL. They must not be older than its server.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends postgresql-client \
+    && rm -rf /var/lib/apt/lists/*
+
 # An index with a CPU build of PyTorch makes the image several gigabytes smaller:
 # docker build --build-arg PIP_EXTRA_INDEX_URL=<address of that index> .
 ARG PIP_EXTRA_INDEX_URL=

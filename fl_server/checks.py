@@ -258,6 +258,22 @@ def check_email(**_: Any) -> Iterator[checks.CheckMessage]:
         )
 
 
+def check_retention(**_: Any) -> Iterator[checks.CheckMessage]:
+    """What is deleted takes with it what belongs to it, whatever that one's own setting says."""
+    for outer, inner, sentence in (
+        ("FL_KEEP_EVENTS_DAYS", "FL_KEEP_ALERTS_DAYS", "an alert goes with the event that it is about"),
+        ("FL_KEEP_UPDATES_DAYS", "FL_KEEP_METRICS_DAYS", "the metrics of an update go with it"),
+    ):
+        days, kept = getattr(settings, outer), getattr(settings, inner)
+        if days and (not kept or kept > days):
+            until = f"for {kept} days" if kept else "for ever"
+            yield checks.Warning(
+                f"{inner} keeps rows {until}, but {outer} is {days}, and {sentence}.",
+                hint=f"Set {inner} to {days} or less, or {outer} to more.",
+                id="fl_server.W060" if outer == "FL_KEEP_EVENTS_DAYS" else "fl_server.W061",
+            )
+
+
 def check_alert_rules(databases: Sequence[str] | None = None, **_: Any) -> Iterator[checks.CheckMessage]:
     """Rules by e-mail need a mail server. Looked at where the database may be: by `migrate` and `check --database`."""
     if settings.FL_EMAIL_HOST or not databases:
@@ -342,6 +358,7 @@ ALL = (
     check_production,
     check_people,
     check_email,
+    check_retention,
     check_sandbox,
 )
 # It starts a process, so not every command does it: `manage.py check --deploy`.

@@ -34,8 +34,7 @@ def refuse_unshared_files() -> None:
     if settings.FL_EMBEDDED:
         return
     try:
-        # Of several servers on one Redis, each has a database of its own.
-        key = f"{CACHE_KEY}:{settings.DATABASES['default']['NAME']}"
+        key = _key()
         cache.add(key, ours, timeout=REMEMBERED_SECONDS)
         theirs = cache.get(key, ours)
     except RedisError as error:
@@ -47,3 +46,18 @@ def refuse_unshared_files() -> None:
             "stores cannot be found here. Mount one shared volume there for all processes, or set FL_S3_BUCKET. (If "
             "the folder was replaced on purpose: stop all processes, and restart Redis.)"
         )
+
+
+def forget_files_folder() -> None:
+    """The folder was replaced on purpose: the first process that starts tells the others of the new one."""
+    if settings.FL_EMBEDDED:
+        return
+    try:
+        cache.delete(_key())
+    except RedisError as error:
+        logger.warning("Redis does not answer. If the server does not start, restart Redis: %s", error)
+
+
+def _key() -> str:
+    """Of several servers on one Redis, each has a database of its own."""
+    return f"{CACHE_KEY}:{settings.DATABASES['default']['NAME']}"

@@ -152,7 +152,13 @@ FL_NOTIFICATION_ALLOWED_NETWORKS = env.words("FL_NOTIFICATION_ALLOWED_NETWORKS")
 FL_NOTIFICATION_PORTS = env.ports("FL_NOTIFICATION_PORTS")
 # Versions of a model that are kept, besides the first and those that are named or pinned.
 FL_KEEP_VERSIONS = env.integer("FL_KEEP_VERSIONS", 10, least=2)
-FL_KEEP_DELIVERIES_DAYS = env.integer("FL_KEEP_DELIVERIES_DAYS", 90, least=1)
+# Days after which rows go; 0: never. Of a finished training, what people might look for is kept. docs/backup.md
+FL_KEEP_DELIVERIES_DAYS = env.integer("FL_KEEP_DELIVERIES_DAYS", 90)
+FL_KEEP_ALERTS_DAYS = env.integer("FL_KEEP_ALERTS_DAYS", 90)
+FL_KEEP_TOKENS_DAYS = env.integer("FL_KEEP_TOKENS_DAYS", 90)
+FL_KEEP_EVENTS_DAYS = env.integer("FL_KEEP_EVENTS_DAYS", 0)
+FL_KEEP_METRICS_DAYS = env.integer("FL_KEEP_METRICS_DAYS", 0)
+FL_KEEP_UPDATES_DAYS = env.integer("FL_KEEP_UPDATES_DAYS", 0)
 # Days that entries of the trail are kept; 0: for ever.
 FL_AUDIT_DAYS = env.integer("FL_AUDIT_DAYS", 365)
 FL_ORPHAN_SECONDS = env.seconds("FL_ORPHAN_SECONDS", 24 * 3600, least=1)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from importlib import import_module
 
 from celery import shared_task
 from django.conf import settings
@@ -12,10 +11,8 @@ from fl_server_ai.notification.tasks import enqueue_due_deliveries
 from fl_server_ai.trainer.model_trainer import ModelTrainer
 from fl_server_core.log_context import bound_ids
 from fl_server_core.rounds.due import due_rounds, trainings_without_round
-from fl_server_core.services.alerts import purge_alerts
-from fl_server_core.services.deliveries import purge_deliveries
 from fl_server_core.services.orphans import remove_orphans
-from fl_server_core.services.trail_purging import purge_trail
+from fl_server_core.services.retention import purge_all
 from fl_server_core.services.trail_sealing import seal_trail
 from fl_server_core.tracing import own_trace
 
@@ -71,9 +68,6 @@ def sweep_orphans() -> None:
 
 @shared_task(name="fl_server_ai.trainer.tasks.purge", time_limit=PURGE_EVERY_SECONDS)
 def purge() -> None:
-    """Remove the rows that nobody needs any more: old sessions, deliveries, alerts and entries of the trail."""
-    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
-    purge_deliveries(older_than=timedelta(days=settings.FL_KEEP_DELIVERIES_DAYS))
-    purge_alerts(older_than=timedelta(days=settings.FL_KEEP_DELIVERIES_DAYS))
-    if settings.FL_AUDIT_DAYS:
-        purge_trail(older_than=timedelta(days=settings.FL_AUDIT_DAYS))
+    """Remove the rows that are older than the settings keep them."""
+    for _ in purge_all():
+        pass

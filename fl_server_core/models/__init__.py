@@ -1,5 +1,6 @@
 from fl_server_core.models.alert import Alert, AlertChannel, AlertCondition, AlertRule, AlertTrainings
 from fl_server_core.models.audit import AuditChain, AuditEntry, AuditPending, AuditSeal, Credential, Outcome
+from fl_server_core.models.backup_hold import BackupHold
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.failed_sign_in import FailedSignIns
@@ -28,6 +29,7 @@ __all__ = [
     "AuditEntry",
     "AuditPending",
     "AuditSeal",
+    "BackupHold",
     "Credential",
     "Delivery",
     "DeliveryStatus",

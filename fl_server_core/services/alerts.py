@@ -14,7 +14,7 @@ from django.utils import timezone
 from fl_server_core.models.alert import Alert, AlertRule
 from fl_server_core.models.event import Event, EventKind
 from fl_server_core.models.round import Round
-from fl_server_core.selectors.alerts import HORIZON, awaited_names, matches, rules_with_message_due
+from fl_server_core.selectors.alerts import awaited_names, matches, rules_with_message_due
 
 LARGEST_MESSAGE = 100
 NAMES_SHOWN = 10
@@ -125,10 +125,3 @@ def note_failure(message: Message, error: str, *, is_permanent: bool = False) ->
 def _own(message: Message) -> Any:
     """The rule, if the claim is still the caller's."""
     return AlertRule.objects.filter(pk=message.rule.pk, next_message_at=message.lease_until)
-
-
-def purge_alerts(*, older_than: timedelta) -> int:
-    """Delete old alerts, but none that would be written again. Returns: how many."""
-    before = timezone.now() - max(older_than, HORIZON + timedelta(days=1))
-    is_over = Q(round=None) | Q(round__closed_at__isnull=False)
-    return Alert.objects.filter(is_over, created_at__lt=before).delete()[0]

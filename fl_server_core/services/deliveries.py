@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from fl_server_core.models.delivery import Delivery, DeliveryStatus, NotificationType
@@ -72,13 +70,6 @@ def supersede_invitations(*, training_id: UUID, receiver_ids: Iterable[UUID] | N
     if receiver_ids is not None:
         waiting = waiting.filter(receiver_id__in=list(receiver_ids))
     waiting.update(status=DeliveryStatus.SUPERSEDED, settled_at=timezone.now())
-
-
-def purge_deliveries(*, older_than: timedelta) -> int:
-    """Delete the deliveries settled longer ago than that; return how many. Those of a round that is open stay."""
-    settled = Delivery.objects.exclude(status=DeliveryStatus.PENDING).filter(settled_at__lt=timezone.now() - older_than)
-    deleted, _ = settled.filter(Q(round=None) | Q(round__closed_at__isnull=False)).delete()
-    return deleted
 
 
 def _post(deliveries: list[Delivery]) -> None:

@@ -25,6 +25,7 @@ from fl_server_core.models.model import GlobalModel, LocalModel
 from fl_server_core.models.model_version import ModelVersion, StoredWeights, VersionFile
 from fl_server_core.models.stored_file import StoredFile
 from fl_server_core.selectors.models import find_model
+from fl_server_core.services.backup_holds import are_files_held
 from fl_server_core.storage import storage_errors
 
 if TYPE_CHECKING:
@@ -110,6 +111,9 @@ class _Unnamed:
         models = GlobalModel.objects.non_polymorphic().filter(preprocessing_file__in=self.names)
         named = {*weights, *parts, *models.values_list("preprocessing_file", flat=True)}
         unnamed = set(self.names) - named
+        if unnamed and are_files_held():
+            logger.info("A backup runs: %s files are left to the sweep for orphans.", len(unnamed))
+            return
         for name in unnamed:
             try:
                 default_storage.delete(name)

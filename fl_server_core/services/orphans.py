@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from fl_server_core.models.files import folder_of_installation
 from fl_server_core.models.stored_file import StoredFile
+from fl_server_core.services.backup_holds import are_files_held
 
 logger = logging.getLogger(__name__)
 BATCH = 500
@@ -24,7 +25,8 @@ def remove_orphans(*, older_than: timedelta) -> int:
     """Remove stored files that no row names and uploads that nobody holds, if they are older than given.
 
     Younger ones may belong to a request or a worker that is about to write their row. Files of other installations in
-    the same storage are left alone: their rows are in other databases. Returns how many were removed.
+    the same storage are left alone: their rows are in other databases. While a backup runs, only uploads are removed.
+    Returns how many were removed.
     """
     limit = timezone.now() - older_than
     removed = 0
@@ -49,7 +51,9 @@ def _stored_names(folder: str) -> Iterator[str]:
 
 
 def _remove_unnamed(names: list[str], limit: datetime) -> int:
-    named = {name for field in _file_fields() for name in _named_by(field, names)}
+    named = {name for field in file_fields() for name in _named_by(field, names)}
+    if are_files_held():  # asked after the rows: a backup may name what they do not name any more
+        return 0
     removed = 0
     for name in names:
         if name not in named and _is_older(name, limit):
@@ -64,7 +68,8 @@ def _remove_unnamed(names: list[str], limit: datetime) -> int:
     return removed
 
 
-def _file_fields() -> Iterator[FileField]:
+def file_fields() -> Iterator[FileField]:
+    """Every column that names stored files."""
     for model in apps.get_app_config("fl_server_core").get_models():
         yield from (field for field in model._meta.local_fields if isinstance(field, FileField))
 

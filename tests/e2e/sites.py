@@ -77,7 +77,7 @@ def distributed(folder: Path, *, web_processes: int = 1) -> Iterator[Site]:
     """Web processes, two Celery workers and beat, on a database of PostgreSQL and one of Redis of their own."""
     data = folder / "var"
     with ExitStack() as stack:
-        connection = stack.enter_context(_fresh_database())
+        connection = stack.enter_context(fresh_database())
         environment = server_environment(data) | {
             "DJANGO_SETTINGS_MODULE": "fl_server.settings.development",
             "FL_POSTGRES_HOST": connection["host"],
@@ -121,7 +121,7 @@ def _celery_processes(folder: Path, environment: dict[str, str]) -> list[Process
 
 
 @contextmanager
-def _fresh_database() -> Iterator[dict[str, Any]]:
+def fresh_database() -> Iterator[dict[str, Any]]:
     """The parameters of a connection to a database that is dropped at the end."""
     server = settings.DATABASES["default"]
     parameters = {
@@ -131,14 +131,14 @@ def _fresh_database() -> Iterator[dict[str, Any]]:
         "password": server["PASSWORD"],
         "dbname": f"fl_e2e_{uuid4().hex[:12]}",
     }
-    _execute(parameters, f"CREATE DATABASE {parameters['dbname']}")
+    execute(parameters, f"CREATE DATABASE {parameters['dbname']}")
     try:
         yield parameters
     finally:
-        _execute(parameters, f"DROP DATABASE {parameters['dbname']} WITH (FORCE)")
+        execute(parameters, f"DROP DATABASE {parameters['dbname']} WITH (FORCE)")
 
 
-def _execute(parameters: dict[str, Any], statement: str) -> None:
+def execute(parameters: dict[str, Any], statement: str) -> None:
     with closing(psycopg2.connect(**(parameters | {"dbname": "postgres"}))) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:

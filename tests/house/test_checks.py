@@ -53,6 +53,15 @@ def test_open_doors_are_fine_on_a_laptop_and_a_warning_in_production(settings: S
     assert ids() == ["fl_server.W020", "fl_server.W021", "fl_server.W022"]
 
 
+def test_a_setting_that_keeps_longer_what_another_one_takes_along_is_a_warning(settings: Settings) -> None:
+    settings.FL_KEEP_EVENTS_DAYS, settings.FL_KEEP_ALERTS_DAYS = 89, 90
+    settings.FL_KEEP_UPDATES_DAYS, settings.FL_KEEP_METRICS_DAYS = 30, 0
+    assert ids() == ["fl_server.W060", "fl_server.W061"]
+    settings.FL_KEEP_ALERTS_DAYS = 89
+    settings.FL_KEEP_METRICS_DAYS = 7
+    assert ids() == []
+
+
 def test_one_process_in_production_is_fine(settings: Settings) -> None:
     settings.FL_PRODUCTION = True
     assert ids() == []

@@ -12,14 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from fl_server_core.models import Alert, AlertRule, EventKind, Round, Training, User
-from fl_server_core.services.alerts import (
-    claim_message,
-    note_failure,
-    note_sent,
-    purge_alerts,
-    put_off_message,
-    write_alerts,
-)
+from fl_server_core.selectors.expendable import old_alerts
+from fl_server_core.services.alerts import claim_message, note_failure, note_sent, put_off_message, write_alerts
+from fl_server_core.services.retention import remove_rows
 from tests.builders.rows import (
     make_alert,
     make_alert_rule,
@@ -315,9 +310,9 @@ def test_old_alerts_are_purged_but_none_that_would_be_told_again(rule: AlertRule
     row = Round.objects.get(training=running)
     waiting = make_alert(rule, running, round=row)
     Alert.objects.update(created_at=NOW() - timedelta(days=5))
-    assert purge_alerts(older_than=timedelta(days=1)) == 0
+    assert remove_rows(old_alerts(NOW() - timedelta(days=1))) == 0
     Alert.objects.update(created_at=NOW() - timedelta(days=10))
-    assert purge_alerts(older_than=timedelta(days=1)) == 2
+    assert remove_rows(old_alerts(NOW() - timedelta(days=1))) == 2
     assert list(Alert.objects.all()) == [waiting]
     Round.objects.update(closed_at=NOW())
-    assert purge_alerts(older_than=timedelta(days=1)) == 1
+    assert remove_rows(old_alerts(NOW() - timedelta(days=1))) == 1

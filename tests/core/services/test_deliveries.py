@@ -11,7 +11,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from fl_server_core.models import Delivery, DeliveryStatus, NotificationType, Training, User
-from fl_server_core.services.deliveries import announce_round, notify, purge_deliveries, supersede
+from fl_server_core.selectors.expendable import settled_deliveries
+from fl_server_core.services.deliveries import announce_round, notify, supersede
+from fl_server_core.services.retention import remove_rows
 from fl_server_core.signals import deliveries_due
 from tests.builders.deliveries import rounds_told_to
 from tests.builders.rows import make_round, make_running, make_user
@@ -118,12 +120,12 @@ def test_what_was_settled_long_ago_is_purged_unless_its_round_is_open(training: 
     settled = Delivery.objects.exclude(receiver=people[1], notification_type=NotificationType.CLIENT_REMOVED)
     settled.update(status=DeliveryStatus.ACCEPTED, settled_at=long_ago)
 
-    assert purge_deliveries(older_than=timedelta(days=12)) == 0
-    assert purge_deliveries(older_than=timedelta(days=10)) == 1
+    assert remove_rows(settled_deliveries(timezone.now() - timedelta(days=12))) == 0
+    assert remove_rows(settled_deliveries(timezone.now() - timedelta(days=10))) == 1
     assert statuses() == [
         (people[0].username, NotificationType.UPDATE_ROUND_START, DeliveryStatus.ACCEPTED),
         (people[1].username, NotificationType.UPDATE_ROUND_START, DeliveryStatus.ACCEPTED),
         (people[1].username, NotificationType.CLIENT_REMOVED, DeliveryStatus.PENDING),
     ]
     training.rounds.update(closed_at=timezone.now())
-    assert purge_deliveries(older_than=timedelta(days=10)) == 2
+    assert remove_rows(settled_deliveries(timezone.now() - timedelta(days=10))) == 2

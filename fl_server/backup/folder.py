@@ -1,0 +1,134 @@
+"""A folder with backups: where things are in it, and writing them so that they are there whole or not at all.
+
+``files/<name in the storage>``: the files of all backups, each once, for they never change under their name.
+``backups/<time>/``: of one backup the database and the manifest, which names its files. Such a folder gets its name
+when everything in it is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from fl_server.backup.exceptions import BackupError
+
+UNFINISHED = ".part"
+BLOCK = 1 << 20
+
+
+class BackupFolder:
+    """Paths in a folder with backups."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.files = path / "files"
+        self.backups = path / "backups"
+
+    def make(self) -> None:
+        """For the owner's eyes only: a backup holds what the database holds."""
+        for folder in (self.path, self.files, self.backups):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def file(self, name: str) -> Path:
+        """Where the file is that the storage calls so. Raises BackupError if that would be outside of the folder."""
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or PurePosixPath(name).is_absolute() or "\\" in name:
+            raise BackupError(f"The backup names a file {name!r}, which is no name that this server gives.")
+        return self.files.joinpath(*parts)
+
+    def names(self) -> list[str]:
+        """The names of the backups, oldest first."""
+        if not self.backups.is_dir():
+            return []
+        return sorted(one.name for one in self.backups.iterdir() if one.is_dir() and not one.name.startswith("."))
+
+    def find(self, name: str | None) -> Path:
+        """The folder of one backup; without a name, of the newest."""
+        names = self.names()
+        if not names:
+            raise BackupError(f"{self.path} holds no backup. `fl-server backup {self.path}` makes one.")
+        if name is not None and name not in names:
+            raise BackupError(f"{self.path} holds no backup {name}. It holds: {', '.join(names)}.")
+        return self.backups / (name or names[-1])
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """One process at a time writes here."""
+        handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._take(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Nobody prunes what is being read. Where the folder can't be written to, there is nobody who does."""
+        try:
+            handle = os.open(self.path / ".lock", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            yield
+            return
+        try:
+            self._take(handle, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(handle)
+
+    def _take(self, handle: int, kind: int) -> None:
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BackupError(f"A backup or a restore is at work in {self.path}. Wait until it has ended.") from error
+
+    def clear_unfinished(self) -> None:
+        """Remove what an earlier backup left behind that was ended. Files that it had copied stay: they are whole."""
+        for folder in self.backups.glob(f".*{UNFINISHED}"):
+            shutil.rmtree(folder)
+        for file in self.files.rglob(f".*{UNFINISHED}"):
+            file.unlink()
+
+
+def digest_of(path: Path, on_progress: Callable[[], None] = lambda: None) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            total.update(block)
+            on_progress()
+    return total.hexdigest()
+
+
+def write_whole(path: Path, blocks: Iterable[bytes]) -> tuple[int, str]:
+    """Write a file that nobody sees before it is complete and on the disk. Returns: bytes, SHA-256."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
+    total, size = hashlib.sha256(), 0
+    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with open(handle, "wb") as file:  # noqa: PTH123  of a descriptor
+            for block in blocks:
+                file.write(block)
+                total.update(block)
+                size += len(block)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    return size, total.hexdigest()
+
+
+def sync(folder: Path) -> None:
+    """Have the names in a folder on the disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,178 @@
+"""Restoring a backup into an empty server: everything is looked at first, then the files, then the database."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.core.management import call_command
+from django.db import DatabaseError, connection
+from django.db.migrations.loader import MigrationLoader
+from django.utils import timezone
+
+from fl_server.backup import postgres, sqlite
+from fl_server.backup.exceptions import BackupError
+from fl_server.backup.folder import BLOCK, BackupFolder
+from fl_server.backup.making import dump_of_this_database
+from fl_server.backup.manifest import Manifest, Stored, digest_of_manifest, is_of_this_key
+from fl_server.backup.verifying import problems_of
+from fl_server.shared_files import forget_files_folder
+from fl_server_core.models import AuditEntry, BackupHold, GlobalModel, Training, User
+from fl_server_core.services.restored import go_on_after_restore
+from fl_server_core.storage import storage_errors
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """What was allowed on the command line. replace: what is in the database. other_key: another secret key."""
+
+    replace: bool = False
+    other_key: bool = False
+
+
+@dataclass(frozen=True)
+class Restored:
+    """stored: files written. present: those that the storage had already. running: trainings that go on."""
+
+    stored: int
+    present: int
+    running: int
+
+
+def restore_backup(folder: BackupFolder, path: Path, manifest: Manifest, *, allowed: Permissions, say: Say) -> Restored:
+    """Restore one backup of the folder. The server must not run.
+
+    Raises:
+        BackupError: it isn't good, or doesn't fit here. Nothing was changed then, except that files may have been
+        stored, which the next attempt finds.
+    """
+    _refuse_what_does_not_fit(manifest, allowed)
+    is_interrupted = _is_interrupted(path, manifest)
+    _refuse_server_in_use()
+    if not is_interrupted:
+        _refuse_full_server(allowed)
+    say("Checking the digests of the backup.")
+    problems = list(problems_of(folder, path, manifest))
+    if problems:
+        raise BackupError("The backup isn't good, so nothing was restored:\n" + "\n".join(problems))
+    say(f"Storing {len(manifest.files)} files.")
+    stored = sum(_store(folder, file) for file in manifest.files)
+    if not is_interrupted:
+        say("Restoring the database.")
+        _restore_database(path / manifest.database.name, allowed)
+    call_command("migrate", interactive=False, verbosity=0)
+    running = go_on_after_restore(made_at=manifest.moment)
+    forget_files_folder()
+    return Restored(stored, len(manifest.files) - stored, running)
+
+
+def _refuse_what_does_not_fit(manifest: Manifest, allowed: Permissions) -> None:
+    here = dump_of_this_database().engine
+    if manifest.engine != here:
+        names = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+        hint = "Set FL_POSTGRES_HOST." if manifest.engine == "postgresql" else "Remove FL_POSTGRES_HOST."
+        raise BackupError(
+            f"The backup is of a server on {names.get(manifest.engine, manifest.engine)}, and this one is on "
+            f"{names[here]}. It can only be restored on the same kind of database. {hint}"
+        )
+    loader = MigrationLoader(None)
+    known = {f"{app}.{name}" for app, name in loader.disk_migrations}
+    known |= {f"{app}.{name}" for migration in loader.disk_migrations.values() for app, name in migration.replaces}
+    newer = [name for name in manifest.migrations if name not in known]
+    if newer:
+        raise BackupError(
+            f"The backup's database is newer than this server (fl-server {manifest.server}; it has {newer[-1]}). "
+            "Install that version, or a newer one, and restore with it."
+        )
+    if not is_of_this_key(manifest, [settings.SECRET_KEY]) and not allowed.other_key:
+        if is_of_this_key(manifest, settings.SECRET_KEY_FALLBACKS):
+            return
+        raise BackupError(
+            "This server has another secret key than the one that was backed up. Set FL_DJANGO_SECRET_KEY to that key "
+            "(or put the file secret_key into the data folder). If it is lost, --other-secret-key restores all the "
+            "same: everybody gets another API token and another notification secret, and has to sign in again."
+        )
+
+
+def _refuse_server_in_use() -> None:
+    if connection.vendor == "postgresql":
+        postgres.check_programs("psql")
+        others = postgres.other_connections()
+        if others:
+            raise BackupError(
+                f"The database is in use ({others} other connections). Stop the server, its workers and beat first."
+            )
+
+
+def _is_interrupted(path: Path, manifest: Manifest) -> bool:
+    """Did an earlier restore of this backup come as far as the database?
+
+    The backup's own hold is still in it then. The trail of the server that was backed up says that the backup was
+    made: this database is not the one.
+    """
+    if not manifest.hold or BackupHold._meta.db_table not in connection.introspection.table_names():
+        return False
+    made = AuditEntry.objects.filter(verb="backup", details__manifest=digest_of_manifest(path))
+    return BackupHold.objects.filter(pk=manifest.hold).exists() and not made.exists()
+
+
+def _refuse_full_server(allowed: Permissions) -> None:
+    """An empty one has no accounts, models and trainings. It may have been started before."""
+    tables = set(connection.introspection.table_names())
+    models = {"accounts": User, "models": GlobalModel, "trainings": Training}
+    try:
+        found = {word: model._base_manager.count() for word, model in models.items() if model._meta.db_table in tables}
+    except DatabaseError as error:
+        found = {f"rows that can't be read ({error})": 1}
+    full = [f"{word} ({number})" for word, number in found.items() if number]
+    if full and not allowed.replace:
+        raise BackupError(
+            f"This server isn't empty: it has {', '.join(full)}. Restore into a new one (another FL_DATA_DIR, or "
+            "another database). --force replaces what is in this database: it is lost then, and nothing is merged."
+        )
+
+
+def _store(folder: BackupFolder, file: Stored) -> bool:
+    """Put a file into the storage under its own name. False: it is there.
+
+    Raises:
+        BackupError: another file has that name.
+    """
+    if default_storage.exists(file.name):
+        if _is_same(file):
+            return False
+        raise BackupError(
+            f"The storage has a file {file.name} with other bytes. Files never change under their name: it is damaged. "
+            "Remove it, and restore again."
+        )
+    with folder.file(file.name).open("rb") as source, storage_errors():
+        name = default_storage.save(file.name, File(source))
+    if name != file.name:
+        raise BackupError(f"The storage calls {file.name} {name}. Does a server run on it? Stop it first.")
+    return True
+
+
+def _is_same(file: Stored) -> bool:
+    if default_storage.size(file.name) != file.size:
+        return False
+    total = hashlib.sha256()
+    with storage_errors(), default_storage.open(file.name, "rb") as stored:
+        while block := stored.read(BLOCK):
+            total.update(block)
+    return total.hexdigest() == file.sha256
+
+
+def _restore_database(path: Path, allowed: Permissions) -> None:
+    if connection.vendor == "postgresql":
+        postgres.restore(path)
+        return
+    moment = timezone.now().strftime("%Y-%m-%dT%H%M%SZ")
+    name = Path(connection.settings_dict["NAME"]).name
+    sqlite.restore(path, keep=f"{name}.before-{moment}" if allowed.replace else None)
