@@ -5,6 +5,7 @@ start that run no Django command.
 """
 
 import ipaddress
+import re
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -15,9 +16,11 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
+from fl_server.bucket_check import check_bucket
 from fl_server_ai.sandbox import sandbox_support, standing
 from fl_server_ai.sandbox.trusted import failing_imports
 
+PREFIX_PART = re.compile(r"(?!\.{1,2}$)[\w.-]+", re.ASCII)
 _NAMESPACES = (
     "Let the server's user make user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, "
     "kernel.apparmor_restrict_unprivileged_userns), and in a container allow the system call unshare."
@@ -161,6 +164,25 @@ def check_production(**_: Any) -> Iterator[checks.CheckMessage]:
         )
 
 
+def check_bucket_settings(**_: Any) -> Iterator[checks.CheckMessage]:
+    """A folder in the bucket must be a name that every store takes; addresses in it are keys to files."""
+    if not settings.FL_S3_BUCKET:
+        return
+    if any(not PREFIX_PART.fullmatch(part) for part in settings.FL_S3_PREFIX.split("/") if settings.FL_S3_PREFIX):
+        yield checks.Error(
+            f"FL_S3_PREFIX must be a folder such as servers/one, not {settings.FL_S3_PREFIX!r}.",
+            hint="Use letters, digits, dots, hyphens and underscores between single slashes.",
+            id="fl_server.E009",
+        )
+    address = settings.FL_S3_PUBLIC_ENDPOINT_URL or settings.FL_S3_ENDPOINT_URL
+    if settings.FL_PRODUCTION and settings.FL_S3_DIRECT_SECONDS and address.startswith("http://"):
+        yield checks.Warning(
+            f"Downloads with ?direct=1 are led to {address} without TLS: who is on the way can read and change models.",
+            hint="Set FL_S3_PUBLIC_ENDPOINT_URL to an address that begins with https://, or FL_S3_DIRECT_SECONDS to 0.",
+            id="fl_server.W060",
+        )
+
+
 def check_people(**_: Any) -> Iterator[checks.CheckMessage]:
     """On a server that others reach, people are asked before they take part, not everybody asks, and sees all."""
     if settings.FL_PRODUCTION and settings.FL_ENROLMENT == "open":
@@ -253,12 +275,13 @@ ALL = (
     check_oidc,
     check_trusted_globals,
     check_production,
+    check_bucket_settings,
     check_people,
     check_email,
     check_sandbox,
 )
-# It starts a process, so not every command does it: `manage.py check --deploy`.
-FOR_DEPLOYMENT = (check_walls,)
+# They start a process or ask another machine, so not every command does it: `manage.py check --deploy`.
+FOR_DEPLOYMENT = (check_walls, check_bucket)
 
 
 def refuse_misconfiguration() -> None:
