@@ -184,7 +184,7 @@ class BucketStorage(S3Storage, FarStorage):  # type: ignore[misc]  # it has no t
             )
 
     def tidy(self, folder: str, before: datetime) -> int:
-        self._copies.tidy(before)
+        self._copies.tidy(before.timestamp())
         removed = 0
         with _failing_as_a_folder(folder):
             pages = self._client.get_paginator("list_multipart_uploads")

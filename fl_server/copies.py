@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LOCKS = 64
+UNUSED_SECONDS = 24 * 3600
+"""A copy that nobody used for so long goes: its file may have been deleted by another machine."""
 
 
 class Copies:
@@ -32,11 +33,8 @@ class Copies:
 
     @cached_property
     def _folder(self) -> Path:
-        try:
-            boot = BOOT_ID.read_text(encoding="ascii").strip()
-        except OSError:
-            boot = uuid4().hex
-        return self._root / boot
+        self.tidy(time.time() - UNUSED_SECONDS)
+        return self._root / boot_id()
 
     @contextlib.contextmanager
     def get(self, name: str, fetch: Callable[[Path], None]) -> Iterator[Path]:
@@ -74,12 +72,12 @@ class Copies:
         """The file is deleted."""
         self._path(name).unlink(missing_ok=True)
 
-    def tidy(self, before: datetime) -> None:
-        """Remove what was not used since then, and what processes left that were killed."""
+    def tidy(self, before: float) -> None:
+        """Remove what was not used since then, of all boots, and what processes left that were killed."""
         for path in [*self._root.glob("*/*"), *self._root.glob("*")]:
             with contextlib.suppress(OSError):
-                if path != self._folder and path.stat().st_mtime < before.timestamp():
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                if path.stat().st_mtime < before:
+                    path.rmdir() if path.is_dir() else path.unlink()
 
     def _link(self, name: str, own: Path) -> bool:
         try:
@@ -92,8 +90,9 @@ class Copies:
     def _make_room(self) -> None:
         kept = [(status.st_mtime, status.st_size, path) for path, status in self._copies()]
         total = sum(size for _, size, _ in kept)
-        for _, size, path in sorted(kept):
-            if total <= self._limit:
+        old = time.time() - UNUSED_SECONDS
+        for used, size, path in sorted(kept):
+            if total <= self._limit and used > old:
                 break
             path.unlink(missing_ok=True)
             total -= size
@@ -105,6 +104,14 @@ class Copies:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{_digest(name)}.pt"
+
+
+def boot_id() -> str:
+    """What the system calls the time since it was started; where it has no name for it, one of this process's own."""
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return uuid4().hex
 
 
 def _digest(name: str) -> str:

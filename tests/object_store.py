@@ -24,6 +24,7 @@ from tests.faults.harness.processes import Process
 from tests.server_process import REPOSITORY
 
 BUCKET = "models"
+READER = "key-of-a-reader"
 KEY, SECRET, REGION = "key-of-the-server", "secret-of-the-server", "eu-central-1"
 GRPC = 10_000
 """Each of its ports has a second one, so much higher."""
@@ -101,8 +102,12 @@ def _command(folder: Path, ports: dict[str, int]) -> list[str]:
         pytest.skip(reason)
     data, login = folder / "objects", {"accessKey": KEY, "secretKey": SECRET}
     data.mkdir()
-    identity = {"name": "server", "credentials": [login], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
-    (folder / "identities.json").write_text(json.dumps({"identities": [identity]}))
+    reader = {"accessKey": READER, "secretKey": SECRET}
+    identities = [
+        {"name": "server", "credentials": [login], "actions": ["Admin", "Read", "Write", "List", "Tagging"]},
+        {"name": "reader", "credentials": [reader], "actions": ["Read", "List"]},
+    ]
+    (folder / "identities.json").write_text(json.dumps({"identities": identities}))
     return [
         *(program, "-logtostderr=true", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={data}"),
         *(f"-master.port={ports['master']}", "-master.telemetry=false", "-master.volumeSizeLimitMB=256"),

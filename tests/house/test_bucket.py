@@ -23,7 +23,7 @@ from pytest_django import Settings
 from fl_server.bucket import BucketStorage
 from fl_server.bucket_check import check_bucket
 from fl_server_core.storage import StorageUnavailable
-from tests.object_store import BUCKET, KEY, REGION, SECRET, ObjectStore, Relay, object_store, relay
+from tests.object_store import BUCKET, KEY, READER, REGION, SECRET, ObjectStore, Relay, object_store, relay
 from tests.server_process import REPOSITORY
 
 pytestmark = pytest.mark.once
@@ -243,6 +243,7 @@ def test_the_check_says_what_is_wrong_with_a_bucket(
     assert "no bucket 'nothere'" in check_said(settings, **at, bucket_name="nothere")
     assert "FL_S3_ACCESS_KEY" in check_said(settings, **at, access_key="wrong")
     assert "FL_S3_SECRET_KEY" in check_said(settings, **at, secret_key="wrong")
+    assert "may not write objects (s3:PutObject)" in check_said(settings, **at, access_key=READER)
     assert "could not be reached" in check_said(settings, endpoint_url="http://127.0.0.1:9")
     later = datetime.now(UTC) + timedelta(hours=1)
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *_a, **_k: later.replace(tzinfo=None))

@@ -266,3 +266,18 @@ def test_celery_refuses_to_start_where_it_could_not_work(
     )
     assert done.returncode == 1
     assert sentence in done.stderr
+
+
+def test_a_folder_in_a_bucket_is_a_plain_name_and_signed_addresses_want_tls(settings: Settings) -> None:
+    settings.FL_PRODUCTION, settings.FL_S3_BUCKET = True, "models"
+    settings.FL_S3_ENDPOINT_URL, settings.FL_S3_PUBLIC_ENDPOINT_URL = "http://store:9000", "https://store.example.org"
+    for prefix in ("", "one", "servers/one-2.b_c"):
+        settings.FL_S3_PREFIX = prefix
+        assert ids() == []
+    for prefix in ("a//b", "../b", "a b", "ü"):
+        settings.FL_S3_PREFIX = prefix
+        assert ids() == ["fl_server.E009"]
+    settings.FL_S3_PREFIX, settings.FL_S3_PUBLIC_ENDPOINT_URL = "", ""
+    assert ids() == ["fl_server.W060"]
+    settings.FL_S3_DIRECT_SECONDS = 0
+    assert ids() == []
