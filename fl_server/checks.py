@@ -6,6 +6,7 @@ start that run no Django command.
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -16,12 +17,14 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
+from fl_server.bucket_check import check_bucket
 from fl_server.reports import can_report, is_dsn
 from fl_server.tracing import can_trace
 from fl_server_ai.sandbox import WALLS_IN_THE_WAY, find_device, sandbox_support, standing
 from fl_server_ai.sandbox.trusted import failing_imports
 
 SHORTEST_TOKEN = 20
+PREFIX_PART = re.compile(r"(?!\.{1,2}$)[\w.-]+", re.ASCII)
 _NAMESPACES = (
     "Let the server's user make user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, "
     "kernel.apparmor_restrict_unprivileged_userns), and in a container allow the system call unshare."
@@ -226,6 +229,25 @@ def check_production(**_: Any) -> Iterator[checks.CheckMessage]:
         )
 
 
+def check_bucket_settings(**_: Any) -> Iterator[checks.CheckMessage]:
+    """A folder in the bucket must be a name that every store takes; addresses in it are keys to files."""
+    if not settings.FL_S3_BUCKET:
+        return
+    if any(not PREFIX_PART.fullmatch(part) for part in settings.FL_S3_PREFIX.split("/") if settings.FL_S3_PREFIX):
+        yield checks.Error(
+            f"FL_S3_PREFIX must be a folder such as servers/one, not {settings.FL_S3_PREFIX!r}.",
+            hint="Use letters, digits, dots, hyphens and underscores between single slashes.",
+            id="fl_server.E023",
+        )
+    address = settings.FL_S3_PUBLIC_ENDPOINT_URL or settings.FL_S3_ENDPOINT_URL
+    if settings.FL_PRODUCTION and settings.FL_S3_DIRECT_SECONDS and address.startswith("http://"):
+        yield checks.Warning(
+            f"Downloads with ?direct=1 are led to {address} without TLS: who is on the way can read and change models.",
+            hint="Set FL_S3_PUBLIC_ENDPOINT_URL to an address that begins with https://, or FL_S3_DIRECT_SECONDS to 0.",
+            id="fl_server.W064",
+        )
+
+
 def check_people(**_: Any) -> Iterator[checks.CheckMessage]:
     """On a server that others reach, people are asked before they take part, not everybody asks, and sees all."""
     if settings.FL_PRODUCTION and settings.FL_ENROLMENT == "open":
@@ -270,7 +292,7 @@ def check_retention(**_: Any) -> Iterator[checks.CheckMessage]:
             yield checks.Warning(
                 f"{inner} keeps rows {until}, but {outer} is {days}, and {sentence}.",
                 hint=f"Set {inner} to {days} or less, or {outer} to more.",
-                id="fl_server.W060" if outer == "FL_KEEP_EVENTS_DAYS" else "fl_server.W061",
+                id="fl_server.W062" if outer == "FL_KEEP_EVENTS_DAYS" else "fl_server.W063",
             )
 
 
@@ -331,7 +353,7 @@ def check_inference_device(**_: Any) -> Iterator[checks.CheckMessage]:
         yield checks.Error(
             f"FL_INFERENCE_DEVICE is {settings.FL_INFERENCE_DEVICE}, which can't be used here: {device.problem}",
             hint="Install the device's driver and a torch that is built for it, or set it to cpu or auto.",
-            id="fl_server.E009",
+            id="fl_server.E024",
         )
     elif not device.is_cpu:
         yield checks.Warning(
@@ -356,13 +378,14 @@ ALL = (
     check_sentry,
     check_trusted_globals,
     check_production,
+    check_bucket_settings,
     check_people,
     check_email,
     check_retention,
     check_sandbox,
 )
-# It starts a process, so not every command does it: `manage.py check --deploy`.
-FOR_DEPLOYMENT = (check_walls, check_inference_device)
+# They start a process or ask another machine, so not every command does it: `manage.py check --deploy`.
+FOR_DEPLOYMENT = (check_walls, check_inference_device, check_bucket)
 
 
 def refuse_misconfiguration() -> None:

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from fl_server_ai.inference.mean_file import mean_model_file
-from fl_server_api.ranges import OCTETS, Download, Stored, answer
+from fl_server_api.ranges import OCTETS, Download, Section, Stored, answer
 from fl_server_core.archive import ArchiveError, SafetensorsExport, open_archive
 from fl_server_core.exceptions import InvalidRequest, MissingPart
 from fl_server_core.models import LocalModel, MeanModel, Model, User
@@ -25,11 +25,15 @@ from fl_server_core.services.updates import clean_file
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for. number: of a version; None: the current one. format: "pt" or "safetensors"."""
+    """What is asked for.
+
+    number: of a version; None: the current one. format: "pt" or "safetensors". direct: from the storage, if possible.
+    """
 
     model_id: UUID
     number: int | None = None
     format: str = "pt"
+    direct: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,12 @@ class Exported:
             return SafetensorsExport(archive)
         except ArchiveError as error:
             raise InvalidRequest(f"The model can't be had as safetensors: {error}") from error
+
+    def open_part(self, part: range) -> Section:
+        return Section(self.open(), part)
+
+    def address(self, filename: str) -> None:
+        """Nothing of it is stored."""
 
     def size(self) -> int:
         with closing(self.open()) as export:
@@ -72,7 +82,7 @@ def weights_answer(request: HttpRequest, wanted: Wanted, user: User) -> HttpResp
         raise _lost(f"model-{model.pk}.pt") from None
 
 
-def preprocessing_answer(request: HttpRequest, model_id: UUID, user: User) -> HttpResponseBase:
+def preprocessing_answer(request: HttpRequest, model_id: UUID, user: User, *, direct: bool = False) -> HttpResponseBase:
     """The preprocessing of a model; of a local model, its base model's.
 
     Raises:
@@ -83,7 +93,7 @@ def preprocessing_answer(request: HttpRequest, model_id: UUID, user: User) -> Ht
     if not file:
         raise MissingPart(f"Model '{model.pk}' has no preprocessing model defined.")
     try:
-        return answer(request, Download(Stored(file), filename, _tag(file)))
+        return answer(request, Download(Stored(file), filename, _tag(file), direct=direct))
     except FileNotFoundError:
         raise _lost(filename) from None
 
@@ -93,7 +103,7 @@ def _weights(model: Model, wanted: Wanted) -> Download:
     file, tag, modified = _stored_weights(model, wanted.number)
     if wanted.format == "safetensors":
         return Download(Exported(file), filename, f"{tag}.safetensors", modified)
-    return Download(Stored(file), filename, tag, modified)
+    return Download(Stored(file), filename, tag, modified, wanted.direct)
 
 
 def _stored_weights(model: Model, number: int | None) -> tuple[FieldFile, str, datetime | None]:

@@ -123,7 +123,9 @@ def download() -> dict[Any, Any]:
 def file_download() -> dict[Any, Any]:
     """A good answer that is a file in the storage, or a part of it, or word that the caller has it."""
     part, same = OpenApiResponse(OpenApiTypes.BINARY, "The bytes that Range asks for."), "The caller has this file."
-    return {**download(), (206, DOWNLOAD[1]): part, 304: OpenApiResponse(None, same), **answers({}, 412, 416)}
+    moved = OpenApiResponse(None, "The file is at the address in Location, for a short while.")
+    known: dict[Any, Any] = {302: moved, 304: OpenApiResponse(None, same)}
+    return {**download(), (206, DOWNLOAD[1]): part, **known, **answers({}, 412, 416)}
 
 
 class BasicScheme(authentication.BasicScheme):  # type: ignore[no-untyped-call]  # registers itself

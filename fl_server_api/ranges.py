@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from io import SEEK_END
 from typing import Protocol
 
 from django.db.models.fields.files import FieldFile
@@ -13,6 +12,8 @@ from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date, quote_etag
+
+from fl_server_core.storage import FarStorage
 
 OCTETS = "application/octet-stream"
 FARTHEST = 10**18
@@ -35,8 +36,14 @@ class Source(Protocol):
     def open(self) -> Readable:
         """The file, to be closed by the caller. Raises FileNotFoundError if the storage does not have it."""
 
+    def open_part(self, part: range) -> Readable:
+        """These bytes of it and no others."""
+
     def size(self) -> int:
         """Bytes."""
+
+    def address(self, filename: str) -> str | None:
+        """A URL at which anyone may fetch the file for a while; None if it has none. Raises FileNotFoundError."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +56,41 @@ class Stored:
         opened: Readable = self.file.storage.open(str(self.file.name), "rb")
         return opened
 
+    def open_part(self, part: range) -> Readable:
+        """Of a bucket's file, no more than that is fetched."""
+        storage, name = self.file.storage, str(self.file.name)
+        if isinstance(storage, FarStorage) and not storage.is_near(name):
+            return storage.open_part(name, part)
+        return Section(self.open(), part)
+
     def size(self) -> int:
         """Without opening it: a bucket's file is fetched by that."""
         return self.file.size
 
+    def address(self, filename: str) -> str | None:
+        """Of a bucket's file that is there: a bucket says so in its own words where it isn't."""
+        storage, name = self.file.storage, str(self.file.name)
+        if not isinstance(storage, FarStorage):
+            return None
+        found = storage.signed_address(name, filename)
+        if found is not None and not self.file.storage.exists(name):
+            raise FileNotFoundError(name)
+        return found
+
 
 @dataclass(frozen=True)
 class Download:
-    """A file as it is sent. etag: a name for its bytes that no others have. modified: None where that is not known."""
+    """A file as it is sent.
+
+    etag: a name for its bytes that no others have. modified: None where that is not known. direct: the caller would
+    rather be led to the storage.
+    """
 
     source: Source
     filename: str
     etag: str
     modified: datetime | None = None
+    direct: bool = False
 
     @property
     def headers(self) -> dict[str, str]:
@@ -89,16 +118,16 @@ def answer(request: HttpRequest, download: Download) -> HttpResponseBase:
     if request.method == "HEAD":
         whole["Content-Length"] = str(download.source.size())
         return whole
-    opened = download.source.open()
-    size = opened.seek(0, SEEK_END)
-    part = None if _has_changed(request, download) else wanted_part(request.headers.get("Range", ""), size)
+    if download.direct and (address := download.source.address(download.filename)) is not None:
+        return _elsewhere(address, download)
+    asked = "" if _has_changed(request, download) else request.headers.get("Range", "")
+    size = download.source.size() if asked else 0
+    part = wanted_part(asked, size)
     if part is None:
-        opened.seek(0)
-        return _stream(opened, download)
+        return _stream(download.source.open(), download)
     if not part:
-        opened.close()
         return _unsatisfiable(size)
-    sent = _stream(Section(opened, part), download, status=206)
+    sent = _stream(download.source.open_part(part), download, status=206)
     sent["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     sent["Content-Length"] = str(len(part))
     return sent
@@ -163,6 +192,12 @@ def _stream(file: Readable | Section, download: Download, status: int = 200) -> 
         headers=download.headers,
         status=status,
     )
+
+
+def _elsewhere(address: str, download: Download) -> HttpResponse:
+    """The address is a key to the file, so nobody may keep it. The ETag is the file's: the storage has others."""
+    headers = {"Location": address, "ETag": quote_etag(download.etag), "Cache-Control": "no-store"}
+    return HttpResponse(status=302, headers=headers)
 
 
 def _precondition_failed() -> JsonResponse:

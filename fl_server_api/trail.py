@@ -110,11 +110,16 @@ def _entries(request: HttpRequest, response: HttpResponseBase, act: Act) -> list
         if deed is SIGN_IN and method == "POST" and status == 200:  # the form once more
             buffer.add(**who, **_tried(act), verb=deed.verb, outcome=Outcome.REFUSED, status=status)
     elif deed.is_read:
-        if method in WRITES or (method == "GET" and deed.verb != "read" and status in (200, 206)):
+        if method in WRITES or (method == "GET" and deed.verb != "read" and _was_given(request, status)):
             buffer.add(**_values(request, response, act, deed, who))
     elif status < 400 and not act.entries and _is_write(request, response):
         entries.append(AuditEntry(**_values(request, response, act, deed, who)))
     return entries
+
+
+def _was_given(request: HttpRequest, status: int) -> bool:
+    """A file, or a part, or the address of one in the bucket. Pages lead elsewhere whoever is not signed in."""
+    return status in (200, 206) or (status == 302 and request.path_info.startswith("/api/"))
 
 
 def _is_write(request: HttpRequest, response: HttpResponseBase) -> bool:

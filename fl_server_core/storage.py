@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import IO
 
 PROBE = "probe"
 """No file has this name. To ask for it tells whether a storage answers."""
@@ -23,3 +27,30 @@ def storage_errors() -> Iterator[None]:
     except OSError as error:
         reason = error.args if error.errno is None else (error.errno, error.strerror, error.filename)
         raise StorageUnavailable(*reason) from error
+
+
+class FarStorage:
+    """What a storage offers whose files are not in a folder of this machine. Names are those of the storage."""
+
+    def local_copy(self, name: str) -> AbstractContextManager[Path]:
+        """A path of the file's bytes on this machine, to be read only. Raises FileNotFoundError, StorageUnavailable."""
+        raise NotImplementedError
+
+    def is_near(self, name: str) -> bool:
+        """Is there a copy on this machine already?"""
+        raise NotImplementedError
+
+    def open_part(self, name: str, part: range) -> IO[bytes]:
+        """These bytes of the file and no others, fetched before it returns. Raises as `local_copy`."""
+        raise NotImplementedError
+
+    def signed_address(self, name: str, filename: str) -> str | None:
+        """A URL at which anyone may fetch the file for a while, to be kept as `filename`; None if there are none."""
+        raise NotImplementedError
+
+    def tidy(self, folder: str, before: datetime) -> int:
+        """Remove the parts of uploads to `folder` that were begun before and never ended; returns how many uploads.
+
+        Copies on this machine that were not used since then go, too.
+        """
+        raise NotImplementedError

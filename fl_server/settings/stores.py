@@ -62,6 +62,13 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = env.integer("FL_MAX_REQUEST_MB", 64, least=1) * 10
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 
 FL_S3_BUCKET = env.text("FL_S3_BUCKET")
+# Several servers may share a bucket: each has its own folder in it.
+FL_S3_PREFIX = env.text("FL_S3_PREFIX").strip("/")
+FL_S3_ENDPOINT_URL = env.text("FL_S3_ENDPOINT_URL")
+# Where participants reach the bucket, if that is not where the server does.
+FL_S3_PUBLIC_ENDPOINT_URL = env.text("FL_S3_PUBLIC_ENDPOINT_URL")
+# How long an address is valid that a download is led to; 0: downloads go through the server, whatever is asked.
+FL_S3_DIRECT_SECONDS = env.integer("FL_S3_DIRECT_SECONDS", 300)
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "fl_server.folder.FolderStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -71,10 +78,16 @@ if FL_S3_BUCKET:
         "BACKEND": "fl_server.bucket.BucketStorage",
         "OPTIONS": {
             "bucket_name": FL_S3_BUCKET,
-            "endpoint_url": env.text("FL_S3_ENDPOINT_URL") or None,
+            "location": FL_S3_PREFIX,
+            "endpoint_url": FL_S3_ENDPOINT_URL or None,
+            "public_endpoint_url": FL_S3_PUBLIC_ENDPOINT_URL or None,
+            "direct_seconds": FL_S3_DIRECT_SECONDS,
             "region_name": env.text("FL_S3_REGION") or None,
             "access_key": env.text("FL_S3_ACCESS_KEY") or None,
             "secret_key": env.text("FL_S3_SECRET_KEY") or None,
+            "addressing_style": env.word("FL_S3_ADDRESSING", "auto", ("auto", "path", "virtual")),
+            "part_mb": env.integer("FL_S3_PART_MB", 16, least=5),  # S3 refuses smaller parts
+            "copies_bytes": env.integer("FL_S3_COPIES_MB", 2048) * 1024 * 1024,
             "file_overwrite": False,
         },
     }

@@ -70,7 +70,18 @@ class FormatField(serializers.Field[Any, Any, Any, Any]):
         return str(data)
 
 
-class DownloadQuery(VersionQuery):
+class DirectQuery(serializers.Serializer[Any]):
+    """How the file is to come."""
+
+    direct = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Answer 302 to an address in the bucket that is valid for a short while. "
+        "Where files are in a folder, the file itself is the answer.",
+    )
+
+
+class DownloadQuery(DirectQuery, VersionQuery):
     """Which version of a model is asked for, in which format."""
 
     format = FormatField(required=False, default="pt")

@@ -28,7 +28,7 @@ from fl_server_api.serializers.model import (
     represent_model,
     represent_models,
 )
-from fl_server_api.serializers.version import DownloadQuery, VersionQuery
+from fl_server_api.serializers.version import DirectQuery, DownloadQuery, VersionQuery
 from fl_server_api.views.base import ApiView, caller
 from fl_server_core.models import GlobalModel, User
 from fl_server_core.policies import models_of
@@ -92,9 +92,13 @@ class ModelView(ApiView):
 
         With `format=safetensors`, only the tensors are sent, in a format that can't carry code. A mean of models has
         none of its own.
+
+        With `direct=1`, the answer may be a 302 to an address in the bucket, which needs no token and is valid for a
+        short while. Its `ETag` is the file's. Don't send your token to the bucket. Means, safetensors, and files in a
+        folder are answered as without it.
         """
         query = checked(DownloadQuery, request.query_params)
-        wanted = Wanted(model_id, query["version"], query["format"])
+        wanted = Wanted(model_id, query["version"], query["format"], query["direct"])
         return weights_answer(request._request, wanted, caller(request))
 
     @extend_schema(
@@ -175,13 +179,14 @@ class ModelPreprocessingView(ApiView):
     body_kind = BodyKind.FILES
     content_negotiation_class = DownloadNegotiation
 
-    @extend_schema(responses=answers(file_download(), 400, 401, 403, 404))
+    @extend_schema(parameters=[DirectQuery], responses=answers(file_download(), 400, 401, 403, 404))
     def get(self, request: Request, model_id: UUID) -> HttpResponseBase:
         """Download the preprocessing of a model.
 
-        An update has the preprocessing of its global model.
+        An update has the preprocessing of its global model. `direct=1` as for models.
         """
-        return preprocessing_answer(request._request, model_id, caller(request))
+        direct = checked(DirectQuery, request.query_params)["direct"]
+        return preprocessing_answer(request._request, model_id, caller(request), direct=direct)
 
     @extend_schema(
         request={FORM: PreprocessingRequest},

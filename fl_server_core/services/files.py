@@ -26,7 +26,7 @@ from fl_server_core.models.model_version import ModelVersion, StoredWeights, Ver
 from fl_server_core.models.stored_file import StoredFile
 from fl_server_core.selectors.models import find_model
 from fl_server_core.services.backup_holds import are_files_held
-from fl_server_core.storage import storage_errors
+from fl_server_core.storage import FarStorage, storage_errors
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -146,15 +146,20 @@ def local_path(file: FieldFile) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: the file is not in the storage.
+        StorageUnavailable: the storage fails.
     """
-    if isinstance(file.storage, FileSystemStorage):
+    storage = file.storage
+    if isinstance(storage, FileSystemStorage):
         yield Path(file.path)
-        return
-    with scratch_path() as copy:
-        with storage_errors(), file.open("rb") as source, copy.open("wb") as target:
-            for chunk in source.chunks():
-                target.write(chunk)
-        yield copy
+    elif isinstance(storage, FarStorage):
+        with storage.local_copy(str(file.name)) as path:
+            yield path
+    else:
+        with scratch_path() as copy:
+            with storage_errors(), file.open("rb") as source, copy.open("wb") as target:
+                for chunk in source.chunks():
+                    target.write(chunk)
+            yield copy
 
 
 @contextlib.contextmanager

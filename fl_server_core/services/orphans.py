@@ -16,6 +16,7 @@ from django.utils import timezone
 from fl_server_core.models.files import folder_of_installation
 from fl_server_core.models.stored_file import StoredFile
 from fl_server_core.services.backup_holds import are_files_held
+from fl_server_core.storage import FarStorage
 
 logger = logging.getLogger(__name__)
 BATCH = 500
@@ -29,7 +30,7 @@ def remove_orphans(*, older_than: timedelta) -> int:
     Returns how many were removed.
     """
     limit = timezone.now() - older_than
-    removed = 0
+    removed = _remove_unfinished(limit)
     batch: list[str] = []
     for name in _stored_names(folder_of_installation()):
         batch.append(name)
@@ -37,6 +38,17 @@ def remove_orphans(*, older_than: timedelta) -> int:
             removed += _remove_unnamed(batch, limit)
             batch = []
     return removed + _remove_unnamed(batch, limit) + _remove_scratch(limit)
+
+
+def _remove_unfinished(limit: datetime) -> int:
+    """Uploads of several parts whose process was killed: a storage keeps their parts, and lists no file."""
+    if not isinstance(default_storage, FarStorage):
+        return 0
+    try:
+        return default_storage.tidy(folder_of_installation(), limit)
+    except OSError as error:
+        logger.warning("Could not remove the parts of uploads that never ended: %s", error)
+        return 0
 
 
 def _stored_names(folder: str) -> Iterator[str]:

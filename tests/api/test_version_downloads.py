@@ -166,6 +166,16 @@ def test_a_satisfied_condition_comes_before_the_range(download: Any) -> None:
     assert body_of(download(Range="bytes=0-9", If_Match=tag(OLD))) == OLD[:10]
 
 
+@pytest.mark.parametrize("direct", ["1", "true", "0"])
+def test_files_of_a_folder_are_sent_whoever_asks_to_be_led_to_them(
+    people: People, model: GlobalModel, direct: str
+) -> None:
+    sent = people.actor.client.get(f"/api/models/{model.pk}/", {"direct": direct})
+    assert (sent.status_code, body_of(sent)) == (200, OLD)
+    assert people.outsider.client.get(f"/api/models/{model.pk}/", {"direct": direct}).status_code == 403
+    assert people.actor.client.get(f"/api/models/{model.pk}/", {"direct": "perhaps"}).status_code == 400
+
+
 def test_an_update_and_a_preprocessing_have_tags_of_their_own(
     people: People, model: GlobalModel, training: Training
 ) -> None:

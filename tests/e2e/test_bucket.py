@@ -1,82 +1,99 @@
-"""Files in an S3-compatible bucket instead of a folder."""
+"""Files in a bucket of a real server of S3 instead of a folder."""
 
 from __future__ import annotations
 
-import os
-import sys
+import hashlib
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import boto3
 import httpx
 import pytest
 import torch
+from fl_server_client import Actor
 
-from fl_server_demo.local_server import free_port
 from tests.builders.files import saved
+from tests.builders.waiting import wait_until
 from tests.e2e.people import People
 from tests.e2e.sites import Site, embedded
 from tests.e2e.test_methods import check, start, student
-from tests.faults.harness.processes import Process, accepts_connections
-from tests.server_process import REPOSITORY
+from tests.faults.harness.ledger import SqliteDatabase
+from tests.object_store import BUCKET, ObjectStore, Relay, object_store, relay
 
-BUCKET = "models"
 PARTICIPANTS = 3
+PREFIX = "servers/one/"
+SIDE = 2400
+"""Of a layer of 23 MB, five parts of at most 5 MB."""
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("embedded_pass")]
 
 
-class ObjectStore:
-    """moto's server, which speaks S3 and keeps objects in its memory."""
+@dataclass(frozen=True)
+class House:
+    """A server, its bucket, and the ways that the server and its clients have there."""
 
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
-        environment = {"PATH": os.environ["PATH"]}
-        self.process = Process(
-            "moto",
-            command,
-            folder=folder,
-            environment=environment,
-            directory=REPOSITORY,
-            is_ready=lambda _process: accepts_connections(self.port),
-        )
-        self.url = f"http://127.0.0.1:{self.port}"
-        login = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
-        self._client: Any = boto3.client("s3", endpoint_url=self.url, region_name="eu-central-1", **login)
+    site: Site
+    store: ObjectStore
+    inside: Relay
+    outside: Relay
+    folder: Path
 
-    def start(self) -> None:
-        """With an empty bucket."""
-        self.process.start()
-        self._client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    def forget_copies(self) -> None:
+        """As a machine that has just been set up."""
+        shutil.rmtree(self.folder / "var" / "tmp" / "copies", ignore_errors=True)
+        self.inside.forget()
+        self.outside.forget()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    with object_store(folder) as store, relay(store) as inside, relay(store) as outside:
+        settings = store.settings(inside.url) | {
+            "FL_S3_PUBLIC_ENDPOINT_URL": outside.url,
+            "FL_S3_PREFIX": PREFIX,
+            "FL_S3_PART_MB": "5",
+        }
+        with embedded(folder, environment=settings) as (running, _server):
+            yield House(running, store, inside, outside, folder)
+
+
+@pytest.fixture
+def site(house: House) -> Site:
+    return house.site
+
+
+@pytest.fixture
+def store(house: House) -> ObjectStore:
+    return house.store
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    actor: Actor
+    http: httpx.Client
+    id: str
+    content: bytes
 
     @property
-    def settings(self) -> dict[str, str]:
-        return {
-            "FL_S3_BUCKET": BUCKET,
-            "FL_S3_ENDPOINT_URL": self.url,
-            "FL_S3_REGION": "eu-central-1",
-            "FL_S3_ACCESS_KEY": "key",
-            "FL_S3_SECRET_KEY": "secret",
-        }
-
-    def objects(self) -> dict[str, int]:
-        """Each object's name and size in bytes."""
-        return {one["Key"]: one["Size"] for one in self._client.list_objects_v2(Bucket=BUCKET).get("Contents", [])}
+    def digest(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[ObjectStore]:
-    store = ObjectStore(tmp_path)
-    store.start()
-    yield store
-    store.process.stop()
-
-
-@pytest.fixture
-def site(store: ObjectStore, tmp_path: Path) -> Iterator[Site]:
-    with embedded(tmp_path, environment=store.settings) as (running, _server):
-        yield running
+def model(house: House, tmp_path: Path) -> Iterator[Uploaded]:
+    """One of 23 MB, of which this machine has no copy."""
+    [account] = house.site.make_users([""])
+    content = saved(torch.nn.Sequential(torch.nn.Linear(SIDE, SIDE)))
+    (tmp_path / "model.pt").write_bytes(content)
+    login = {"Authorization": f"Token {account.token}"}
+    with (
+        Actor(house.site.url, token=account.token, direct=True, pauses=(0.0, 0.0)) as actor,
+        httpx.Client(base_url=f"{house.site.url}/api", headers=login, timeout=60.0, trust_env=False) as http,
+    ):
+        found = Uploaded(actor, http, actor.upload_model(tmp_path / "model.pt", "large"), content)
+        house.forget_copies()
+        yield found
 
 
 def test_trainings_complete_and_leave_no_object_that_nobody_names(site: Site, store: ObjectStore) -> None:
@@ -86,37 +103,82 @@ def test_trainings_complete_and_leave_no_object_that_nobody_names(site: Site, st
             check(people, one)
         # Three versions of each of two models, and both moments of the later two versions of one of them.
         assert len(store.objects()) == 10
+        assert all(name.startswith(f"{PREFIX}models/") for name in store.objects())
         weights = people.actor.call("GET", f"/models/{trained[0].model}/").content
         assert len(weights) in store.objects().values()
         for one in trained:
             people.actor.call("DELETE", f"/models/{one.model}/")
         assert store.objects() == {}
+        assert store.unfinished() == []
 
 
-def test_a_download_from_a_bucket_goes_on_where_it_broke_off(site: Site) -> None:
-    [account] = site.make_users([""])
-    login, content = {"Authorization": f"Token {account.token}"}, saved(torch.nn.Sequential(torch.nn.Linear(99, 99)))
-    about = {"name": "name", "description": "description"}
-    with httpx.Client(base_url=f"{site.url}/api", headers=login, timeout=60.0, trust_env=False) as http:
-        model = http.post("/models/", data=about, files={"model_file": ("model.pt", content)}).json()["model_id"]
-        path = f"/models/{model}/"
-        head = http.head(path)
-        assert (head.status_code, head.content, head.headers["Content-Length"]) == (200, b"", str(len(content)))
-        tag = head.headers["ETag"]
-        begun = http.get(path, headers={"Range": "bytes=0-29999"})
-        rest = http.get(path, headers={"Range": "bytes=30000-", "If-Range": tag})
-        assert (begun.status_code, rest.status_code, begun.content + rest.content) == (206, 206, content)
-        assert http.get(path, headers={"If-None-Match": tag}).status_code == 304
-        assert http.get(path).content == content
+def test_a_large_model_goes_in_parts_and_a_download_that_broke_off_costs_the_bucket_what_is_missing(
+    house: House, model: Uploaded
+) -> None:
+    [(name, size)] = [one for one in house.store.objects().items() if one[1] == len(model.content)]
+    found = house.store.client.head_object(Bucket=BUCKET, Key=name)
+    assert (found["ETag"][-3:], found["Metadata"]["sha256"]) == ('-5"', model.digest)
+    path, http = f"/models/{model.id}/", model.http
+    head = http.head(path)
+    tag = head.headers["ETag"]
+    assert (head.status_code, head.content, head.headers["Content-Length"]) == (200, b"", str(size))
+    assert http.get(path, headers={"If-None-Match": tag}).status_code == 304
+    house.inside.forget()
+    rest = http.get(path, headers={"Range": f"bytes={size - 1000}-", "If-Range": tag})
+    assert (rest.status_code, rest.content) == (206, model.content[-1000:])
+    assert house.inside.received < 10_000
+    for _ in range(2):
+        assert http.get(path).content == model.content
+    assert size < house.inside.received < size + 50_000
+    tensors = http.get(path, params={"format": "safetensors", "direct": "1"})  # made now, so it can't be led there
+    assert (tensors.status_code, len(tensors.content) > size - 10_000) == (200, True)
+    assert house.inside.received < size + 50_000
 
 
-def test_a_bucket_that_is_away_is_a_503_and_comes_back(site: Site, store: ObjectStore) -> None:
+def test_the_client_package_fetches_from_the_bucket_and_goes_on_where_it_broke_off(
+    house: House, model: Uploaded, tmp_path: Path
+) -> None:
+    led = model.http.get(f"/models/{model.id}/", params={"direct": "1"})
+    assert (led.status_code, led.headers["ETag"], led.headers["Cache-Control"]) == (
+        302,
+        f'"{model.digest}"',
+        "no-store",
+    )
+    assert led.headers["Location"].startswith(f"{house.outside.url}/{BUCKET}/{PREFIX}")
+    assert "X-Amz-Expires=300" in led.headers["Location"]
+    house.outside.cut = 9 * 2**20
+    model.actor.download_to(tmp_path / "got.pt", model.id)
+    assert (tmp_path / "got.pt").read_bytes() == model.content
+    first, second = house.outside.asked
+    assert b"authorization" not in (first + second).lower()
+    assert b"\r\nrange: bytes=" in second.lower()
+    assert house.outside.received < 1.3 * len(model.content)
+    assert house.inside.received < 20_000
+    outsider = httpx.Client(base_url=f"{house.site.url}/api", trust_env=False)
+    with outsider:
+        assert outsider.get(f"/models/{model.id}/?direct=1").status_code == 401
+    trail = SqliteDatabase(house.folder / "var" / "db.sqlite3")
+    query = "SELECT object_id FROM fl_server_core_auditentry WHERE verb = 'download' AND status = 302"
+    wait_until("the trail to tell of the downloads", lambda: (model.id,) in trail.rows(query))
+
+
+def test_where_the_bucket_is_out_of_reach_the_server_sends_the_file(house: House, model: Uploaded) -> None:
+    house.outside.refuses = True
+    try:
+        assert model.actor.download(model.id) == model.content
+    finally:
+        house.outside.refuses = False
+    assert house.outside.received == 0
+
+
+def test_a_bucket_that_is_away_is_a_503_and_comes_back(house: House, site: Site, store: ObjectStore) -> None:
     [account] = site.make_users([""])
     login = {"Authorization": f"Token {account.token}"}
     upload = {"model_file": ("model.pt", saved(torch.nn.Sequential(torch.nn.Linear(2, 2))))}
     about = {"name": "name", "description": "description"}
     with httpx.Client(base_url=f"{site.url}/api", headers=login, timeout=60.0, trust_env=False) as http:
         model = http.post("/models/", data=about, files=upload).json()["model_id"]
+        house.forget_copies()
         store.process.kill()
         for answer in (
             http.get(f"/models/{model}/"),
@@ -126,7 +188,12 @@ def test_a_bucket_that_is_away_is_a_503_and_comes_back(site: Site, store: Object
             assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "5"), answer.text
             assert "file storage" in answer.json()["detail"]
         assert http.get(f"/models/{model}/metadata/").status_code == 200
-        store.start()  # its memory is gone
+        store.start()
         assert http.post("/models/", data=about, files=upload).status_code == 201
-        lost = http.get(f"/models/{model}/")
-        assert (lost.status_code, "no longer in the storage" in lost.text) == (404, True)
+        assert http.get(f"/models/{model}/").status_code == 200
+        for name in store.objects():
+            store.client.delete_object(Bucket=BUCKET, Key=name)
+        house.forget_copies()
+        for query in ("", "?direct=1"):
+            lost = http.get(f"/models/{model}/{query}")
+            assert (lost.status_code, "no longer in the storage" in lost.text) == (404, True)

@@ -56,7 +56,7 @@ def test_open_doors_are_fine_on_a_laptop_and_a_warning_in_production(settings: S
 def test_a_setting_that_keeps_longer_what_another_one_takes_along_is_a_warning(settings: Settings) -> None:
     settings.FL_KEEP_EVENTS_DAYS, settings.FL_KEEP_ALERTS_DAYS = 89, 90
     settings.FL_KEEP_UPDATES_DAYS, settings.FL_KEEP_METRICS_DAYS = 30, 0
-    assert ids() == ["fl_server.W060", "fl_server.W061"]
+    assert ids() == ["fl_server.W062", "fl_server.W063"]
     settings.FL_KEEP_ALERTS_DAYS = 89
     settings.FL_KEEP_METRICS_DAYS = 7
     assert ids() == []
@@ -313,3 +313,18 @@ def test_reports_of_errors_need_their_library_and_a_dsn(settings: Settings, monk
         assert (dsn, ids()) == (dsn, found)
     monkeypatch.setattr("fl_server.reports.find_spec", lambda _name: None)
     assert ids() == ["fl_server.E021"]
+
+
+def test_a_folder_in_a_bucket_is_a_plain_name_and_signed_addresses_want_tls(settings: Settings) -> None:
+    settings.FL_PRODUCTION, settings.FL_S3_BUCKET = True, "models"
+    settings.FL_S3_ENDPOINT_URL, settings.FL_S3_PUBLIC_ENDPOINT_URL = "http://store:9000", "https://store.example.org"
+    for prefix in ("", "one", "servers/one-2.b_c"):
+        settings.FL_S3_PREFIX = prefix
+        assert ids() == []
+    for prefix in ("a//b", "../b", "a b", "ü"):
+        settings.FL_S3_PREFIX = prefix
+        assert ids() == ["fl_server.E023"]
+    settings.FL_S3_PREFIX, settings.FL_S3_PUBLIC_ENDPOINT_URL = "", ""
+    assert ids() == ["fl_server.W064"]
+    settings.FL_S3_DIRECT_SECONDS = 0
+    assert ids() == []

@@ -34,8 +34,15 @@ class Client:
         token: str = "",
         pauses: Sequence[float] = PAUSES,
         transport: httpx.BaseTransport | None = None,
+        direct: bool = False,
     ) -> None:
-        """server: its address, such as https://fl.example.org. pauses: seconds between tries."""
+        """Prepare calls; none is sent yet.
+
+        Args:
+            server: its address, such as https://fl.example.org.
+            pauses: seconds between tries.
+            direct: fetch models from the server's bucket, if it has one and this program can reach it.
+        """
         headers = {"Accept": "application/json"}
         if token:
             headers["Authorization"] = f"Token {token}"
@@ -48,6 +55,7 @@ class Client:
             trust_env=False,
         )
         self.pauses = pauses
+        self._direct = direct
         self._closing = threading.Event()
 
     def __enter__(self) -> Self:
@@ -152,7 +160,13 @@ class Client:
         if form != "torch":
             query["format"] = form
         return Download(
-            self._http, f"/models/{model_id}/", query, pauses=self.pauses, pause=self._pause, progress=progress
+            self._http,
+            f"/models/{model_id}/",
+            query,
+            pauses=self.pauses,
+            pause=self._pause,
+            progress=progress,
+            direct=self._direct,
         )
 
     def _pause(self, pause: float | None, response: httpx.Response | None, problem: str) -> bool:

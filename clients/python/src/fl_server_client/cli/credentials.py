@@ -67,10 +67,10 @@ def _kept() -> tuple[str, str]:
         raise ValueError(f"{_path()} is damaged: sign in again with fl login.") from None
 
 
-def actor() -> Actor:
-    """An actor's client, signed in. Raises ValueError: nobody is signed in."""
+def actor(*, direct: bool = False) -> Actor:
+    """An actor's client, signed in; `direct` as in Client. Raises ValueError: nobody is signed in."""
     server, token = login()
-    return Actor(server, token=token)
+    return Actor(server, token=token, direct=direct)
 
 
 def participant() -> ParticipantClient:

@@ -69,10 +69,11 @@ def pull(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the file.")],
     version: Annotated[int | None, typer.Option(help="A version's number; without it, the current one.")] = None,
     form: Annotated[Form, typer.Option("--format", help="safetensors carry tensors and no code.")] = Form.torch,
+    direct: Annotated[bool, typer.Option(help="Fetch it from the server's bucket, if it has one.")] = False,
     json_: JSON = False,
 ) -> None:
     """Download a model. A download that breaks off goes on where it stopped."""
-    with credentials.actor() as actor, progress_bar("downloading", json=json_) as progress:
+    with credentials.actor(direct=direct) as actor, progress_bar("downloading", json=json_) as progress:
         actor.download_to(output, model, version=version, form=form.value, progress=progress)
     size = output.stat().st_size
     print_row({"path": str(output), "size": size}, json=json_, sentence=f"{output} has the model, {size / 1e6:.1f} MB.")
