@@ -8,7 +8,7 @@ PYTEST ?= $(BIN)/python -m pytest
 MEASURED = PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/coverage run -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: audit browser openapi pictures fuzz fuzz-api mlflow vision help setup run demo test test-sqlite test-services check format bench faults clean
+.PHONY: audit browser promtool openapi pictures fuzz fuzz-api mlflow vision help setup run demo test test-sqlite test-services check format bench faults clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -94,6 +94,11 @@ pictures: $(STAMP) ## make the pictures of the pages in docs/images/ again (need
 
 browser: ## install Debian's Chromium for the tests that open pages, unless there is one (as root)
 	command -v chromium >/dev/null || (apt-get update -qq && apt-get install -qq --no-install-recommends chromium >/dev/null)
+
+promtool: $(STAMP) ## unpack Debian's promtool into .venv, for the test of the alert rules; starts and installs nothing
+	@test -x $(BIN)/promtool || command -v promtool >/dev/null || (set -e; folder=$$(mktemp -d); chmod 755 $$folder; \
+	  trap 'rm -rf '$$folder EXIT; apt-get update -qq || true; cd $$folder; apt-get -o APT::Sandbox::User=root download -qq prometheus; \
+	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool; mv usr/bin/promtool $(abspath $(BIN))/promtool)
 
 audit: ## look up the pinned versions in the database of known vulnerabilities (needs the network)
 	test -x .venv-audit/bin/pip-audit || ($(PYTHON) -m venv .venv-audit \

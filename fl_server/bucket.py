@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from boto3.exceptions import Boto3Error
@@ -15,12 +16,14 @@ from django.core.files.base import File
 from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError, S3UploadFailedError
 from storages.backends.s3 import S3Storage
 
-from fl_server_core.storage import StorageUnavailable, storage_errors
+from fl_server_core.storage import PROBE, StorageUnavailable, storage_errors
 
 NOT_FOUND = 404
 MEMORY_BYTES = 64 * 1024
 """A larger file is held on the disk."""
 CLIENT = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 3, "mode": "standard"})
+QUICK_CLIENT = Config(connect_timeout=1, read_timeout=1.5, retries={"total_max_attempts": 1})
+"""For a look at whether the bucket answers."""
 TRANSFERS = TransferConfig(num_download_attempts=2)
 """A request's thread waits for it: botocore's own patience is five tries of a minute each."""
 _UNREACHABLE = (BotoCoreError, Boto3Error, RetriesExceededError, S3DownloadFailedError, S3UploadFailedError)
@@ -33,6 +36,10 @@ class BucketStorage(S3Storage):  # type: ignore[misc]  # it has no types
     answer breaks off in its middle.
     """
 
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        super().__init__(**options)
+
     def get_default_settings(self) -> dict[str, Any]:
         return {
             **super().get_default_settings(),
@@ -40,6 +47,14 @@ class BucketStorage(S3Storage):  # type: ignore[misc]  # it has no types
             "client_config": CLIENT,
             "transfer_config": TRANSFERS,
         }
+
+    def probe(self) -> None:
+        """Raise an OSError unless the bucket answers, within seconds."""
+        self._quick.exists(PROBE)
+
+    @cached_property
+    def _quick(self) -> BucketStorage:
+        return BucketStorage(**{**self._options, "client_config": QUICK_CLIENT})
 
     def _open(self, name: str, mode: str = "rb") -> File[bytes]:
         with _failing_as_a_folder(name):

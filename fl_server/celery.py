@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fl_server.checks import refuse_misconfiguration
 from fl_server.limits import allow_many_files
+from fl_server.pulse import PulseStep
 from fl_server.shared_files import refuse_unshared_files
 
 # This module is imported with the package. fl-server and manage.py have chosen by then; whatever else starts the
@@ -18,6 +19,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fl_server.settings.production")
 app = Celery("fl_server")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["fl_server_ai.alerts", "fl_server_ai.notification", "fl_server_ai.trainer"])
+app.steps["consumer"].add(PulseStep)
 
 
 celeryd_init.connect(allow_many_files)

@@ -18,6 +18,7 @@ from django.db import DatabaseError
 from fl_server_ai.sandbox import sandbox_support, standing
 from fl_server_ai.sandbox.trusted import failing_imports
 
+SHORTEST_TOKEN = 20
 _NAMESPACES = (
     "Let the server's user make user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, "
     "kernel.apparmor_restrict_unprivileged_userns), and in a container allow the system call unshare."
@@ -76,6 +77,25 @@ def check_networks(**_: Any) -> Iterator[checks.CheckMessage]:
                 hint="Name networks such as 10.1.0.0/16 or fd00::/8, without bits of a host.",
                 id="fl_server.E004",
             )
+
+
+def check_monitoring(**_: Any) -> Iterator[checks.CheckMessage]:
+    """Who may read the figures must be written as networks, or be hard to guess."""
+    for name in settings.FL_METRICS_NETWORKS:
+        try:
+            ipaddress.ip_network(name)
+        except ValueError as error:
+            yield checks.Error(
+                f"FL_METRICS_NETWORKS: {error}.",
+                hint="Name networks such as 10.1.0.0/16 or fd00::/8, without bits of a host.",
+                id="fl_server.E009",
+            )
+    if settings.FL_METRICS_TOKEN and len(settings.FL_METRICS_TOKEN) < SHORTEST_TOKEN:
+        yield checks.Warning(
+            f"FL_METRICS_TOKEN has fewer than {SHORTEST_TOKEN} characters, and nobody counts how often it is guessed.",
+            hint="Set it to the output of: openssl rand -hex 32",
+            id="fl_server.W008",
+        )
 
 
 def check_proxies(**_: Any) -> Iterator[checks.CheckMessage]:
@@ -249,6 +269,7 @@ ALL = (
     check_database_and_broker,
     check_data_folder,
     check_networks,
+    check_monitoring,
     check_proxies,
     check_oidc,
     check_trusted_globals,

@@ -11,6 +11,8 @@ from celery import Celery
 from celery.app.amqp import AMQP
 from django.conf import settings
 
+from fl_server_core.monitoring.heartbeats import BEAT
+
 logger = logging.getLogger(__name__)
 
 SWEEP_TASK = "fl_server_ai.trainer.tasks.sweep"
@@ -50,6 +52,11 @@ class EmbeddedWorker:
         for clock in self._clocks:
             clock.start()
 
+    def alive(self) -> dict[str, bool]:
+        """By queue, and of the clocks as `BEAT`: are they at work?"""
+        workers = {worker.queue: worker.thread.is_alive() for worker in self._workers}
+        return {**workers, BEAT: all(clock.is_alive() for clock in self._clocks)}
+
     def is_alive(self) -> bool:
         """False once a worker or the clock has ended, asked to or not."""
         return all(thread.is_alive() for thread in (*self._clocks, *(worker.thread for worker in self._workers)))
@@ -85,7 +92,7 @@ class _QueueWorker:
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._work, name=f"embedded-{queue}", daemon=True)
         self._app = app
-        self._queue = queue
+        self.queue = queue
         self._threads = threads
 
     def stop(self) -> None:
@@ -97,8 +104,8 @@ class _QueueWorker:
         self._app.set_current()
         self._worker = self._app.WorkController(
             app=_AppOfOneQueue(self._app),
-            queues=[self._queue],
-            hostname=f"{self._queue}@localhost",
+            queues=[self.queue],
+            hostname=f"{self.queue}@localhost",
             pool="threads",
             concurrency=self._threads,
             without_gossip=True,

@@ -7,7 +7,7 @@ from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 from redis import RedisError
 
-from fl_server.settings.data_dir import read_or_make_token
+from fl_server.folder import mark_folder
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +22,13 @@ def refuse_unshared_files() -> None:
     The folder carries a token in a file of its own; the first process to start says it to the others through Redis.
     A bucket is the same from everywhere, and without Redis there is only one process.
     """
-    if settings.FL_EMBEDDED or settings.FL_S3_BUCKET:
+    if settings.FL_S3_BUCKET:
+        return
+    settings.MEDIA_ROOT.mkdir(mode=settings.FILE_UPLOAD_DIRECTORY_PERMISSIONS, parents=True, exist_ok=True)
+    ours = mark_folder(settings.MEDIA_ROOT)
+    if settings.FL_EMBEDDED:
         return
     try:
-        settings.MEDIA_ROOT.mkdir(mode=settings.FILE_UPLOAD_DIRECTORY_PERMISSIONS, parents=True, exist_ok=True)
-        ours = read_or_make_token(settings.MEDIA_ROOT / "folder_token")
         # Of several servers on one Redis, each has a database of its own.
         key = f"{CACHE_KEY}:{settings.DATABASES['default']['NAME']}"
         cache.add(key, ours, timeout=REMEMBERED_SECONDS)

@@ -17,11 +17,13 @@ from gunicorn.workers.base import Worker
 
 from fl_server.celery import app
 from fl_server.embedded import EmbeddedWorker
-from fl_server.front.answer import answer_to_guess
+from fl_server.front.answer import answer_at_once
 from fl_server.front.front import SWEEP_SECONDS, Front
 from fl_server.front.limits import limits_of_settings
 from fl_server.limits import allow_many_files
+from fl_server.metrics_folder import forget_process
 from fl_server_api.wsgi import ignore_charset
+from fl_server_core.monitoring.work import embedded
 from fl_server_core.rounds.ending import release_all_claims
 from fl_server_core.services.trail_buffer import flusher
 
@@ -67,6 +69,7 @@ class ServerWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             # A data folder has one server at a time: what an earlier process had claimed is nobody's now.
             release_all_claims()
         self.embedded = EmbeddedWorker(app)
+        embedded.alive = self.embedded.alive
         self.embedded.start()
         try:
             asyncio.run(self._serve())
@@ -83,7 +86,7 @@ class ServerWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         loop = asyncio.get_running_loop()
         told = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, told.set)
-        front = Front(self.wsgi, threads=self.cfg.threads, limits=limits_of_settings(), at_once=answer_to_guess)
+        front = Front(self.wsgi, threads=self.cfg.threads, limits=limits_of_settings(), at_once=answer_at_once)
         listening = [
             await loop.create_server(front.connect, sock=listener.sock, backlog=self.cfg.backlog)
             for listener in self.sockets
@@ -131,6 +134,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "loglevel": "warning",
             "logger_class": ServerLogger,
             "control_socket_disable": True,
+            "child_exit": forget_process,
             "preload_app": True,
             "when_ready": lambda arbiter: on_listening(*arbiter.LISTENERS[0].sock.getsockname()[:2]),
         }

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+PROBE = "probe"
+"""No file has this name. To ask for it tells whether a storage answers."""
+
 
 class StorageUnavailable(OSError):
     """Files cannot be read or written; a file that is missing is a FileNotFoundError instead."""

@@ -17,6 +17,7 @@ from django.utils.http import http_date
 
 from fl_server.front.body import Body
 from fl_server_api.middleware import NO_FILES, RETRY_SECONDS
+from fl_server_api.monitoring.paths import LIVEZ
 from fl_server_api.wsgi import refusal_of_guess
 
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ logger = logging.getLogger(__name__)
 # What is larger waits in a file for its reader.
 MEMORY_BYTES = 1024 * 1024
 BUG = "The server has made an error. It is in the server's log."
+
+
+ALIVE = b"ok\n"
+_ALIVE_HEADERS = [
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Content-Length", str(len(ALIVE))),
+    ("Cache-Control", "no-store"),
+]
 
 
 class Readable(Protocol):
@@ -75,6 +84,13 @@ def answer_to_guess(environ: WSGIEnvironment) -> Answer | None:
     if refused is None:
         return None
     return Answer(refused.status, refused.reason, [*refused.headers, ("Date", _date())], refused.body)
+
+
+def answer_at_once(environ: WSGIEnvironment) -> Answer | None:
+    """What needs no thread: whether this process lives, and the refusal of a guess."""
+    if environ["PATH_INFO"] == LIVEZ and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+        return Answer(200, "OK", [*_ALIVE_HEADERS, ("Date", _date())], ALIVE)
+    return answer_to_guess(environ)
 
 
 def refusal(status: int, sentence: str, path: str, retry_after: int | None = None) -> Answer:

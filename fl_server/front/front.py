@@ -15,6 +15,7 @@ from fl_server.front.body import Body
 from fl_server.front.connection import Connection
 from fl_server.front.credentials import Known, look_up
 from fl_server.front.limits import Limits
+from fl_server_api.monitoring.paths import is_probe
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -24,6 +25,7 @@ Result = TypeVar("Result")
 # Checks have threads of their own. Tokens and sessions don't wait for passwords, which take long to refuse if they are
 # made up, nor for a provider of identities.
 CHECK_THREADS = 2
+PROBE_THREADS = 2
 FILE_THREADS = 4
 SWEEP_SECONDS = 1.0
 # A reader that takes nothing for this long may have to leave when all places are taken.
@@ -48,6 +50,8 @@ class Front:
         self._at_once = at_once
         self._loop = asyncio.get_running_loop()
         self._requests = ThreadPoolExecutor(threads, "request")
+        # Those who ask how the server is must not wait for requests that hang.
+        self._probes = ThreadPoolExecutor(PROBE_THREADS, "probe")
         self._checks = ThreadPoolExecutor(CHECK_THREADS, "credentials")
         self._slow_checks = ThreadPoolExecutor(CHECK_THREADS, "slow-credentials")
         self._files = ThreadPoolExecutor(FILE_THREADS, "files")
@@ -78,7 +82,7 @@ class Front:
         for connection in list(self._connections):
             connection.transport.abort()
         await asyncio.sleep(0)  # they hear of it, and let go of their files
-        for pool in (self._requests, self._checks, self._slow_checks):
+        for pool in (self._requests, self._probes, self._checks, self._slow_checks):
             pool.shutdown(wait=False, cancel_futures=True)
         self._files.shutdown(wait=False)
 
@@ -138,7 +142,7 @@ class Front:
         def run() -> None:
             self._loop.call_soon_threadsafe(then, answer_of(self._application, environ, body))
 
-        self._requests.submit(run)
+        (self._probes if is_probe(environ["PATH_INFO"]) else self._requests).submit(run)
 
     def read(self, answer: Answer, size: int) -> asyncio.Future[bytes]:
         return self._loop.run_in_executor(self._files, cast(Readable, answer.content).read, size)

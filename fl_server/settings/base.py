@@ -54,6 +54,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # Before everything that needs a database, a session, or a host that we know.
+    "fl_server_api.monitoring.middleware.ProbeMiddleware",
+    # Around all others, so that their refusals count, too.
+    "fl_server_api.monitoring.middleware.FiguresMiddleware",
     # First: the redirect to the address with a slash comes before authentication and everything else.
     "fl_server_api.middleware.AppendSlashMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -178,6 +182,11 @@ FL_WEB_WORKERS = env.integer("FL_WEB_WORKERS", 1, least=1)
 FL_NOTIFICATION_THREADS = env.integer("FL_NOTIFICATION_THREADS", 32, least=1)
 FL_EMBEDDED_WORKER_THREADS = env.integer("FL_EMBEDDED_WORKER_THREADS", 8, least=1)
 
+# --- Monitoring ------------------------------------------------------------------------------------------------------
+# Who may read /metrics, and the details of /readyz, besides programs on this machine.
+FL_METRICS_TOKEN = env.text("FL_METRICS_TOKEN")
+FL_METRICS_NETWORKS = env.words("FL_METRICS_NETWORKS")
+
 # --- Slow clients ----------------------------------------------------------------------------------------------------
 FL_MAX_CONNECTIONS = env.integer("FL_MAX_CONNECTIONS", 2000, least=1)
 FL_MAX_CONNECTIONS_PER_ADDRESS = env.integer("FL_MAX_CONNECTIONS_PER_ADDRESS", 0)
@@ -226,7 +235,8 @@ CELERY_TASK_ROUTES = {
     "fl_server_ai.trainer.tasks.seal": {"queue": "control"},
 }
 CELERY_TIMEZONE = TIME_ZONE
-CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # the schedule is in here: no file to keep
+CELERY_BEAT_SCHEDULER = "fl_server.pulse:PulsingScheduler"  # the schedule is in here: no file to keep
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1  # second: each look is a heartbeat
 FL_SEAL_SECONDS = 5
 CELERY_BEAT_SCHEDULE = {
     "sweep": {

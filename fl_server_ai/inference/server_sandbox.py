@@ -9,7 +9,16 @@ import threading
 
 from django.conf import settings
 
-from fl_server_ai.sandbox import ChildSetup, RequestLimits, Sandbox, sandbox_support, summary
+from fl_server_ai.sandbox import (
+    Change,
+    ChildSetup,
+    RequestLimits,
+    Sandbox,
+    Watch,
+    sandbox_support,
+    summary,
+    watch_nothing,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +31,16 @@ class _Holder:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.sandbox: Sandbox | None = None
+        self.watch: Watch = watch_nothing
+        self.fails = False
+
+    def note(self, change: Change, amount: int) -> None:
+        """Does it start processes? Then hand on what changed."""
+        if change is Change.NOT_STARTED:
+            self.fails = True
+        elif change is Change.DONE:
+            self.fails = False
+        self.watch(change, amount)
 
     def forget(self) -> None:
         """After a fork. The lock too: a thread that is not here may have held it."""
@@ -41,6 +60,16 @@ def get_sandbox() -> Sandbox:
         if _holder.sandbox is None:
             _holder.sandbox = _from_settings()
         return _holder.sandbox
+
+
+def sandbox_fails() -> bool:
+    """Could the last job not be done because no process started? False before the first one."""
+    return _holder.fails
+
+
+def watch_sandbox(watch: Watch) -> None:
+    """Tell what happens in this process's sandbox."""
+    _holder.watch = watch
 
 
 def close_sandbox() -> None:
@@ -69,4 +98,5 @@ def _from_settings() -> Sandbox:
         # A request that waits holds a thread of the server.
         queue=max(1, settings.FL_WEB_THREADS // 2),
         request=RequestLimits(settings.FL_SANDBOX_TIMEOUT_SECONDS, settings.FL_SANDBOX_CPU_SECONDS),
+        watch=_holder.note,
     )

@@ -15,8 +15,10 @@ from fl_server_ai.sandbox.limits import sandbox_support
 from fl_server_ai.sandbox.policy import check_runnable
 from fl_server_ai.sandbox.pool import Sandbox
 from fl_server_ai.sandbox.walls import Wall, standing, summary
+from fl_server_ai.sandbox.watching import Change, Watch, watch_nothing
 
 __all__ = [
+    "Change",
     "ChildSetup",
     "InvalidInput",
     "Job",
@@ -31,8 +33,10 @@ __all__ = [
     "SandboxError",
     "SandboxFailed",
     "Wall",
+    "Watch",
     "check_runnable",
     "sandbox_support",
     "standing",
     "summary",
+    "watch_nothing",
 ]

@@ -6,14 +6,24 @@ import itertools
 import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fl_server_ai.sandbox.configuration import ChildSetup, RequestLimits
-from fl_server_ai.sandbox.errors import SandboxBusy
+from fl_server_ai.sandbox.errors import InvalidInput, ModelRunError, ModelStopped, SandboxBusy, SandboxFailed
 from fl_server_ai.sandbox.job import Job, Reply
 from fl_server_ai.sandbox.process import Child, Zygote
+from fl_server_ai.sandbox.watching import Change, Watch, watch_nothing
 
 _TENANTS_REMEMBERED = 1000
+# By class, those first that are special cases of others.
+_OUTCOMES: dict[type[Exception], Change] = {
+    ModelStopped: Change.STOPPED,
+    ModelRunError: Change.MODEL_FAILED,
+    InvalidInput: Change.INPUT_REFUSED,
+    SandboxBusy: Change.BUSY,
+    SandboxFailed: Change.NOT_STARTED,
+}
 
 
 class Sandbox:
@@ -25,12 +35,19 @@ class Sandbox:
     """
 
     def __init__(
-        self, child: ChildSetup, *, processes: int = 1, queue: int = 8, request: RequestLimits | None = None
+        self,
+        child: ChildSetup,
+        *,
+        processes: int = 1,
+        queue: int = 8,
+        request: RequestLimits | None = None,
+        watch: Watch = watch_nothing,
     ) -> None:
         request = request or RequestLimits()
+        self._watch = watch
         self._zygote = Zygote(child)
-        self._models = _Children(self._zygote, processes, queue, request)
-        self._clean = _Children(self._zygote, 1, sys.maxsize, request)
+        self._models = _Children(self._zygote, processes, queue, request, watch)
+        self._clean = _Children(self._zygote, 1, sys.maxsize, request, watch)
 
     def run(self, job: Job, *, tenant: str) -> Reply:
         """Have a job done that runs the models of `tenant`.
@@ -42,13 +59,23 @@ class Sandbox:
                 tenant wait already.
             SandboxFailed: processes cannot be started.
         """
-        return self._models.run(job, tenant)
+        return self._watched(lambda: self._models.run(job, tenant))
 
     def run_clean(self, job: Job) -> Reply:
         """Have a job done that needs no model, in a process that never ran any. Raises as `run`."""
         if job.models:
             raise ValueError("A job with models is not clean.")
-        return self._clean.run(job, "")
+        return self._watched(lambda: self._clean.run(job, ""))
+
+    def _watched(self, run: Callable[[], Reply]) -> Reply:
+        try:
+            reply = run()
+        except Exception as error:
+            outcomes = (outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind))
+            self._watch(next(outcomes, Change.ENDED_OTHERWISE), 1)
+            raise
+        self._watch(Change.DONE, 1)
+        return reply
 
     def close(self) -> None:
         """End every process."""
@@ -73,11 +100,12 @@ class _Ticket:
 class _Children:
     """At most `size` processes; the idle ones by tenant, the one that has been idle for longest first."""
 
-    def __init__(self, zygote: Zygote, size: int, queue: int, request: RequestLimits) -> None:
+    def __init__(self, zygote: Zygote, size: int, queue: int, request: RequestLimits, watch: Watch) -> None:
         self._zygote = zygote
         self._size = size
         self._queue = queue
         self._request = request
+        self._watch = watch
         self._count = 0
         self._idle: OrderedDict[Child, str] = OrderedDict()
         self._waiting: list[_Ticket] = []
@@ -95,6 +123,7 @@ class _Children:
             if child.is_free:
                 self._give_back(child, tenant)
             else:
+                self._watch(Change.KILLED, 1)
                 self._end(child)
 
     def close(self) -> None:
@@ -126,6 +155,7 @@ class _Children:
             if sum(other.tenant == tenant for other in self._waiting) >= self._queue:
                 raise SandboxBusy(f"{self._queue} of your requests wait for their turn already.")
             self._waiting.append(ticket)
+            self._watch(Change.WAITING, 1)
             try:
                 patience = 2 * self._request.seconds
                 if not self._changed.wait_for(lambda: self._is_next(ticket), patience):
@@ -134,6 +164,7 @@ class _Children:
                 return self._pick(tenant)
             finally:
                 self._waiting.remove(ticket)
+                self._watch(Change.WAITING, -1)
                 self._changed.notify_all()
 
     def _is_next(self, ticket: _Ticket) -> bool:
@@ -155,6 +186,7 @@ class _Children:
                 return (child, None) if child.is_alive() else (None, child)
         if self._count < self._size:
             self._count += 1
+            self._watch(Change.PROCESSES, 1)
             return None, None
         return None, self._idle.popitem(last=False)[0]
 
@@ -170,4 +202,5 @@ class _Children:
     def _release(self) -> None:
         with self._changed:
             self._count -= 1
+            self._watch(Change.PROCESSES, -1)
             self._changed.notify_all()

@@ -65,6 +65,7 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["status", "next_attempt_at"]),
             models.Index(fields=["receiver", "status"]),
+            models.Index(fields=["settled_at"], name="delivery_settled_at"),
         ]
 
     def __str__(self) -> str:

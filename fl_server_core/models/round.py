@@ -53,6 +53,7 @@ class Round(models.Model):
         ]
         indexes = [
             models.Index(fields=["deadline"], condition=Q(closed_at__isnull=True), name="open_round_deadline"),
+            models.Index(fields=["closed_at"], name="round_closed_at"),
             models.Index(fields=["lease_until"], condition=Q(closed_at__isnull=True), name="open_round_lease"),
         ]
 

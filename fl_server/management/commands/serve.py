@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection, connections
 
 from fl_server.lock import DataFolderInUseError, lock_data_folder
+from fl_server.metrics_folder import shared_figures
 from fl_server.shared_files import refuse_unshared_files
 from fl_server.web import Server
 from fl_server_ai.sandbox import standing, summary
@@ -44,6 +45,11 @@ class Command(BaseCommand):
         )
         parser.add_argument("--workers", type=int, default=None, help="web processes; more than one needs Redis")
 
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """The checks before `handle` import the URLs, and these what counts: by then its folder must be known."""
+        with shared_figures(processes=_processes(options["workers"])):
+            return super().execute(*args, **options)
+
     def handle(
         self, *, host: str, port: int, threads: int, workers: int | None, allow_development: bool, **_: Any
     ) -> None:
@@ -67,7 +73,7 @@ class Command(BaseCommand):
             host=host,
             port=port,
             threads=threads,
-            workers=workers or (1 if settings.FL_EMBEDDED else settings.FL_WEB_WORKERS),
+            workers=_processes(workers),
             on_listening=self._announce,
         ).run()
 
@@ -118,6 +124,10 @@ class Command(BaseCommand):
         self.stdout.write(f"Serving on {url}/  (admin: {url}/admin/, data: {settings.FL_DATA_DIR})")
         self.stdout.write(summary())
         self.stdout.flush()
+
+
+def _processes(wanted: int | None) -> int:
+    return wanted or (1 if settings.FL_EMBEDDED else int(settings.FL_WEB_WORKERS))
 
 
 def is_loopback(host: str) -> bool:

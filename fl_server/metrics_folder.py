@@ -1,0 +1,38 @@
+"""Where several web processes share what they count."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+
+@contextmanager
+def shared_figures(*, processes: int) -> Iterator[None]:
+    """While these processes run: a folder for their figures. To be entered before prometheus_client is imported.
+
+    One process needs none. An operator's own folder, which the variable names already, is left as it is.
+    """
+    if processes == 1 or os.environ.get(FOLDER_VARIABLE):
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="fl-server-figures-")
+    os.environ[FOLDER_VARIABLE] = folder
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def forget_process(arbiter: Any, worker: Any) -> None:
+    """Gunicorn's `child_exit`: of a process that has ended, nothing is in flight any more. Its counters stay."""
+    del arbiter
+    if os.environ.get(FOLDER_VARIABLE):
+        from prometheus_client.multiprocess import mark_process_dead  # decides at its import where figures are
+
+        mark_process_dead(worker.pid)

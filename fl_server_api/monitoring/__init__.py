@@ -1,0 +1,1 @@
+"""What programs that watch the server ask: does it live, is it ready, what goes on."""

@@ -1,0 +1,44 @@
+"""Who may read figures, and what exactly fails."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.utils.crypto import constant_time_compare
+
+from fl_server_api.client_address import client_address, is_trusted_proxy
+
+FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA", "HTTP_X_FORWARDED_HOST")
+
+
+def may_read_details(meta: Mapping[str, Any]) -> bool:
+    """A program on this machine, one in FL_METRICS_NETWORKS, or one that knows FL_METRICS_TOKEN?"""
+    return _has_token(meta) or _is_on_this_machine(meta) or _is_in(client_address(meta), settings.FL_METRICS_NETWORKS)
+
+
+def _has_token(meta: Mapping[str, Any]) -> bool:
+    scheme, _, token = str(meta.get("HTTP_AUTHORIZATION", "")).strip().partition(" ")
+    expected = settings.FL_METRICS_TOKEN
+    return bool(expected) and scheme.lower() == "bearer" and constant_time_compare(token.strip(), expected)
+
+
+def _is_on_this_machine(meta: Mapping[str, Any]) -> bool:
+    """Not whom a proxy on this machine speaks for, be it one that the settings don't know."""
+    address = str(meta.get("REMOTE_ADDR") or "")
+    if any(name in meta for name in FORWARDED) or is_trusted_proxy(address):
+        return False
+    if settings.FL_BEHIND_TLS_PROXY and not settings.FL_TRUSTED_PROXIES:
+        return False  # nobody knows where the proxy is
+    return _is_in(address, ("127.0.0.0/8", "::1/128"))
+
+
+def _is_in(address: str, networks: tuple[str, ...] | list[str]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(parsed in ipaddress.ip_network(network) for network in networks)
