@@ -1,16 +1,19 @@
 """The Celery application: ``celery -A fl_server worker`` and ``celery -A fl_server beat``."""
 
 import os
+import sys
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init, setup_logging
+from celery.signals import beat_init, celeryd_init, setup_logging, worker_shutting_down
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from fl_server.checks import refuse_misconfiguration
 from fl_server.limits import allow_many_files
+from fl_server.migrating import MigrationsMissing, wait_for_migrations
 from fl_server.pulse import PulseStep
 from fl_server.shared_files import refuse_unshared_files
+from fl_server_core.stopping import begin_to_stop
 
 # This module is imported with the package. fl-server and manage.py have chosen by then; whatever else starts the
 # package (a WSGI server, `celery -A fl_server`) is a deployment. README.md states the rule.
@@ -37,12 +40,39 @@ def _refuse_misconfiguration(**_: object) -> None:
 
     SystemExit, since Celery logs any other exception of a receiver and goes on.
     """
-    if settings.FL_EMBEDDED:
-        raise SystemExit("No broker is set (FL_REDIS_HOST): without one, `fl-server serve` runs the tasks itself.")
+    refuse_without_broker()
     try:
         refuse_misconfiguration()
     except ImproperlyConfigured as error:
         raise SystemExit(str(error)) from error
+
+
+def refuse_without_broker() -> None:
+    """Raise SystemExit where there is nothing for a worker to take tasks from."""
+    if settings.FL_EMBEDDED:
+        raise SystemExit("No broker is set (FL_REDIS_HOST): without one, `fl-server serve` runs the tasks itself.")
+
+
+@beat_init.connect
+@celeryd_init.connect
+def wait_until_migrated(**_: object) -> None:
+    """Return when the database has what this version needs, or raise SystemExit with a sentence."""
+    try:
+        wait_for_migrations(_say)
+    except MigrationsMissing as error:
+        raise SystemExit(str(error)) from error
+
+
+@worker_shutting_down.connect
+def _hand_over_in_time(**_: object) -> None:
+    """Celery itself waits for running tasks without end. Processes of the pool hear of it through shared memory."""
+    begin_to_stop(settings.FL_STOP_SECONDS)
+
+
+def _say(line: str) -> None:
+    # Not by the log, whose level may hide it.
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 @celeryd_init.connect

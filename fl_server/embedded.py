@@ -1,4 +1,7 @@
-"""The Celery workers, and the clocks of sweeps and seals, inside the process that serves, where there is no Redis."""
+"""The Celery workers for all queues, and the clocks of sweeps and seals, inside one process.
+
+That is the process that serves, where there is no Redis, and `fl-server worker all`, where there is.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from typing import Any
 
 from celery import Celery
 from celery.app.amqp import AMQP
+from celery.platforms import EX_OK
+from celery.worker import state
 from django.conf import settings
 
 from fl_server_core.monitoring.heartbeats import BEAT
@@ -22,21 +27,21 @@ CONTROL_THREADS = 2
 
 
 class EmbeddedWorker:
-    """A Celery worker for each queue on the in-memory broker, and timers for sweeps and seals, each in a thread.
+    """A Celery worker for each queue, and timers for sweeps and seals, each in a thread.
 
-    Start it in the process that serves, after any fork: neither threads nor the broker's queues survive one. The first
+    Start it after any fork: neither threads nor the queues of a broker in memory survive one. The first
     sweep comes at once: what an earlier process left behind goes on.
     """
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, host: str = "localhost") -> None:
         self._app = app
         self._stopping = threading.Event()
         threads: int = settings.FL_EMBEDDED_WORKER_THREADS
         # Of one worker for all queues, closings and silent receivers could hold every thread, and deadlines would pass.
         self._workers = [
-            _QueueWorker(app, "celery", threads),
-            _QueueWorker(app, "notifications", settings.FL_NOTIFICATION_THREADS),
-            _QueueWorker(app, "control", CONTROL_THREADS),
+            _QueueWorker(app, f"celery@{host}", threads),
+            _QueueWorker(app, f"notifications@{host}", settings.FL_NOTIFICATION_THREADS),
+            _QueueWorker(app, f"control@{host}", CONTROL_THREADS),
         ]
         clocks = ((SWEEP_TASK, settings.FL_SWEEP_SECONDS), (SEAL_TASK, settings.FL_SEAL_SECONDS))
         self._clocks = [
@@ -88,15 +93,19 @@ class EmbeddedWorker:
 class _QueueWorker:
     """A Celery worker that takes tasks from one queue, in a thread."""
 
-    def __init__(self, app: Celery, queue: str, threads: int) -> None:
+    def __init__(self, app: Celery, name: str, threads: int) -> None:
+        queue = name.partition("@")[0]
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._work, name=f"embedded-{queue}", daemon=True)
         self._app = app
-        self.queue = queue
+        self.queue, self._name = queue, name
         self._threads = threads
 
     def stop(self) -> None:
-        self._worker.stop()
+        if settings.FL_EMBEDDED:
+            self._worker.stop()
+        else:  # its connection to Redis is its own thread's alone: all workers of this process look at this word
+            state.should_stop = EX_OK
 
     def _work(self) -> None:
         # Made in this thread: a worker that is set up closes the database connections of its thread. WorkController is
@@ -105,12 +114,13 @@ class _QueueWorker:
         self._worker = self._app.WorkController(
             app=_AppOfOneQueue(self._app),
             queues=[self.queue],
-            hostname=f"{self.queue}@localhost",
+            hostname=self._name,
             pool="threads",
             concurrency=self._threads,
             without_gossip=True,
             without_mingle=True,
             without_heartbeat=True,
+            use_eventloop=False,  # there is one of these loops in a process, and here are several workers
             ready_callback=lambda _consumer: self.ready.set(),
             loglevel="WARNING",
             quiet=True,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -26,14 +27,24 @@ from fl_server_api.wsgi import ignore_charset
 from fl_server_core.monitoring.work import embedded
 from fl_server_core.rounds.ending import release_all_claims
 from fl_server_core.services.trail_buffer import flusher
+from fl_server_core.stopping import begin_to_stop, forget, seconds_left
 
 logger = logging.getLogger(__name__)
 
-# At a stop, requests and tasks that run are given this long to end.
-GRACEFUL_SECONDS = 10
+# Connections that wait in the kernel, or have just been accepted, get so long to become requests.
+LAST_CALL_SECONDS = 0.3
+# What tasks that have been told to hand over may take to do so.
 EMBEDDED_STOP_SECONDS = 5.0
+# Beyond the times above, before the first process kills this one.
+SLACK_SECONDS = 5.0
 # For the loop that moves bytes; requests may take as long as they like.
 LOOP_TIMEOUT_SECONDS = 120
+
+
+def longest_stop() -> float:
+    """After so many seconds a process that was told to end is killed."""
+    seconds: float = settings.FL_DRAIN_SECONDS + settings.FL_STOP_SECONDS
+    return seconds + LAST_CALL_SECONDS + EMBEDDED_STOP_SECONDS + SLACK_SECONDS
 
 
 class ServerLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -55,6 +66,7 @@ class ServerWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
     def run(self) -> None:
         """Serve until told to stop, or until the worker inside has died: gunicorn then starts a new process."""
         allow_many_files()
+        forget()  # this process may have come in place of one that was told to end
         flusher.start()
         try:
             self._run()
@@ -74,7 +86,8 @@ class ServerWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         try:
             asyncio.run(self._serve())
         finally:
-            if not self.embedded.stop(EMBEDDED_STOP_SECONDS):
+            begin_to_stop(0)
+            if not self.embedded.stop(seconds_left() + EMBEDDED_STOP_SECONDS):
                 logger.warning("A task was still running; it is taken up again after a restart.")
 
     def init_signals(self) -> None:
@@ -96,9 +109,12 @@ class ServerWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             front.sweep()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(told.wait(), SWEEP_SECONDS)
+        drain: float = settings.FL_DRAIN_SECONDS + LAST_CALL_SECONDS
+        begin_to_stop(settings.FL_DRAIN_SECONDS + settings.FL_STOP_SECONDS)
+        await front.drain(drain)
         for server in listening:
             server.close()
-        await front.stop(GRACEFUL_SECONDS)
+        await front.stop(settings.FL_STOP_SECONDS)
 
     def _may_go_on(self) -> bool:
         # Told before the loop was there, or the first process was killed: no orphans.
@@ -130,7 +146,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "workers": workers,
             "threads": threads,
             "timeout": LOOP_TIMEOUT_SECONDS,
-            "graceful_timeout": GRACEFUL_SECONDS,
+            "graceful_timeout": math.ceil(longest_stop()),
             "loglevel": "warning",
             "logger_class": ServerLogger,
             "control_socket_disable": True,

@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from fl_server_core.long_requests import poll_of, seat
 from fl_server_core.models import Delivery, User
 from fl_server_core.selectors.deliveries import pending_notifications
+from fl_server_core.stopping import is_stopping
 
 POLL_SECONDS = 0.5
 
@@ -27,7 +28,7 @@ def wait_for_notifications(*, user: User, seconds: float) -> QuerySet[Delivery]:
         AccountBusy: the user has as many requests waiting as an account may.
     """
     found = pending_notifications(user)
-    if seconds <= 0 or found.exists():
+    if seconds <= 0 or is_stopping() or found.exists():
         return found
     with poll_of(user, seconds), seat() as held:
         if not held or not _seats().acquire(blocking=False):
@@ -40,7 +41,8 @@ def wait_for_notifications(*, user: User, seconds: float) -> QuerySet[Delivery]:
 
 
 def _poll(found: QuerySet[Delivery], end: float) -> None:
-    while (left := end - monotonic()) > 0:
+    # Who is told nothing by a process that ends asks again, and gets another one.
+    while (left := end - monotonic()) > 0 and not is_stopping():
         connection.close()
         sleep(min(POLL_SECONDS, left))
         if found.exists():

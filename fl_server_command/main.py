@@ -17,6 +17,8 @@ QUEUES = {
     "control": ("--pool", "threads", "--concurrency", "2"),
 }
 """The queues, with the options that suit each."""
+PURPOSES = {"compute": "celery"}
+"""Other names of queues, which say what their workers do."""
 HELP = ("help", "--help", "-h")
 
 
@@ -41,14 +43,22 @@ def main(words: list[str] | None = None) -> int:
 
 def worker_arguments(words: list[str]) -> list[str]:
     """Celery's arguments for a worker: a queue's name stands for the queue and its options; later options win."""
-    if words and words[0] in QUEUES:
-        queue, *rest = words
+    queue, *rest = [PURPOSES.get(words[0], words[0]), *words[1:]] if words else [""]
+    if queue in QUEUES:
         return ["worker", "--queues", queue, *QUEUES[queue], *rest]
     return ["worker", *words]
 
 
 def _worker(words: list[str]) -> int:
-    return _celery(worker_arguments(words))
+    if words[:1] != ["all"]:
+        return _celery(worker_arguments(words))
+    if words[1:]:
+        sys.stderr.write("fl-server worker all takes no options. Settings say how many threads it has.\n")
+        return 2
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", PRODUCTION)
+    from fl_server.whole_worker import run
+
+    return run()
 
 
 def _beat(words: list[str]) -> int:

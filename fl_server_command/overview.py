@@ -19,8 +19,8 @@ OURS = {
     "audit": "verify, export or prune the trail of who did what",
     "export_mlflow": "send a training to MLflow",
     "export_tensorboard": "write a training's metrics for TensorBoard",
-    "worker": "run a Celery worker (needs Redis): worker [celery|notifications|control] [Celery's options]",
-    "beat": "run the scheduler (needs Redis); start exactly one",
+    "worker": "run a worker (needs Redis): worker [compute|notifications|control] [Celery's options], or worker all",
+    "beat": "run the scheduler (needs Redis); start exactly one, none with worker all",
 }
 PACKAGES = (
     "django.core",

@@ -70,6 +70,14 @@ class Front:
         for connection in [one for one in self._connections if one.is_overdue(now)]:
             connection.cut()
 
+    async def drain(self, seconds: float) -> None:
+        """Go on accepting connections for so long, each for a single request more."""
+        self.is_stopping = True
+        deadline = monotonic() + seconds
+        while (left := deadline - monotonic()) > 0:
+            await asyncio.sleep(min(left, SWEEP_SECONDS))
+            self.sweep()
+
     async def stop(self, seconds: float) -> None:
         """Let requests that run, and answers and signed-in uploads under way, come to their end."""
         self.is_stopping = True

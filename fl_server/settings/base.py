@@ -180,6 +180,11 @@ FL_WEB_THREADS = env.integer("FL_WEB_THREADS", 16, least=1)
 FL_WEB_WORKERS = env.integer("FL_WEB_WORKERS", 1, least=1)
 # Threads of a process that notifies: they wait for receivers. docker-compose.yml gives its notifier as many.
 FL_NOTIFICATION_THREADS = env.integer("FL_NOTIFICATION_THREADS", 32, least=1)
+# At a stop: how long requests and closings that run may take, and, before that, how long requests are still accepted.
+FL_STOP_SECONDS = env.seconds("FL_STOP_SECONDS", 10)
+FL_DRAIN_SECONDS = env.seconds("FL_DRAIN_SECONDS", 0)
+# How long a process waits at its start until the database has the migrations that it needs.
+FL_MIGRATION_WAIT_SECONDS = env.seconds("FL_MIGRATION_WAIT_SECONDS", 300)
 FL_EMBEDDED_WORKER_THREADS = env.integer("FL_EMBEDDED_WORKER_THREADS", 8, least=1)
 
 # --- Monitoring ------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from fl_server_core.models.training import Training
 from fl_server_core.options import TrainerOptions
 from fl_server_core.registry import aggregation_methods, round_kinds
 from fl_server_core.rounds.claims import Claim
-from fl_server_core.rounds.kinds import CannotClose, Offer, Result, RoundKind
+from fl_server_core.rounds.kinds import CannotClose, Offer, Result, RoundKind, UnknownHere
 from fl_server_core.selectors import rounds
 from fl_server_core.services.files import NewFiles, local_path, open_stored, open_weights, scratch_path, uploaded_source
 from fl_server_core.services.history import record
@@ -125,7 +125,7 @@ class UpdateRound(RoundOfUpdates[Aggregated]):
         held = {person: model for person, model in held_models(claim).items() if model is not None}
         sizes = [model.sample_size for model in held.values()]
         if training.aggregation_method not in aggregation_methods:
-            raise CannotClose(
+            raise UnknownHere(
                 f"No installed package defines the aggregation method {training.aggregation_method!r}. "
                 "Install it again, then resume."
             )

@@ -5,6 +5,7 @@ from uuid import UUID
 from fl_server_core.models.training import Training
 from fl_server_core.rounds.claims import Claim, Due, claim_due_round
 from fl_server_core.rounds.closing import close_claimed
+from fl_server_core.stopping import is_stopping
 
 
 class ModelTrainer:
@@ -18,14 +19,14 @@ class ModelTrainer:
         self.training_id = training.id if isinstance(training, Training) else UUID(str(training))
 
     def advance(self) -> None:
-        """Do what is due, until nothing is."""
-        while due := claim_due_round(self.training_id):
+        """Do what is due, until nothing is, or this process is to end."""
+        while not is_stopping() and (due := claim_due_round(self.training_id)):
             if isinstance(due, Claim):
                 close_claimed(due)
 
     def settle(self) -> bool:
         """Do what is due and needs no computing. Returns: is there something to compute?"""
-        while due := claim_due_round(self.training_id, may_compute=False):
+        while not is_stopping() and (due := claim_due_round(self.training_id, may_compute=False)):
             if due is Due.TO_COMPUTE:
                 return True
             if isinstance(due, Claim):

@@ -17,7 +17,7 @@ from fl_server_ai.trainer.tasks import close_round, process_trainer_task
 from fl_server_core.models import Submission, Training
 from fl_server_core.registry import needs_computing
 from fl_server_core.rounds.due import due_rounds
-from fl_server_core.signals import training_resumed
+from fl_server_core.signals import round_handed_over, training_resumed
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,9 @@ def nudge_after_change_of_participants(instance: object, action: str, **_kwargs:
         transaction.on_commit(partial(nudge, instance.id), robust=True)
 
 
+@receiver(round_handed_over)
 @receiver(training_resumed)
-def nudge_after_resume(training_id: UUID, **_kwargs: Any) -> None:
+def nudge_what_is_due(training_id: UUID, **_kwargs: Any) -> None:
     transaction.on_commit(partial(nudge, training_id), robust=True)
 
 

@@ -28,14 +28,22 @@ from fl_server_core.rounds.ending import fail_training
 from fl_server_core.rounds.opening import ensure_open
 from fl_server_core.selectors.trainings import lock_training
 from fl_server_core.services.history import record
+from fl_server_core.signals import round_handed_over
+from fl_server_core.stopping import seconds_left
 from fl_server_core.storage import StorageUnavailable
 
 logger = logging.getLogger(__name__)
 FORGIVEN_FOR = timedelta(hours=24)
+UNKNOWN_FOR = timedelta(hours=1)
+"""How long a round waits for a worker that knows its kind and method, as while versions change."""
 LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
 """What a full or unavailable storage does not raise."""
 HANGING_LEASES = 10
 """A worker that shows no progress for so many leases hangs: it lets the round go."""
+LOOK_SECONDS = 0.5
+"""How often a worker looks whether it has to hand over its rounds."""
+HANDED_OVER = UUID(int=0)
+"""The claim of nobody, on a round whose worker was stopped. The submissions that count are marked already."""
 
 
 class ClaimLost(Exception):
@@ -75,6 +83,7 @@ def claim_due_round(training_id: UUID, *, may_compute: bool = True) -> Claim | D
 
 def _take(training: Training, row: Round, decision: Decision) -> Claim | None:
     is_takeover = row.claim is not None
+    is_expected = row.claim == HANDED_OVER or bool(row.problem)  # it is known why the last one let it lie
     if not is_takeover:
         row.submissions.update(counted=True)
     now, claim_id = timezone.now(), uuid.uuid4()
@@ -88,7 +97,7 @@ def _take(training: Training, row: Round, decision: Decision) -> Claim | None:
     row.claim, row.lease_until, row.attempts = claim_id, until, row.attempts + 1
     training.locked = True
     Training.objects.filter(pk=training.pk).update(locked=True, last_update=now)
-    if is_takeover and not row.problem:  # else it is known why the last one let it lie
+    if is_takeover and not is_expected:
         record(training=training, kind=EventKind.TAKEN_OVER, number=row.number, attempt=row.attempts)
     counting = row.submissions.filter(counted=True).select_related("local_model").order_by("participant_id")
     return Claim(training, row, claim_id, list(counting), decision.expected)
@@ -148,14 +157,36 @@ class Claim:
         return training, row
 
     def _keep(self, done: threading.Event) -> None:
+        every = settings.FL_LEASE_SECONDS / 3
+        renewed = float("-inf")
         try:
-            while not done.wait(settings.FL_LEASE_SECONDS / 3):
-                if time.monotonic() - self._progress > HANGING_LEASES * settings.FL_LEASE_SECONDS:
+            while not done.wait(min(every, LOOK_SECONDS)):
+                now = time.monotonic()
+                if not seconds_left():
+                    self._hand_over()
+                    return
+                if now - self._progress > HANGING_LEASES * settings.FL_LEASE_SECONDS:
                     logger.error("%s: no progress, the lease ends.", self.round)
                     return
-                self._renew()
+                if now - renewed >= every:
+                    self._renew()
+                    renewed = now
         finally:
             connection.close()
+
+    def _hand_over(self) -> None:
+        """Let go of the round for another worker to take at once. This attempt doesn't count."""
+        self._lost.set()
+        try:
+            held = Round.objects.filter(pk=self.round.pk, claim=self.key).update(
+                claim=HANDED_OVER, lease_until=timezone.now(), attempts=F("attempts") - 1
+            )
+        except (DatabaseError, InterfaceError):
+            logger.warning("%s could not be handed over; its lease will run out.", self.round, exc_info=True)
+            return
+        if held:
+            logger.info("%s: handed over, this worker stops.", self.round)
+            round_handed_over.send(sender=Round, training_id=self.training.pk)
 
     def _renew(self) -> None:
         until = timezone.now() + timedelta(seconds=settings.FL_LEASE_SECONDS)
@@ -181,6 +212,19 @@ class Claim:
             if _may_pass(error) and timezone.now() - row.problem_since < FORGIVEN_FOR:
                 row.attempts -= 1
             row.save(update_fields=["problem", "problem_since", "attempts"])
+
+    def leave_to_others(self, reason: str) -> None:
+        """Let the lease run out: this worker can't close the round, one of another version may."""
+        with transaction.atomic():
+            try:
+                training, row = self.lock()
+            except ClaimLost:
+                return
+            row.problem, row.problem_since = reason[:256], row.problem_since or timezone.now()
+            row.attempts -= 1
+            row.save(update_fields=["problem", "problem_since", "attempts"])
+            if timezone.now() - row.problem_since >= UNKNOWN_FOR:
+                fail_training(training=training, reason=reason)
 
     @property
     def seconds(self) -> float:

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from fl_server_core.rounds.claims import Claim, ClaimLost
 from fl_server_core.rounds.ending import fail_training, mark_closed
-from fl_server_core.rounds.kinds import CannotClose, UnknownKind, kind_of
+from fl_server_core.rounds.kinds import CannotClose, UnknownHere, UnknownKind, kind_of
 from fl_server_core.rounds.opening import open_next
 from fl_server_core.selectors.durations import COMPUTING, NOTIFYING, notifying_seconds
 from fl_server_core.services.files import NewFiles
@@ -35,7 +35,9 @@ def close_claimed(claim: Claim) -> None:
                 open_next(training, row)
     except ClaimLost:
         logger.info("%s: another worker has it.", claim.round)
-    except (CannotClose, UnknownKind) as refusal:
+    except (UnknownHere, UnknownKind) as refusal:
+        claim.leave_to_others(str(refusal))
+    except CannotClose as refusal:
         _fail(claim, str(refusal))
     except Exception as error:
         claim.report(error)

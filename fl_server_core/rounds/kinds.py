@@ -63,6 +63,10 @@ class Offer:
         return digest_of(*self.files.values(), io.BytesIO(text))
 
 
+class UnknownHere(CannotClose):
+    """This worker lacks what the round needs. Another one, of a newer version perhaps, may have it."""
+
+
 class RoundKind(ABC, Generic[Result]):
     """What is asked of the participants in a round, and what becomes of their submissions.
 

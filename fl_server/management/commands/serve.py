@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+from collections.abc import Callable
 from threading import Thread
 from typing import Any
 
@@ -9,18 +10,17 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connections
 
 from fl_server.lock import DataFolderInUseError, lock_data_folder
 from fl_server.metrics_folder import shared_figures
+from fl_server.migrating import MigrationsMissing, wait_for_migrations
 from fl_server.shared_files import refuse_unshared_files
 from fl_server.web import Server
 from fl_server_ai.sandbox import standing, summary
 
 # A server that was killed may take this long to be gone: its last requests are given time to end.
 PATIENCE_SECONDS = 15.0
-# Several servers may start on one PostgreSQL: one migrates, the others wait. The number only has to be ours.
-MIGRATION_LOCK = 7_305_451_112
 BEYOND_LOOPBACK = (
     "The server won't listen on {} with the development settings: everyone who reaches it could register, with any "
     "password, and have it send notifications anywhere. Set DJANGO_SETTINGS_MODULE=fl_server.settings.production. To "
@@ -44,6 +44,11 @@ class Command(BaseCommand):
             help="listen beyond loopback with the development settings, with which everyone can register",
         )
         parser.add_argument("--workers", type=int, default=None, help="web processes; more than one needs Redis")
+        parser.add_argument(
+            "--no-migrate",
+            action="store_true",
+            help="don't migrate: wait until `fl-server migrate` has been run",
+        )
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """The checks before `handle` import the URLs, and these what counts: by then its folder must be known."""
@@ -51,7 +56,15 @@ class Command(BaseCommand):
             return super().execute(*args, **options)
 
     def handle(
-        self, *, host: str, port: int, threads: int, workers: int | None, allow_development: bool, **_: Any
+        self,
+        *,
+        host: str,
+        port: int,
+        threads: int,
+        workers: int | None,
+        allow_development: bool,
+        no_migrate: bool,
+        **_: Any,
     ) -> None:
         """Serve until Ctrl-C or SIGTERM."""
         # Others reckon with it: how many requests may wait, for notifications or for the sandbox.
@@ -66,7 +79,7 @@ class Command(BaseCommand):
             raise CommandError("More than one process needs a broker between them: set FL_REDIS_HOST.")
         if settings.FL_EMBEDDED:
             self._lock_data_folder()
-        self._prepare()
+        self._prepare(self._wait if no_migrate else self._migrate)
         # A connection must not be shared with the processes that gunicorn forks.
         connections.close_all()
         Server(
@@ -90,13 +103,13 @@ class Command(BaseCommand):
                 "another folder."
             ) from error
 
-    def _prepare(self) -> None:
+    def _prepare(self, ready_database: Callable[[], None]) -> None:
         # The sandbox's walls are tried in another process, which takes as long as the rest of this.
         trying = Thread(target=standing)
         trying.start()
         try:
             self._look_at_files()
-            self._migrate()
+            ready_database()
         finally:
             trying.join()
 
@@ -110,13 +123,15 @@ class Command(BaseCommand):
     @staticmethod
     def _migrate() -> None:
         try:
-            with connection.cursor() as cursor:
-                if connection.vendor == "postgresql":
-                    cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
-                # Closing the connection, soon after, gives the lock back.
-                call_command("migrate", interactive=False, verbosity=0)
+            call_command("migrate", interactive=False, verbosity=0)
         except OperationalError as error:
             raise CommandError(f"The database cannot be used: {error}") from error
+
+    def _wait(self) -> None:
+        try:
+            wait_for_migrations(self.stderr.write)
+        except MigrationsMissing as error:
+            raise CommandError(str(error)) from error
 
     def _announce(self, host: str, port: int) -> None:
         shown = f"[{host}]" if ":" in host else host

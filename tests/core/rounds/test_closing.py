@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from django.core.files.base import ContentFile
 from fl_server_ai.rounds.update import Aggregated, UpdateRound
 from fl_server_core.models import EventKind, LocalModel, Round, Training
 from fl_server_core.rounds.claims import Claim
+from fl_server_core.rounds.due import MAX_ATTEMPTS
 from fl_server_core.rounds.kinds import CannotClose
+from fl_server_core.selectors.status import training_status
 from fl_server_core.services.files import NewFiles
 from fl_server_core.services.trainings import resume_training, stop_training
-from tests.builders.rounds import claim_attempts_of, is_claimed
+from tests.builders.rounds import claim_attempts_of, date_problem_back, is_claimed
 from tests.builders.storage import stored_files
 from tests.builders.world import World
 
@@ -54,20 +57,31 @@ def test_options_that_were_written_past_validation_fail_the_training_at_once() -
     assert "aggregation.trim" in world.event(EventKind.FAILED).message
 
 
-def test_a_kind_that_is_no_longer_installed_fails_the_training_with_what_to_do() -> None:
+@pytest.mark.parametrize("what", ["kind", "method"])
+def test_a_worker_leaves_what_it_does_not_know_to_others_for_an_hour_and_then_the_training_fails(what: str) -> None:
+    world = full_world()
+    table, column = {"kind": (Round, "kind"), "method": (Training, "aggregation_method")}[what]
+    known = table.objects.values_list(column, flat=True).get()
+    table.objects.update(**{column: "gone"})
+    for _ in range(2 * MAX_ATTEMPTS):  # an old worker comes again and again, while versions change
+        world.advance()
+        world.let_the_lease_run_out()
+    assert (world.now.state, claim_attempts_of(world.training)) == ("O", 0)
+    assert "'gone'. Install it again" in str(training_status(world.now)["problem"])
+    table.objects.update(**{column: known})  # as a worker of the new version knows it
+    world.advance()
+    assert (world.round, EventKind.TAKEN_OVER in world.history()) == (1, False)
+
+
+def test_what_no_worker_knows_for_an_hour_fails_the_training_with_what_to_do() -> None:
     world = full_world()
     Round.objects.update(kind="gone")
     world.advance()
+    date_problem_back(world.training, timedelta(hours=1))
+    world.let_the_lease_run_out()
+    world.advance()
     assert world.now.state == "E"
     assert "'gone'. Install it again" in world.event(EventKind.FAILED).message
-
-
-def test_a_method_that_is_no_longer_installed_fails_the_training_with_what_to_do() -> None:
-    world = full_world()
-    Training.objects.update(aggregation_method="Gone")
-    world.advance()
-    sentence = "No installed package defines the aggregation method 'Gone'. Install it again, then resume."
-    assert (world.now.state, world.event(EventKind.FAILED).message) == ("E", sentence)
 
 
 def break_compute(monkeypatch: pytest.MonkeyPatch, error: Exception, action: Any = None) -> None:
