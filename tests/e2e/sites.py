@@ -77,7 +77,7 @@ def distributed(folder: Path, *, web_processes: int = 1) -> Iterator[Site]:
     """Web processes, two Celery workers and beat, on a database of PostgreSQL and one of Redis of their own."""
     data = folder / "var"
     with ExitStack() as stack:
-        connection = stack.enter_context(_fresh_database())
+        connection = stack.enter_context(fresh_database())
         environment = server_environment(data) | {
             "DJANGO_SETTINGS_MODULE": "fl_server.settings.development",
             "FL_POSTGRES_HOST": connection["host"],
@@ -85,7 +85,7 @@ def distributed(folder: Path, *, web_processes: int = 1) -> Iterator[Site]:
             "FL_POSTGRES_USER": connection["user"],
             "FL_POSTGRES_PASSWD": connection["password"],
             "FL_POSTGRES_DBNAME": connection["dbname"],
-            "FL_REDIS_LOCATION": stack.enter_context(_own_redis_database()),
+            "FL_REDIS_LOCATION": stack.enter_context(own_redis_database()),
             "FL_SHARED_FILES": "true",
             "FL_WEB_WORKERS": str(web_processes),
             "CELERY_LOG_LEVEL": "INFO",
@@ -121,7 +121,7 @@ def _celery_processes(folder: Path, environment: dict[str, str]) -> list[Process
 
 
 @contextmanager
-def _fresh_database() -> Iterator[dict[str, Any]]:
+def fresh_database() -> Iterator[dict[str, Any]]:
     """The parameters of a connection to a database that is dropped at the end."""
     server = settings.DATABASES["default"]
     parameters = {
@@ -146,7 +146,7 @@ def _execute(parameters: dict[str, Any], statement: str) -> None:
 
 
 @contextmanager
-def _own_redis_database() -> Iterator[str]:
+def own_redis_database() -> Iterator[str]:
     """The location of an empty database of Redis that nobody else has claimed; emptied at the end."""
     base = settings.FL_REDIS_LOCATION.rpartition("/")[0]
     for number in reversed(range(REDIS_DATABASES)):
