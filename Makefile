@@ -100,9 +100,12 @@ promtool: $(STAMP) ## unpack Debian's promtool into .venv, for the test of the a
 	  trap 'rm -rf '$$folder EXIT; apt-get update -qq || true; cd $$folder; apt-get -o APT::Sandbox::User=root download -qq prometheus; \
 	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool; mv usr/bin/promtool $(abspath $(BIN))/promtool)
 
-containers: ## install what builds and runs the image here, from Debian's packages, unless it is there (as root)
-	for program in podman runc mmdebstrap caddy; do command -v $$program >/dev/null && continue; \
-	  apt-get update -qq && apt-get install -qq --no-install-recommends podman buildah runc mmdebstrap caddy >/dev/null; break; done
+containers: $(STAMP) ## install what builds and runs the image here, from Debian's packages (as root); unpack Caddy into .venv
+	@for program in podman runc mmdebstrap; do command -v $$program >/dev/null && continue; \
+	  apt-get update -qq && apt-get install -qq --no-install-recommends podman buildah runc mmdebstrap >/dev/null; break; done
+	@test -x $(BIN)/caddy || command -v caddy >/dev/null || (set -e; folder=$$(mktemp -d); chmod 755 $$folder; \
+	  trap 'rm -rf '$$folder EXIT; apt-get update -qq || true; cd $$folder; apt-get -o APT::Sandbox::User=root download -qq caddy; \
+	  dpkg-deb --fsys-tarfile caddy_*.deb | tar -x ./usr/bin/caddy; mv usr/bin/caddy $(abspath $(BIN))/caddy)
 
 image: $(STAMP) ## build the image from packages that pip and apt find, on a base of Debian's (podman; ENGINE=docker)
 	PYTHON=$(abspath $(BIN))/python deploy/image/build
