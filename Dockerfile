@@ -23,7 +23,8 @@ RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=secret,id=pip \
     && python3 -m venv /tools && /tools/bin/pip install --quiet -r /tools.txt
 
 FROM tools AS dependencies
-ARG PIP_EXTRA_INDEX_URL= PIP_NO_INDEX=
+ARG PIP_EXTRA_INDEX_URL=
+ARG PIP_NO_INDEX=
 # cpu, or cuda: what build of PyTorch the image may have. The server needs no GPU.
 ARG TORCH=cpu
 COPY constraints.txt deploy/image/dependencies /build/
@@ -54,7 +55,10 @@ COPY --from=dependencies /opt/dependencies /opt/dependencies
 COPY --from=sbom /sbom.json /opt/sbom.json
 COPY --from=code /opt/fl-server /opt/fl-server
 
-ARG VERSION= REVISION= CREATED= SOURCE=
+ARG VERSION=
+ARG REVISION=
+ARG CREATED=
+ARG SOURCE=
 LABEL org.opencontainers.image.title="fl-server" \
       org.opencontainers.image.description="A federated-learning server: Django REST API, Celery workers, uncertainty-aware inference." \
       org.opencontainers.image.licenses="Apache-2.0" \
