@@ -8,7 +8,7 @@ PYTEST ?= $(BIN)/python -m pytest
 MEASURED = PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/coverage run -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: audit browser promtool openapi pictures fuzz fuzz-api mlflow vision help setup run demo test test-sqlite test-services check format bench faults clean
+.PHONY: audit browser containers image test-image promtool openapi pictures fuzz fuzz-api mlflow vision help setup run demo test test-sqlite test-services check format bench faults clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -99,6 +99,19 @@ promtool: $(STAMP) ## unpack Debian's promtool into .venv, for the test of the a
 	@test -x $(BIN)/promtool || command -v promtool >/dev/null || (set -e; folder=$$(mktemp -d); chmod 755 $$folder; \
 	  trap 'rm -rf '$$folder EXIT; apt-get update -qq || true; cd $$folder; apt-get -o APT::Sandbox::User=root download -qq prometheus; \
 	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool; mv usr/bin/promtool $(abspath $(BIN))/promtool)
+
+containers: $(STAMP) ## install what builds and runs the image here, from Debian's packages (as root); unpack Caddy into .venv
+	@for program in podman runc mmdebstrap; do command -v $$program >/dev/null && continue; \
+	  apt-get update -qq && apt-get install -qq --no-install-recommends podman buildah runc mmdebstrap >/dev/null; break; done
+	@test -x $(BIN)/caddy || command -v caddy >/dev/null || (set -e; folder=$$(mktemp -d); chmod 755 $$folder; \
+	  trap 'rm -rf '$$folder EXIT; apt-get update -qq || true; cd $$folder; apt-get -o APT::Sandbox::User=root download -qq caddy; \
+	  dpkg-deb --fsys-tarfile caddy_*.deb | tar -x ./usr/bin/caddy; mv usr/bin/caddy $(abspath $(BIN))/caddy)
+
+image: $(STAMP) ## build the image from packages that pip and apt find, on a base of Debian's (podman; ENGINE=docker)
+	PYTHON=$(abspath $(BIN))/python deploy/image/build
+
+test-image: image ## build the image and run a whole training in its containers (needs PostgreSQL and Redis)
+	TEST_IMAGE=localhost/fl-server FL_TEST_DATABASE=postgres $(PYTEST) tests/image $(ARGS)
 
 audit: ## look up the pinned versions in the database of known vulnerabilities (needs the network)
 	test -x .venv-audit/bin/pip-audit || ($(PYTHON) -m venv .venv-audit \

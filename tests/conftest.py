@@ -14,6 +14,8 @@ from fl_server_core.services.trail_buffer import buffer
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
 UNITS = ("tests/core/", "tests/ai/", "tests/api/")
 """Here, a test that takes no database takes no other service either."""
+# The image takes minutes to build: `make test-image` names it.
+collect_ignore = [] if "TEST_IMAGE" in os.environ else ["image"]
 left_out = pytest.StashKey[int]()
 
 

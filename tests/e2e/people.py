@@ -27,12 +27,18 @@ class People:
     """
 
     def __init__(
-        self, site: Site, number: int, worker: Callable[[ParticipantClient, int], Worker], *, threads: int = 3
+        self,
+        site: Site,
+        number: int,
+        worker: Callable[[ParticipantClient, int], Worker],
+        *,
+        threads: int = 3,
+        port: int = 0,
     ) -> None:
         self.heard: list[Notification] = []
         self._site = site
         self._agendas = [Agenda() for _ in range(threads)]
-        self._listener = Listener(self._hear)
+        self._listener = Listener(self._hear, port=port)
         endpoints = [self._listener.url(name) for name in (ACTOR, *map(str, range(number)))]
         actor, *participants = site.make_users(endpoints)
         # One pool of connections for all: hundreds of pools of their own would be mostly idle sockets.

@@ -85,7 +85,7 @@ def distributed(folder: Path, *, web_processes: int = 1) -> Iterator[Site]:
             "FL_POSTGRES_USER": connection["user"],
             "FL_POSTGRES_PASSWD": connection["password"],
             "FL_POSTGRES_DBNAME": connection["dbname"],
-            "FL_REDIS_LOCATION": stack.enter_context(_own_redis_database()),
+            "FL_REDIS_LOCATION": stack.enter_context(own_redis_database()),
             "FL_SHARED_FILES": "true",
             "FL_WEB_WORKERS": str(web_processes),
             "CELERY_LOG_LEVEL": "INFO",
@@ -146,7 +146,7 @@ def execute(parameters: dict[str, Any], statement: str) -> None:
 
 
 @contextmanager
-def _own_redis_database() -> Iterator[str]:
+def own_redis_database() -> Iterator[str]:
     """The location of an empty database of Redis that nobody else has claimed; emptied at the end."""
     base = settings.FL_REDIS_LOCATION.rpartition("/")[0]
     for number in reversed(range(REDIS_DATABASES)):

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from django.conf import settings
 
+from tests.house.commands_of_ours import CLOCK, is_setting, queues_served
 from tests.server_process import REPOSITORY
 
 pytestmark = pytest.mark.once
@@ -36,18 +37,67 @@ def compose() -> dict[str, Any]:
     return document
 
 
+OURS = ("migrate", "web", "worker", "notifier", "control", "beat")
+STORES = ("postgres", "redis")
+PROFILES = {"caddy": ["proxy"], "prometheus": ["monitoring"], "grafana": ["monitoring"]}
+
+
 def test_every_process_has_its_service_and_no_key_stands_twice() -> None:
     services = compose()["services"]
-    assert set(services) == {"web", "worker", "notifier", "control", "beat", "postgres", "redis"}
-    for name in ("web", "worker", "notifier", "control", "beat"):
+    assert set(services) == {*OURS, *STORES, *PROFILES}
+    for name in OURS:
         assert services[name]["environment"] == services["web"]["environment"]
         assert services[name]["volumes"] == ["files:/data"]
+    assert {name: service["profiles"] for name, service in services.items() if "profiles" in service} == PROFILES
 
 
-def test_every_queue_has_a_worker_of_its_own() -> None:
-    commands = [str(service.get("command", "")) for service in compose()["services"].values()]
-    served = [found[1] for command in commands if (found := re.search(r" worker .*--queues (\S+)", command))]
-    assert sorted(served) == sorted(queue.name for queue in settings.CELERY_TASK_QUEUES)
+def test_every_queue_and_the_clock_have_a_process_of_their_own() -> None:
+    commands = [compose()["services"][name]["command"].split() for name in OURS]
+    served = sorted(queue for command in commands for queue in queues_served(command))
+    assert served == sorted([CLOCK, *(queue.name for queue in settings.CELERY_TASK_QUEUES)])
+
+
+def test_nothing_starts_before_the_database_is_up_to_date() -> None:
+    services = compose()["services"]
+    assert services["migrate"]["command"] == "fl-server migrate"
+    assert services["migrate"]["restart"] == "no"
+    assert set(services["migrate"]["depends_on"]) == set(STORES)
+    assert "--no-migrate" in services["web"]["command"].split()
+    for name in OURS[1:]:
+        assert services[name]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+
+
+def test_no_container_has_rights_or_a_file_system_to_write_to() -> None:
+    for name, service in compose()["services"].items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "caddy" else []), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["healthcheck"] if name != "migrate" else True, name
+
+
+def test_every_image_of_others_has_an_exact_version_and_every_file_is_there() -> None:
+    document = compose()
+    for name, service in document["services"].items():
+        if name in OURS:
+            assert service["image"] == "fl-server"
+            continue
+        assert re.search(r":v?\d+\.\d+(\.\d+)?(-alpine)?$", service["image"]), name
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            known = (REPOSITORY / source).exists() if source.startswith("./") else source in document["volumes"]
+            assert known, (name, source)
+        assert set(service.get("secrets", [])) <= set(document["secrets"])
+
+
+def test_the_proxy_has_an_address_that_no_other_service_is_given_by_chance() -> None:
+    document = compose()
+    (network,) = document["networks"]["default"]["ipam"]["config"]
+    address = ip_address(document["services"]["caddy"]["networks"]["default"]["ipv4_address"])
+    assert address in ip_network(network["subnet"])
+    assert address not in ip_network(network["ip_range"])
+    documented = (REPOSITORY / "docs" / "deployment.md").read_text(encoding="utf-8")
+    assert f"FL_TRUSTED_PROXIES={address}/32" in documented
 
 
 def default_of(value: str) -> str:
@@ -95,6 +145,4 @@ def test_the_readme_makes_every_secret_that_must_be_set() -> None:
 
 
 def test_what_it_sets_are_settings() -> None:
-    known = (REPOSITORY / ".env.example").read_text(encoding="utf-8")
-    for name in compose()["services"]["web"]["environment"]:
-        assert re.search(rf"^#?{name}=", known, re.MULTILINE), name
+    assert [name for name in compose()["services"]["web"]["environment"] if not is_setting(name)] == []

@@ -1,0 +1,1 @@
+"""Tests of the container image. `make test-image` builds it and runs them; `make test` leaves them out."""
