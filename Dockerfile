@@ -51,9 +51,8 @@ ENV PATH=/opt/fl-server/bin:/opt/dependencies/bin:$PATH \
     HOME=/tmp \
     FL_DATA_DIR=/data
 # pg_dump and psql, for backups of PostgreSQL. They must not be older than its server.
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends postgresql-client \
-    && rm -rf /var/lib/apt/lists/*
+RUN command -v pg_dump >/dev/null \
+    || (apt-get update && apt-get install --yes --no-install-recommends postgresql-client && rm -rf /var/lib/apt/lists/*)
 RUN install --directory --owner 10001 --group 10001 --mode 0700 /data
 COPY --from=dependencies /opt/dependencies /opt/dependencies
 COPY --from=sbom /sbom.json /opt/sbom.json
