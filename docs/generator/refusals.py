@@ -66,7 +66,7 @@ def all_texts() -> list[str]:
     texts = [text for node in _nodes(PLACES) if (text := text_of(node))]
     for place in PLACES[:4]:
         texts += [path.read_text(encoding="utf-8") for path in (REPOSITORY / place).rglob("*.html")]
-    return [" ".join(text.split()) for text in texts]
+    return [re.sub(r"{[a-z_]*}", GAP, " ".join(text.split())) for text in texts]
 
 
 def text_of(node: ast.AST) -> str:

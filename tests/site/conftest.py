@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents import REPOSITORY
 from tests.server_process import server_environment
-from tests.site.page_runner import Reader
+from tests.site.page_runner import Reader, blocks_of
 
+DOCS = REPOSITORY / "docs"
 COMMANDS = ("fl", "fl-server")
 
 
@@ -31,7 +33,16 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     }
     with Reader(folder, environment, _free_port()) as person:
         yield person
-    print("Not run:", *person.left_out, sep="\n  ")  # noqa: T201 - whoever reads the log sees what isn't tried
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Whoever reads the log sees which blocks of the documentation aren't tried, and why."""
+    if any("tests/site/" in report.nodeid for report in terminalreporter.getreports("passed")):
+        terminalreporter.section("blocks of the documentation that are not run")
+        for path in sorted([*DOCS.glob("tutorials/*.md"), *DOCS.glob("how-to/*.md")]):
+            for block in blocks_of(path):
+                if block.order == "not run":
+                    terminalreporter.line(f"{path.relative_to(DOCS)}:{block.line}: {block.about}")
 
 
 def _install(environment: Path) -> None:

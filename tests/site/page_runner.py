@@ -125,7 +125,7 @@ class Reader:
 
     def __init__(self, folder: Path, environment: dict[str, str], port: int) -> None:
         self.folder, self.environment, self.port = folder, environment, port
-        self.left_out: list[str] = []
+        self._opening: list[tuple[Terminal, str]] = []
         self._terminals: dict[str, Terminal] = {}
 
     def __enter__(self) -> Reader:
@@ -144,8 +144,13 @@ class Reader:
                 self._do(block)
             except (AssertionError, ValueError) as error:
                 raise AssertionError(f"{path.name}, line {block.line}: {error}") from error
-            if block.order == "not run":
-                self.left_out.append(f"{path.name}, line {block.line}: {block.about}")
+        self._wait()
+
+    def _wait(self) -> None:
+        """Until each terminal that was opened has printed what it is waited for. They start side by side."""
+        while self._opening:
+            terminal, until = self._opening.pop(0)
+            terminal.wait_for(until)
 
     def terminal(self, name: str) -> Terminal:
         """The terminal of this name, opened if it isn't open."""
@@ -154,7 +159,7 @@ class Reader:
         return self._terminals[name]
 
     def _do(self, block: Block) -> None:
-        text = self._at_port(block.text)
+        text = self.at_port(block.text)
         match block.order, block.language:
             case "not run", _:
                 compiles(block)
@@ -163,10 +168,11 @@ class Reader:
             case "terminal", _:
                 name, _, until = block.about.partition(", until: ")
                 self.terminal(name).type(text)
-                self.terminal(name).wait_for(until)
+                self._opening.append((self.terminal(name), until))
             case _, "toml":
                 compiles(block)
             case _, language:
+                self._wait()
                 printed = self._run(text, language)
                 if block.order == "prints" and block.about not in printed:
                     raise AssertionError(f"{block.about!r} was not printed, but:\n{printed}")
@@ -177,7 +183,8 @@ class Reader:
         (self.folder / "block.py").write_text(text, encoding="utf-8")
         return self.terminal("first").run(f"{sys.executable} block.py")
 
-    def _at_port(self, text: str) -> str:
+    def at_port(self, text: str) -> str:
+        """The text with the free port in place of 8000."""
         return text.replace(":8000", f":{self.port}").replace("fl-server serve", f"fl-server serve --port {self.port}")
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from tests.documents import REPOSITORY
 from tests.site.page_runner import Reader
@@ -38,3 +42,20 @@ def test_own_data_are_trained_with_two_methods(beginner: Reader) -> None:
 @pytest.mark.parametrize("page", HOW_TO)
 def test_a_how_to_page_does_what_it_says(beginner: Reader, page: str) -> None:
     beginner.work_through(DOCS / page)
+
+
+@pytest.mark.parametrize("name", ["actor", "participant"])
+def test_a_notebook_runs_from_top_to_bottom(beginner: Reader, name: str) -> None:
+    path = DOCS / f"notebooks/{name}.ipynb"
+    notebook = nbformat.reads(beginner.at_port(path.read_text(encoding="utf-8")), as_version=4)
+    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(beginner.folder)}})
+    client.execute(env=beginner.environment)
+    if os.environ.get("WRITE_NOTEBOOKS"):
+        _keep(notebook, path, beginner.port)
+
+
+def _keep(notebook: nbformat.NotebookNode, path: Path, port: int) -> None:
+    """With the outputs of this run, and without what differs from run to run."""
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    path.write_text(nbformat.writes(notebook).replace(f":{port}", ":8000") + "\n", encoding="utf-8")
