@@ -43,6 +43,7 @@ html_theme = "furo"
 html_title = f"fl-server {release}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False

@@ -78,7 +78,9 @@ def _fields(schema: dict[str, Any], *, asked: bool) -> str:
     rows = []
     for name, one in whole.get("properties", {}).items():
         needed = "required" if name in whole.get("required", ()) else "optional"
-        rows.append([f"`{name}`", _kind(one), plain(_resolved(one).get("description", ""))] + ([needed] if asked else []))
+        rows.append(
+            [f"`{name}`", _kind(one), plain(_resolved(one).get("description", ""))] + ([needed] if asked else [])
+        )
     heads = ["field", "type", "what it says"] + (["needed"] if asked else [])
     shown = table(heads, rows)
     if shown or not asked:

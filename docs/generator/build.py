@@ -1,4 +1,4 @@
-"""Builds the site and checks it: `python -m docs.generator.build FOLDER`."""
+"""Builds the site and checks it: `python -m docs.generator.build FOLDER [SOURCE]`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def build(folder: Path, source: Path = DOCS) -> int:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
-    status = build(target)
+    status = build(target, *map(Path, sys.argv[2:3]))
     if not status:
         sys.stdout.write(f"The site is in {target}: open {target / 'index.html'}\n")
     sys.exit(status)

@@ -32,7 +32,6 @@ def server_commands(_: str = "") -> str:
 def client_commands(_: str = "") -> str:
     """A part for each command of `fl`."""
     import typer
-
     from fl_server_client.cli.app import app
 
     return "\n".join(_click_parts(typer.main.get_command(app), "fl"))
@@ -96,9 +95,13 @@ def _click_parts(command: object, path: str) -> list[str]:
 def _click_row(parameter: object) -> list[str]:
     record = getattr(parameter, "record", None)
     is_argument = getattr(parameter, "param_type_name", "") == "argument"
-    names = [str(getattr(parameter, "human_readable_name", ""))] if is_argument else list(getattr(parameter, "opts", ()))
+    names = (
+        [str(getattr(parameter, "human_readable_name", ""))] if is_argument else list(getattr(parameter, "opts", ()))
+    )
     variable = getattr(parameter, "envvar", None)
     text = plain(getattr(parameter, "help", None) or "") + (f" Environment variable: `{variable}`." if variable else "")
     default = getattr(parameter, "default", None)
-    is_shown = record is None and isinstance(default, str | int | float) and not isinstance(default, bool) and default != ""
+    is_shown = (
+        record is None and isinstance(default, str | int | float) and not isinstance(default, bool) and default != ""
+    )
     return [", ".join(f"`{one}`" for one in names), text, f"`{default}`" if is_shown else ""]

@@ -1,4 +1,4 @@
-"""The tutorials and how-to pages, block by block, as they stand: a server, participants and an actor, each a process."""
+"""The tutorials and how-to pages, block by block, as they stand: server, participants and actor are processes."""
 
 from __future__ import annotations
 
