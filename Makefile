@@ -8,7 +8,7 @@ PYTEST ?= $(BIN)/python -m pytest
 MEASURED = PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/coverage run -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: audit browser containers image test-image promtool openapi pictures fuzz fuzz-api mlflow vision help setup run demo test test-sqlite test-services check format bench faults clean
+.PHONY: audit browser containers docs image promtool test-image notebooks openapi pictures fuzz fuzz-api mlflow vision help setup run demo test test-sqlite test-services check format bench faults clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -70,6 +70,12 @@ openapi: $(STAMP) ## write docs/openapi.yaml, and generate a Python client from 
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m openapi_python_client generate --path docs/openapi.yaml \
 	  --output-path build/openapi-client --overwrite --fail-on-warning
 	$(BIN)/python -m pytest tests/api/test_openapi_document.py tests/e2e/test_generated_client.py $(ARGS)
+
+docs: $(STAMP) ## build the documentation as a site into build/site, and check its links
+	$(BIN)/python -m docs.generator.build build/site
+
+notebooks: $(STAMP) ## run the notebooks of the documentation and keep their outputs
+	WRITE_NOTEBOOKS=1 FL_TEST_DATABASE=sqlite $(PYTEST) tests/site/test_tutorials.py -k notebook $(ARGS)
 
 vision: pyproject.toml ## run the tests that need torchvision, in a separate environment
 	test -x .venv-vision/bin/python || $(PYTHON) -m venv .venv-vision

@@ -200,8 +200,8 @@ class Demonstration:
         ]
 
 
-def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+def command_line() -> argparse.ArgumentParser:
+    """The options. The documentation lists them."""
     parser = argparse.ArgumentParser(
         prog="fl-server demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -220,7 +220,12 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pull", action="store_true", help="participants fetch their notifications")
     parser.add_argument("--pickled", action="store_true", help="upload a pickled module instead of TorchScript")
     parser.add_argument("--keep", action="store_true", help="leave the server running, and its files where they are")
-    arguments = parser.parse_args(words)
+    return parser
+
+
+def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    arguments = command_line().parse_args(words)
     if arguments.goal is None and arguments.rounds >= GOAL_ROUNDS:
         arguments.goal = GOAL
     return arguments

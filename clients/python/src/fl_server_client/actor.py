@@ -86,7 +86,8 @@ class Actor(Client):
 
     def describe_version(self, model_id: str, version: int, **values: Any) -> dict[str, Any]:
         """Set a version's `name` (a text) or `pinned` (a bool), which keep its file; return it."""
-        return dict(self.call("PATCH", f"/models/{model_id}/versions/{version}/", json=values).json())
+        self.call("PATCH", f"/models/{model_id}/versions/{version}/", json=values)
+        return next(row for row in self.versions(model_id) if row["version"] == version)
 
     def users(self) -> list[dict[str, Any]]:
         """Every user: the participants of a training are chosen among them."""

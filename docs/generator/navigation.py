@@ -1,0 +1,61 @@
+"""Files from outside docs/ as pages, links that leave docs/, and pages that are listed once they exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DOCS = REPOSITORY / "docs"
+LINK = re.compile(r"(\]\()([^)\s#]*)(#[^)\s]*)?(\))")
+PAGES = {
+    "README.md": "docs/index.md",
+    "docs/decisions": "docs/decisions/index.md",
+    "CONTRIBUTING.md": "docs/explanation/contributing.md",
+    "CHANGELOG.md": "docs/explanation/changes.md",
+    "clients/python/README.md": "docs/reference/client.md",
+    ".env.example": "docs/reference/settings.md",
+    "docs/openapi.yaml": "docs/reference/api/index.md",
+}
+"""Files and folders that stand elsewhere on the site."""
+OPERATIONS = ("deployment", "scaling", "storage", "backup", "upgrading", "monitoring", "logging")
+"""Pages for operators, in the order of the navigation."""
+
+
+def file(path: str) -> str:
+    """A file of the repository, without its title: the page that asks for it has one."""
+    text = (REPOSITORY / path).read_text(encoding="utf-8").partition("\n")[2]
+    return moved_links(text, path)
+
+
+def operations(_: str = "") -> str:
+    """The navigation of those pages for operators that exist."""
+    names = [f"/{name}" for name in OPERATIONS if (DOCS / f"{name}.md").exists()]
+    return "\n".join(["```{toctree}", ":maxdepth: 1", "", "/production", *names, "```"])
+
+
+def moved_links(text: str, path: str) -> str:
+    """The text with links of a file at this path in the repository as links of the site, from its root."""
+    folder = PurePosixPath(path).parent
+
+    def moved(found: re.Match[str]) -> str:
+        before, target, anchor, after = found.groups(default="")
+        if not target or ":" in target or target.startswith(("/", "<")):
+            return found[0]
+        place = _normal(folder / target)
+        place = PAGES.get(place, place)
+        if not place.startswith("docs/"):
+            return found[0]
+        return f"{before}/{place.removeprefix('docs/')}{anchor}{after}"
+
+    return LINK.sub(moved, text)
+
+
+def _normal(path: PurePosixPath) -> str:
+    parts: list[str] = []
+    for part in path.parts:
+        if part == ".." and parts:
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return "/".join(parts)
