@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from fl_server_core.monitoring.heartbeats import BEAT, EVERY_SECONDS, remove_heartbeat, write_heartbeat
 
 logger = logging.getLogger(__name__)
-TURN_SECONDS = 2.5
+TURN_SECONDS = 2.0
 """A loop that has not turned for so long hangs: others are to see that this process does nothing any more."""
 
 

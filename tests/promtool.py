@@ -51,7 +51,7 @@ def check_alerts(folder: Path, scrapes: Mapping[str, tuple[Mapping[str, float], 
             "input_series": [{"series": one, "values": f"{value:g}x{2 * MINUTES}"} for one, value in samples.items()],
             "promql_expr_test": [
                 {
-                    "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
+                    "expr": 'group by (alertname) (ALERTS{alertstate="firing"})',
                     "eval_time": f"{MINUTES}m",
                     "exp_samples": [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in sorted(alerts)],
                 }

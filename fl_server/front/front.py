@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 # Checks have threads of their own. Tokens and sessions don't wait for passwords, which take long to refuse if they are
 # made up, nor for a provider of identities.
 CHECK_THREADS = 2
-PROBE_THREADS = 2
+PROBE_THREADS = 4
 FILE_THREADS = 4
 SWEEP_SECONDS = 1.0
 # A reader that takes nothing for this long may have to leave when all places are taken.

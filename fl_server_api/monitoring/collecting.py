@@ -19,7 +19,7 @@ from fl_server_api.monitoring.readiness import Readiness, Status, watcher
 from fl_server_core.monitoring.bounded import Bounded
 from fl_server_core.selectors.monitoring import DeliveryFigures, RoundFigures, RowFigures, row_figures
 
-ROWS_SECONDS = 6.0
+ROWS_SECONDS = 4.0
 
 
 class LookedUp(Collector):

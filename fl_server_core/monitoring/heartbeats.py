@@ -17,8 +17,8 @@ from django.conf import settings
 from fl_server_core.monitoring.quick_redis import quick_redis
 
 EVERY_SECONDS = 1.0
-LIFE_SECONDS = 3.5
-"""Three beats may be late. A process that was killed is missed within 5 seconds of it."""
+LIFE_SECONDS = 3.0
+"""Two beats may be late. A process that was killed is missed within 5 seconds of it."""
 REMEMBERED_SECONDS = 3600
 BEAT = "beat"
 

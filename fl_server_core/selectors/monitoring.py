@@ -22,7 +22,7 @@ from fl_server_core.models.training import RUNNING_STATES, Training, TrainingSta
 from fl_server_core.selectors.overview import queue, trainings_by_state
 
 HOUR = timedelta(hours=1)
-STATEMENT_MILLISECONDS = 5000
+STATEMENT_MILLISECONDS = 3500
 """PostgreSQL gives up on a statement that takes longer."""
 
 

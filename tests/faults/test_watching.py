@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import cast
 
 import httpx
 import psutil
@@ -176,7 +177,7 @@ def test_several_processes_on_one_address_count_together(cluster: Cluster) -> No
 def _written(cluster: Cluster) -> dict[str, float]:
     """When each worker last told that it lives, in seconds of its clock."""
     with closing(redis.Redis.from_url(cluster.redis_url, decode_responses=True)) as connection:
-        found = connection.hgetall("fl_server.heartbeats:postgres")
+        found = cast(dict[str, str], connection.hgetall("fl_server.heartbeats:postgres"))
     return {name: json.loads(value)["at"] for name, value in found.items() if name.startswith("worker-")}
 
 
