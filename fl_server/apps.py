@@ -1,5 +1,7 @@
 """The Django app of the house itself: it brings the system checks, traces, error reports and the ``serve`` command."""
 
+import logging
+
 from django.apps import AppConfig
 from django.core.checks import Tags, register
 
@@ -21,5 +23,6 @@ class FlServerConfig(AppConfig):
         for check in checks.FOR_DEPLOYMENT:
             register(check, "fl_server", deploy=True)
         register(checks.check_alert_rules, Tags.database)
+        logging.captureWarnings(True)  # these are lines of the log, too
         trace()
         report_errors()

@@ -25,6 +25,7 @@ SILENT_TASKS = ("fl_server_ai.trainer.tasks.seal",)
 """Every few seconds, whatever happens: nobody wants to find these between the traces."""
 WITH_QUERY = ("http.url", "http.target", "url.full", "url.query")
 FLUSH_MILLISECONDS = 3000
+EXPORT_SECONDS = 3.0
 AFTER_OURS = 1
 """Where the library's middleware stands: the request's note, made first, drops headers of traces from strangers."""
 
@@ -55,7 +56,9 @@ def trace() -> None:
 
     provider = TracerProvider(resource=Resource.create(_resource()))
     endpoint = settings.FL_TRACING_ENDPOINT.rstrip("/")
-    provider.add_span_processor(Spans(OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces" if endpoint else None)))
+    provider.add_span_processor(
+        Spans(OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces" if endpoint else None, timeout=_timeout()))
+    )
     set_tracer_provider(provider)
     # Without baggage: it would carry what a client wrote from one service to the next.
     set_global_textmap(TraceContextTextMapPropagator())
@@ -64,6 +67,12 @@ def trace() -> None:
     # A process of Celery's pool ends without telling Python.
     worker_process_shutdown.connect(lambda **_: provider.force_flush(FLUSH_MILLISECONDS), weak=False)
     install_hooks(provider.get_tracer("fl_server"))
+
+
+def _timeout() -> float | None:
+    """Of an export, in seconds; None: the operator has set it. A stop waits for the last one."""
+    names = ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
+    return None if any(name in os.environ for name in names) else EXPORT_SECONDS
 
 
 def _resource() -> dict[str, str]:

@@ -63,6 +63,9 @@ def logging_settings(env: Environment, *, log_file: Path | None, is_production: 
             # A 4xx is the client's error.
             "django.request": {"level": "ERROR", "filters": ["not_of_clients"]},
             **{f"django.security.{name}": {"filters": ["seldom"]} for name in SUSPICIONS},
+            # A collector that is away: one line a minute, not one for each batch.
+            "opentelemetry.exporter": {"level": "ERROR"},
+            "opentelemetry.exporter.otlp.proto.http.trace_exporter": {"filters": ["seldom"]},
             "django.server": {"handlers": [], "level": "INFO", "propagate": True},
         },
     }
