@@ -64,7 +64,7 @@ def read_contents(cursor: Cursor, engine_version: str) -> Contents:
 
     names: dict[str, str] = {}
     for field in file_fields():
-        table, column = quote(field.model._meta.db_table), quote(field.column)
+        table, column = quote(field.model._meta.db_table), quote(field.column or "")
         names.update((row[0], "") for row in ask(f"SELECT DISTINCT {column} FROM {table} WHERE {column} <> ''"))  # noqa: S608
     versions = quote(ModelVersion._meta.db_table)
     known = ask(f"SELECT DISTINCT weights_file, digest FROM {versions} WHERE weights_file <> ''")  # noqa: S608

@@ -82,7 +82,7 @@ def old_metrics(before: datetime) -> QuerySet[Metric]:
     return Metric.objects.filter(Q(model__in=models) | Q(model__in=updates), created_at__lt=before)
 
 
-def old_updates(before: datetime) -> QuerySet[LocalModel]:
+def old_updates(before: datetime) -> QuerySet[Any, Any]:
     """Those of finished trainings, unless a round that is not over has them."""
     open_rounds = Round.objects.filter(closed_at=None)
     updates = LocalModel.objects.non_polymorphic().filter(base_model__in=_finished(before).values("model"))
