@@ -19,7 +19,7 @@ OURS = {
     "audit": "verify, export or prune the trail of who did what",
     "export_mlflow": "send a training to MLflow",
     "export_tensorboard": "write a training's metrics for TensorBoard",
-    "worker": "run a worker (needs Redis): worker [compute|notifications|control] [Celery's options], or worker all",
+    "worker": "run a worker (needs Redis): worker [compute|notifications|control|all] [Celery's options]",
     "beat": "run the scheduler (needs Redis); start exactly one, none with worker all",
 }
 PACKAGES = (
