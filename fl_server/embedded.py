@@ -100,7 +100,7 @@ class _QueueWorker:
         if settings.FL_EMBEDDED:
             self._worker.stop()
         else:  # its connection to Redis is its own thread's alone: all workers of this process look at this word
-            state.should_stop = EX_OK
+            state.should_stop = EX_OK  # type: ignore[assignment]  # its stub has None alone
 
     def _work(self) -> None:
         # Made in this thread: a worker that is set up closes the database connections of its thread. WorkController is

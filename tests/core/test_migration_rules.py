@@ -113,6 +113,14 @@ def test_what_it_does_not_see_is_allowed(operations: list[Any]) -> None:
     assert problems(*operations) == ""
 
 
+def test_a_migration_locks_one_table_that_there_was_before() -> None:
+    column = migrations.AddField("other", "more", models.IntegerField(null=True))
+    make = migrations.CreateModel("Other", [("id", models.BigAutoField(primary_key=True))])
+    assert problems(make, column, add(models.IntegerField(null=True))) == ""
+    other = migrations.AlterModelTable("other", "others")
+    assert "locks several tables, other, row" in problems(add(models.IntegerField(null=True)), other, contract="no use")
+
+
 def test_a_migration_says_what_it_is_and_one_that_can_not_be_taken_back_does_one_thing() -> None:
     assert problems(migrations.RemoveField("row", "note"), contract="1.2 has ceased to read it") == ""
     assert problems(migrations.RunSQL("SELECT 1"), unchecked="it changes nothing") == ""
