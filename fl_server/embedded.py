@@ -24,6 +24,8 @@ SWEEP_TASK = "fl_server_ai.trainer.tasks.sweep"
 SEAL_TASK = "fl_server_ai.trainer.tasks.seal"
 READY_SECONDS = 30.0
 CONTROL_THREADS = 2
+PREFETCHED = 16
+"""How many short tasks for each thread wait in the process rather than in Redis."""
 
 
 class EmbeddedWorker:
@@ -105,7 +107,7 @@ class _QueueWorker:
         if settings.FL_EMBEDDED:
             self._worker.stop()
         else:  # its connection to Redis is its own thread's alone: all workers of this process look at this word
-            state.should_stop = EX_OK
+            state.should_stop = EX_OK  # type: ignore[assignment]  # its stub has None alone
 
     def _work(self) -> None:
         # Made in this thread: a worker that is set up closes the database connections of its thread. WorkController is
@@ -120,6 +122,8 @@ class _QueueWorker:
             without_gossip=True,
             without_mingle=True,
             without_heartbeat=True,
+            # Such a worker that has taken all it may looks for more after two seconds only.
+            prefetch_multiplier=1 if settings.FL_EMBEDDED or self._queue == "celery" else PREFETCHED,
             use_eventloop=False,  # there is one of these loops in a process, and here are several workers
             ready_callback=lambda _consumer: self.ready.set(),
             loglevel="WARNING",

@@ -22,7 +22,7 @@ OURS = {
     "retention": "remove what is older than the settings keep it; with --dry-run say what would go",
     "export_mlflow": "send a training to MLflow",
     "export_tensorboard": "write a training's metrics for TensorBoard",
-    "worker": "run a worker (needs Redis): worker [compute|notifications|control] [Celery's options], or worker all",
+    "worker": "run a worker (needs Redis): worker [compute|notifications|control|all] [Celery's options]",
     "beat": "run the scheduler (needs Redis); start exactly one, none with worker all",
 }
 PACKAGES = (

@@ -207,7 +207,7 @@ class Child:
             message = self._exchange(job)
             self._allow_cpu(_IDLE_CPU_SECONDS)
             reply = _reply(message)
-            is_free = self._has_time_left()
+            is_free = self._has_time_left() and not isinstance(reply, DeviceFailed)  # the next one may have it again
         except ChannelTimeout:
             raise ModelStopped(
                 f"The model did not answer within {self._limits.seconds:g} seconds and was stopped."
@@ -291,12 +291,12 @@ def _is_list_of_positions(value: object, count: int) -> TypeGuard[list[int]]:
     )
 
 
-def _reply(message: Message) -> Reply | ModelRunError | InvalidInput:
+def _reply(message: Message) -> Reply | ModelRunError | InvalidInput | DeviceFailed:
     """What a process says, which may be hostile. Raises ProtocolError where it makes no sense."""
     header: dict[str, Any] = message.header
     if "error" in header:
         if header["error"] == "device":
-            logger.error("The device for models can't be used: %s", str(header.get("message"))[:_MAX_MESSAGE])
+            logger.error("The device for models can't be used: %r", str(header.get("message"))[:_MAX_MESSAGE])
             return DeviceFailed()
         kind = _ERRORS.get(str(header["error"]), ModelRunError)
         return kind(str(header.get("message"))[:_MAX_MESSAGE])

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from django.db import migrations
 from django.db.backends.postgresql.base import DatabaseWrapper
+from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 from django.db.models import Field
 
@@ -27,23 +28,44 @@ DESTRUCTIVE = (
     migrations.AddConstraint,
     migrations.AlterUniqueTogether,
 )
+LOCKING = (*DESTRUCTIVE, migrations.AddField, migrations.RemoveConstraint)
 UNREADABLE = (migrations.RunPython, migrations.RunSQL)
 
 
 def breaches(migration: migrations.Migration, state: ProjectState) -> list[str]:
     """What is wrong with a migration, a sentence each. state: before it; it is moved on."""
     found = list(_of_all(migration, state))
+    changed = {table for table in _changed_tables(migration) if table}
+    if migration.atomic and len(changed) > 1:
+        found.append(
+            f"It locks several tables, {', '.join(sorted(changed))}: a migration for each, or requests deadlock."
+        )
     is_alone = len(migration.operations) == 1
     if not migration.atomic and not is_alone:
         found.append("A migration that isn't atomic must hold a single operation, so that it can be repeated.")
     return found
 
 
+def _on_database(operation: Operation) -> list[Operation]:
+    """What an operation does to the database, and not only to Django's idea of it."""
+    if isinstance(operation, migrations.SeparateDatabaseAndState):
+        return list(operation.database_operations)
+    return [operation]
+
+
+def _changed_tables(migration: migrations.Migration) -> Iterator[str]:
+    """The tables that there were before, whose columns or constraints it changes."""
+    new = {one.name.lower() for one in migration.operations if isinstance(one, migrations.CreateModel)}
+    for operation in migration.operations:
+        for one in _on_database(operation):
+            if isinstance(one, LOCKING) and _table_of(one) not in new:
+                yield _table_of(one)
+
+
 def _of_all(migration: migrations.Migration, state: ProjectState) -> Iterator[str]:
     app, new = migration.app_label, set[str]()
     for operation in migration.operations:
-        is_apart = isinstance(operation, migrations.SeparateDatabaseAndState)
-        for one in operation.database_operations if is_apart else [operation]:
+        for one in _on_database(operation):
             if isinstance(one, migrations.CreateModel):
                 new.add(one.name.lower())
             elif _table_of(one) not in new:
@@ -83,18 +105,22 @@ def _of_new_column(name: str, field: Field) -> Iterator[str]:  # type: ignore[ty
         return
     if not field.null and not field.has_db_default():
         yield f"{name}: the version before inserts rows without it. Give it null=True or db_default."
-    if field.unique or field.db_index:
+    if _is_indexed(field):
         yield f"{name}: its index stops all who write to the table. Use db_index=False, then AddIndexWithoutLock."
 
 
 def _of_changed_column(name: str, before: Field, after: Field, is_contract: bool) -> Iterator[str]:  # type: ignore[type-arg]
     if before.null and not after.null and not is_contract:
         yield f"{name}: the version before may write NULL. This is a contract step, of a later release."
-    if (after.unique and not before.unique) or (after.db_index and not before.db_index):
+    if _is_indexed(after) and not _is_indexed(before):
         yield f"{name}: its index stops all who write to the table. Use AddIndexWithoutLock."
     old, new = str(before.db_type(POSTGRESQL)), str(after.db_type(POSTGRESQL))
     if not _is_wider(old, new):
         yield f"{name}: {old} becomes {new}, which writes the whole table anew. Add another column instead."
+
+
+def _is_indexed(field: Field) -> bool:  # type: ignore[type-arg]
+    return field.unique or bool(getattr(field, "db_index", False))
 
 
 def _is_wider(old: str, new: str) -> bool:

@@ -49,6 +49,7 @@ def problems(*operations: Any, atomic: bool = True, **said: str) -> str:
         ],
     )
     make.state_forwards(APP, state)
+    migrations.CreateModel("Page", [("id", models.BigAutoField(primary_key=True))]).state_forwards(APP, state)
     attributes = {"operations": list(operations), "atomic": atomic, **said}
     migration = type("Migration", (migrations.Migration,), attributes)("0099_example", APP)
     return " ".join(breaches(migration, state))
@@ -111,6 +112,14 @@ def test_what_the_version_before_could_not_live_with_is_refused(operation: Any, 
 )
 def test_what_it_does_not_see_is_allowed(operations: list[Any]) -> None:
     assert problems(*operations) == ""
+
+
+def test_a_migration_locks_one_table_that_there_was_before() -> None:
+    column = migrations.AddField("other", "more", models.IntegerField(null=True))
+    make = migrations.CreateModel("Other", [("id", models.BigAutoField(primary_key=True))])
+    assert problems(make, column, add(models.IntegerField(null=True))) == ""
+    other = migrations.AddField("page", "more", models.IntegerField(null=True))
+    assert "locks several tables, page, row" in problems(add(models.IntegerField(null=True)), other)
 
 
 def test_a_migration_says_what_it_is_and_one_that_can_not_be_taken_back_does_one_thing() -> None:

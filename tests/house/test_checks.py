@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
 from fl_server import checks
-from fl_server_ai.sandbox import Wall
+from fl_server_ai.sandbox import Wall, find_device
 from fl_server_ai.sandbox.walls import STOPS
 from tests.builders.rows import make_alert_rule, make_user
 from tests.server_process import REPOSITORY, server_environment
@@ -328,3 +328,14 @@ def test_a_folder_in_a_bucket_is_a_plain_name_and_signed_addresses_want_tls(sett
     assert ids() == ["fl_server.W064"]
     settings.FL_S3_DIRECT_SECONDS = 0
     assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("device", "found"), [("cpu", []), ("auto", []), ("cuda:1", ["fl_server.E024"]), ("cpu:0", ["fl_server.W051"])]
+)
+def test_a_device_for_models_must_be_there_and_costs_walls(device: str, found: list[str], settings: Settings) -> None:
+    """`cpu:0` stands for a GPU here; a machine that has one finds more."""
+    settings.FL_INFERENCE_DEVICE = device
+    if device not in ("cpu", "cpu:0") and not find_device("auto").is_cpu:
+        pytest.skip("This machine has a GPU.")
+    assert [message.id for message in checks.check_inference_device()] == found

@@ -51,6 +51,7 @@ def test_an_unknown_command_is_a_sentence(capsys: pytest.CaptureFixture[str]) ->
 def test_a_worker_of_a_queue_gets_what_suits_it_and_what_is_given_comes_last() -> None:
     assert sorted(QUEUES) == sorted(queue.name for queue in settings.CELERY_TASK_QUEUES)
     assert worker_arguments([]) == ["worker"]
+    assert worker_arguments(["compute", "-c", "1"]) == ["worker", "--queues", "celery", "-c", "1"]
     assert worker_arguments(["--queues", "control"]) == ["worker", "--queues", "control"]
     assert worker_arguments(["notifications", "--concurrency", "8"]) == [
         *("worker", "--queues", "notifications", "--pool", "threads", "--concurrency", "32"),
@@ -79,11 +80,17 @@ def test_commands_of_django_run_with_the_development_settings_and_their_own_help
     assert run("help", "invite", data=tmp_path).stdout.startswith("usage: fl-server invite ")
 
 
-def test_a_worker_without_redis_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    done = run("worker", data=tmp_path)
+@pytest.mark.parametrize("words", [[], ["all"]])
+def test_a_worker_without_redis_is_refused_with_a_sentence(words: list[str], tmp_path: Path) -> None:
+    done = run("worker", *words, data=tmp_path)
     assert done.returncode != 0
     assert "No broker is set (FL_REDIS_HOST)" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_worker_for_all_queues_takes_no_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["worker", "all", "--concurrency", "8"]) == 2
+    assert "takes no options" in capsys.readouterr().err
 
 
 def test_config_prints_a_file_and_takes_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:

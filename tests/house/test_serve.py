@@ -236,3 +236,28 @@ def test_the_threads_that_may_wait_are_half_of_those_that_there_are(data_dir: Pa
             assert requests.get(f"{url}/users/myself/", auth=login, timeout=30).status_code == 200
             assert sum(one.done() for one in waiting) == 2
             server.stop()
+
+
+def test_at_a_stop_who_waits_is_answered_and_who_comes_meanwhile_is_served(data_dir: Path) -> None:
+    account = {"username": "poller", "password": "a-good-password"}
+    with ServerProcess(data_dir, environment={"FL_DRAIN_SECONDS": "10"}) as server:
+        url = f"{server.base_url}/api"
+        requests.post(f"{url}/users/", json={**account, "message_endpoint": ""}, timeout=30).raise_for_status()
+        login = (account["username"], account["password"])
+        poll = partial(requests.get, f"{url}/notifications/?wait=25", auth=login, timeout=60)
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(poll)
+            wait_until("the request to wait", lambda: is_connected(server), 15)
+            server.process.send_signal(signal.SIGTERM)
+            answer = waiting.result(60)  # now, and not when its 25 seconds are over
+        assert (answer.status_code, answer.json(), answer.headers["Connection"]) == (200, [], "close")
+        late = requests.get(f"{url}/users/myself/", auth=login, timeout=30)
+        assert (late.status_code, late.headers["Connection"]) == (200, "close")
+        assert poll().json() == []  # nobody begins to wait any more
+        assert server.process.wait(60) == 0
+
+
+def is_connected(server: ServerProcess) -> bool:
+    """Does a client have a connection to the process that serves?"""
+    [worker, *_] = psutil.Process(server.pid).children()
+    return any(one.status == psutil.CONN_ESTABLISHED and one.raddr for one in worker.net_connections("tcp"))

@@ -14,7 +14,8 @@ from fl_server.migrating import MigrationsLocked, migration_lock
 LOCK_TIMEOUT_MS = 3000
 ATTEMPTS = 20
 PAUSE_SECONDS = 3.0
-LOCK_NOT_AVAILABLE = "55P03"
+# It waited for too long, or for somebody who waited for it. Either way all of its migration has been taken back.
+LOCK_NOT_AVAILABLE, DEADLOCK = "55P03", "40P01"
 
 
 class Command(MigrateCommand):
@@ -38,7 +39,7 @@ class Command(MigrateCommand):
             try:
                 super().handle(*args, **options)
             except OperationalError as error:
-                if getattr(error.__cause__, "pgcode", None) != LOCK_NOT_AVAILABLE:
+                if getattr(error.__cause__, "pgcode", None) not in (LOCK_NOT_AVAILABLE, DEADLOCK):
                     raise
                 if attempt == ATTEMPTS:
                     raise CommandError(

@@ -231,10 +231,14 @@ class Cluster(Site):
             is_ready=lambda process: sign in process.output(),
         )
 
+    def other(self, name: str, *command: str, sign: str, **settings: str) -> Process:
+        """A process with settings of its own; `command` for Python."""
+        return self._server(name, [sys.executable, *command], sign, **settings)
+
     def newer(self, name: str, *words: str, sign: str) -> Process:
         """A process of a version that needs more migrations; `words` for manage.py or, in front of them, a module."""
         first = list(words) if words[0] == "-m" else ["manage.py", *words]
-        return self._server(name, [sys.executable, *first], sign, DJANGO_SETTINGS_MODULE=NEWER)
+        return self.other(name, *first, sign=sign, DJANGO_SETTINGS_MODULE=NEWER)
 
     def wait_for_workers(self) -> None:
         """Return once both workers take tasks."""

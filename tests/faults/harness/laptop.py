@@ -18,7 +18,8 @@ from tests.server_process import REPOSITORY, server_environment
 class Laptop(Site):
     """Everything is started by the constructor and ended by `close`."""
 
-    def __init__(self, people: int) -> None:
+    def __init__(self, people: int, **settings: str) -> None:
+        self._settings = settings
         self.root = Path(tempfile.mkdtemp(prefix="fl-faults-"))
         self.folder = self.root / "data"
         self.port = free_port()
@@ -40,7 +41,7 @@ class Laptop(Site):
 
     @property
     def environment(self) -> dict[str, str]:
-        return server_environment(self.folder) | SETTINGS
+        return server_environment(self.folder) | SETTINGS | self._settings
 
     def web_addresses(self) -> list[Address]:
         return [("127.0.0.1", self.port)]
