@@ -3,6 +3,9 @@
 import os
 from collections.abc import Iterable, Iterator
 
+# Before torch is imported: workers and servers share the processors, and each call would wait for idle threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from _pytest.terminal import TerminalReporter
 from django.db.backends.base.operations import BaseDatabaseOperations
