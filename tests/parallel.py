@@ -25,7 +25,7 @@ LONGEST_FIRST = (
 """The first wait and start servers. As the last, they would keep one worker busy when the others have ended."""
 
 
-class Groups(LoadFileScheduling):
+class Groups(LoadFileScheduling):  # type: ignore[misc]  # it has no types
     """A worker runs all of a group, in the order in which its tests were collected."""
 
     def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
