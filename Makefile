@@ -4,8 +4,14 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+# Processes that share a run of the tests. Tests that start servers wait a lot, so more than cores pay.
+WORKERS ?= 3
+SPREAD = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS))
 PYTEST ?= $(BIN)/python -m pytest
 MEASURED = PYTHONPATH=$(CURDIR)/tests/measured $(BIN)/coverage run -m pytest
+
+# The tests start hundreds of processes. Each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: audit browser containers docs image promtool test-image notebooks openapi pictures fuzz fuzz-api mlflow vision help setup run demo test test-sqlite test-services check format bench faults clean
@@ -32,17 +38,19 @@ demo: $(STAMP) ## run a whole training on real data (ARGS="--aggregation FedProx
 
 test: $(STAMP) ## run the test suite on SQLite, then on PostgreSQL and Redis; print the branches they cover
 	$(BIN)/coverage erase
-	$(MAKE) test-sqlite PYTEST="$(MEASURED)"
-	$(MAKE) test-services PYTEST="$(MEASURED)"
+	@failed=; for pass in test-sqlite test-services; do \
+	  $(MAKE) $$pass PYTEST="$(MEASURED)" || failed="$$failed $$pass"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "These failed:$$failed. Their output is above." >&2; exit 1; fi
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report $(if $(REQUIRE_SERVICES),,--fail-under=0)
 
-test-sqlite: $(STAMP) ## run the tests on SQLite, with the embedded worker (ARGS="tests/api -x")
-	FL_TEST_DATABASE=sqlite $(PYTEST) $(ARGS)
+test-sqlite: $(STAMP) ## run the tests on SQLite, with the embedded worker (ARGS="tests/api -x" WORKERS=0)
+	FL_TEST_DATABASE=sqlite $(PYTEST) $(SPREAD) $(ARGS)
 
 test-services: $(STAMP) ## run the tests on PostgreSQL and Redis, if they are available
 	@if $(BIN)/python -m tests.services; then \
-	  FL_TEST_DATABASE=postgres $(PYTEST) $(ARGS); \
+	  FL_TEST_DATABASE=postgres $(PYTEST) $(SPREAD) $(ARGS); \
 	elif [ -n "$$REQUIRE_SERVICES" ]; then exit 1; \
 	else echo "The tests were not run on PostgreSQL and Redis, for the reason above."; fi
 

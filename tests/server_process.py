@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+START_SECONDS = 150.0
+STOP_SECONDS = 90.0
 
 
 class ServerProcess:
@@ -101,6 +101,6 @@ def run_manage(*arguments: str, environment: dict[str, str]) -> subprocess.Compl
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=150,
         check=False,
     )

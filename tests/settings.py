@@ -9,6 +9,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from tests.workers import redis_locations, worker_number
+
 _folder = tempfile.TemporaryDirectory(prefix="fl-server-tests-", ignore_cleanup_errors=True)
 atexit.register(_folder.cleanup)
 DATA_DIR = Path(_folder.name)
@@ -26,7 +28,7 @@ if FL_TEST_DATABASE == "postgres":
     os.environ["FL_POSTGRES_USER"] = os.environ.get("TEST_POSTGRES_USER", "postgres")
     os.environ["FL_POSTGRES_PASSWD"] = os.environ.get("TEST_POSTGRES_PASSWD", "")
     os.environ["FL_POSTGRES_DBNAME"] = os.environ.get("TEST_POSTGRES_DBNAME", "postgres")
-    os.environ["FL_REDIS_LOCATION"] = os.environ.get("TEST_REDIS_LOCATION", "redis://127.0.0.1:6379/15")
+    os.environ["FL_REDIS_LOCATION"] = redis_locations()[worker_number()]
 
 from fl_server.settings.base import *  # noqa: E402, F403 - the environment above must be set first
 from fl_server.settings.base import DATABASES, LOGGING  # noqa: E402

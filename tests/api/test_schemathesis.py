@@ -31,9 +31,12 @@ EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "5"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
+HANDLER = ignore_charset(WSGIHandler())
+
+
 def application(environ: Any, start_response: Any) -> list[bytes]:
     """The server's, which reads its answers to the end and closes them, as a server does."""
-    answer = ignore_charset(WSGIHandler())(environ, start_response)
+    answer = HANDLER(environ, start_response)
     try:
         return [b"".join(answer)]
     finally:

@@ -19,10 +19,10 @@ from django.conf import settings
 from tests.faults.harness.ledger import Ledger, PostgresDatabase, SqliteDatabase
 from tests.faults.harness.processes import Process
 from tests.server_process import REPOSITORY, ServerProcess, server_environment
+from tests.workers import REDIS_NUMBERS, redis_locations
 
 WORKERS = 2
 OWNER = "fl-server-e2e-owner"
-REDIS_DATABASES = 16
 
 
 @dataclass(frozen=True)
@@ -149,13 +149,13 @@ def execute(parameters: dict[str, Any], statement: str) -> None:
 def own_redis_database() -> Iterator[str]:
     """The location of an empty database of Redis that nobody else has claimed; emptied at the end."""
     base = settings.FL_REDIS_LOCATION.rpartition("/")[0]
-    for number in reversed(range(REDIS_DATABASES)):
-        location = f"{base}/{number}"
+    every = [f"{base}/{number}" for number in reversed(range(REDIS_NUMBERS))]
+    for location in (each for each in every if each not in redis_locations()):
         with redis.Redis.from_url(location) as client:
             if client.dbsize() == 0 and client.setnx(OWNER, "1"):
                 break
     else:
-        raise AssertionError(f"None of the {REDIS_DATABASES} databases of Redis at {base} is empty.")
+        raise AssertionError(f"None of the {REDIS_NUMBERS} databases of Redis at {base} is empty.")
     try:
         yield location
     finally:

@@ -1,4 +1,4 @@
-"""The servers under test, and the account of what was done to them."""
+"""The servers under test."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from _pytest.terminal import TerminalReporter
 
-from tests.faults.harness import counting
 from tests.faults.harness.cluster import Cluster, missing_programs
 from tests.faults.harness.laptop import Laptop
 from tests.faults.harness.site import Site
@@ -70,11 +68,3 @@ def _unhand(site: Site) -> None:
     for person in site.people:
         person.inbox.fault = person.outbox.fault = None
         person.leave()
-
-
-def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """How many faults were injected, how long it took, and what was measured."""
-    lines = counting.report()
-    if lines:
-        terminalreporter.section("faults")
-        terminalreporter.write("\n".join(lines) + "\n")

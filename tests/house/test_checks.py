@@ -214,7 +214,7 @@ def test_djangos_own_checks_for_deployment_find_nothing(tmp_path: Path, variable
         | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert (done.returncode, "no issues" in done.stdout) == (0, True), done.stderr
@@ -248,7 +248,7 @@ def test_warnings_that_the_operator_accepts_are_not_shown(tmp_path: Path) -> Non
             env=environment | {"FL_ENROLMENT": "open", "FL_ACTORS": "everyone", "FL_SILENCED_CHECKS": silenced},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
             check=False,
         )
         assert (done.returncode != 0, "fl_server.W020" in done.stderr) == (shown, shown)
@@ -279,7 +279,7 @@ def test_celery_refuses_to_start_where_it_could_not_work(
         env=server_environment(tmp_path) | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert done.returncode == 1

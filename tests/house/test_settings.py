@@ -31,7 +31,7 @@ def read_settings(
         env=server_environment(data_dir) | {"DJANGO_SETTINGS_MODULE": module} | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=True,
     )
     settings: dict[str, Any] = json.loads(done.stdout)
@@ -214,7 +214,7 @@ def test_without_a_settings_module_manage_py_takes_the_laptops_and_everything_el
         env=server_environment(tmp_path),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert done.stdout.splitlines()[-1:] == [expected], done.stderr

@@ -42,7 +42,7 @@ def attempt(code: str) -> str:
 
 def run_locked(code: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", _LOCKED.format(attempt=code)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=ONE_THREAD)
+    return subprocess.run(command, capture_output=True, text=True, timeout=150, check=False, env=ONE_THREAD)
 
 
 @needs_every_wall
@@ -114,7 +114,7 @@ def test_walls_are_not_raised_where_a_thread_would_stay_outside_of_them() -> Non
         "raise_walls(2048)", "threading.Thread(target=signal.pause, daemon=True).start(); raise_walls(1)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code.format(attempt="0")], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code.format(attempt="0")], capture_output=True, text=True, timeout=150, check=False
     )
     assert "RuntimeError: A thread was started before the walls" in done.stderr
 
