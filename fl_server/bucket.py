@@ -167,7 +167,7 @@ class BucketStorage(S3Storage, FarStorage):  # type: ignore[misc]  # it has no t
 
     def open_part(self, name: str, part: range) -> IO[bytes]:
         """A connection that breaks costs what is missing, not what has arrived."""
-        file: Any = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115
+        file: Any = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, dir=str(settings.FILE_UPLOAD_TEMP_DIR))  # noqa: SIM115
         try:
             with _failing_as_a_folder(name):
                 for tries_left in reversed(range(TRIES)):

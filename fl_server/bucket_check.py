@@ -38,7 +38,8 @@ def check_bucket(**_: Any) -> Iterator[checks.CheckMessage]:
         return
     from botocore.exceptions import BotoCoreError, ClientError  # of the extra `s3`
 
-    storage: Any = StorageHandler(settings.STORAGES)["default"]
+    named: Any = settings.STORAGES
+    storage: Any = StorageHandler(named)["default"]
     name = f"check-{uuid4().hex}"
     about = {"Bucket": storage.bucket_name, "Key": storage._key(name)}
     where = storage.endpoint_url or "S3"

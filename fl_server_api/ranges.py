@@ -20,14 +20,18 @@ FARTHEST = 10**18
 _SINGLE = re.compile(r"bytes\s*=\s*(?:(\d+)\s*-\s*(\d*)|-\s*(\d+))\s*", re.IGNORECASE | re.ASCII)
 
 
-class Readable(Protocol):
-    """A binary file, as far as an answer needs one."""
+class Part(Protocol):
+    """A part of a binary file, as far as an answer needs one."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 
-    def seek(self, position: int, whence: int = 0, /) -> int: ...
-
     def close(self) -> None: ...
+
+
+class Readable(Part, Protocol):
+    """A binary file, as far as an answer needs one."""
+
+    def seek(self, position: int, whence: int = 0, /) -> int: ...
 
 
 class Source(Protocol):
@@ -36,7 +40,7 @@ class Source(Protocol):
     def open(self) -> Readable:
         """The file, to be closed by the caller. Raises FileNotFoundError if the storage does not have it."""
 
-    def open_part(self, part: range) -> Readable:
+    def open_part(self, part: range) -> Part:
         """These bytes of it and no others."""
 
     def size(self) -> int:
@@ -56,7 +60,7 @@ class Stored:
         opened: Readable = self.file.storage.open(str(self.file.name), "rb")
         return opened
 
-    def open_part(self, part: range) -> Readable:
+    def open_part(self, part: range) -> Part:
         """Of a bucket's file, no more than that is fetched."""
         storage, name = self.file.storage, str(self.file.name)
         if isinstance(storage, FarStorage) and not storage.is_near(name):
@@ -183,7 +187,7 @@ class _Stream(FileResponse):
     block_size = 1 << 16
 
 
-def _stream(file: Readable | Section, download: Download, status: int = 200) -> FileResponse:
+def _stream(file: Part, download: Download, status: int = 200) -> FileResponse:
     return _Stream(
         file,
         as_attachment=True,
