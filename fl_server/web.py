@@ -23,6 +23,7 @@ from fl_server.front.front import SWEEP_SECONDS, Front
 from fl_server.front.limits import limits_of_settings
 from fl_server.limits import allow_many_files
 from fl_server.metrics_folder import forget_process
+from fl_server_api.monitoring.readiness import watcher
 from fl_server_api.wsgi import ignore_charset
 from fl_server_core.monitoring.work import embedded
 from fl_server_core.rounds.ending import release_all_claims
@@ -99,6 +100,7 @@ class ServerWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         loop = asyncio.get_running_loop()
         told = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, told.set)
+        watcher().begin()
         front = Front(self.wsgi, threads=self.cfg.threads, limits=limits_of_settings(), at_once=answer_at_once)
         listening = [
             await loop.create_server(front.connect, sock=listener.sock, backlog=self.cfg.backlog)

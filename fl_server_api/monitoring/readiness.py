@@ -98,6 +98,11 @@ class Watcher:
         self._last: Readiness | None = None
         self._looked_at = 0.0
 
+    def begin(self) -> None:
+        """Look for the first time and wait for nothing: a bucket's client takes long to make."""
+        for asked in (self._database, self._storage, self._work):
+            asked.ask()
+
     def readiness(self) -> Readiness:
         """How the parts are now, or were within the last second."""
         with self._lock:

@@ -38,7 +38,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 def watched(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     environment = {**store.settings, "FL_METRICS_TOKEN": TOKEN}
     with ServerProcess(tmp_path_factory.mktemp("server") / "data", environment=environment) as server:
-        yield Watched(server.base_url)
+        watched = Watched(server.base_url)
+        wait_until("all parts to be well", watched.is_well)
+        yield watched
 
 
 def test_it_is_well_and_every_part_says_so(watched: Watched) -> None:
