@@ -35,7 +35,7 @@ UPDATES = {
     for told in range(ROUNDS)
 }
 """By participant and round."""
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass
