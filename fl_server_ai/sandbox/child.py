@@ -19,6 +19,7 @@ from fl_server_ai.sandbox.channel import Blob, Channel, ChannelClosed, Message, 
 from fl_server_ai.sandbox.configuration import ChildSetup
 from fl_server_ai.sandbox.devices import CPU, use_device
 from fl_server_ai.sandbox.errors import InvalidInput, ModelNotTrusted, ModelRunError, NeedsAllWalls
+from fl_server_ai.sandbox.limits import limit_files
 from fl_server_ai.sandbox.loading import ModelCache, load_module
 from fl_server_ai.sandbox.tasks import Task, load_tasks
 from fl_server_ai.sandbox.trusted import import_trusted
@@ -63,8 +64,10 @@ def serve(stream: socket.socket, prepared: Prepared, birth: Birth, missing: Coll
     # It starts threads: before the walls they would stay outside of them.
     torch.set_num_threads(setup.threads)
     torch.set_num_interop_threads(1)
-    # A driver starts threads, too.
-    problem = "" if setup.device == CPU else use_device(setup.device, setup.memory_mb)
+    problem = ""
+    if setup.device != CPU:  # a driver starts threads, too
+        limit_files()
+        problem = use_device(setup.device, setup.memory_mb)
     worker = Worker(Channel(stream), prepared, problem)
     try:
         while True:

@@ -133,8 +133,8 @@ def _limit(allowed: int, threads: int, missing: dict[str, str], without: Collect
         missing[PROCESSES] = "It needs a user namespace and Linux 5.14, or else other processes count too."
     if not {PROCESSES} & {*missing, *without}:
         limits.limit_tasks(threads)
-    limits.limit_files()
     if DESCRIPTORS not in without:
+        limits.limit_files()
         limits.limit_descriptors()
     if not {MEMORY} & {*missing, *without}:
         limits.limit_memory(allowed)
