@@ -117,7 +117,7 @@ def test_the_image_says_what_it_is_and_what_is_in_it(capsys: pytest.CaptureFixtu
 def test_it_starts_with_nothing_set_and_its_own_health_check_passes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kind, *check_health = inspect()["Config"]["Healthcheck"]["Test"]
+    kind, *check_health = inspect()["Healthcheck"]["Test"]
     assert kind == "CMD"
     # A network of its own, in which the image's port is free.
     words = ["run", "--detach", *restrictions(network="none"), "--volume", f"{make_volume(tmp_path)}:/data", image()]
