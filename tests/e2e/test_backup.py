@@ -22,8 +22,8 @@ from tests.builders.files import linear, noisy, saved
 from tests.builders.waiting import wait_until
 from tests.e2e.people import People, Worker
 from tests.e2e.sites import Site, execute, fresh_database
-from tests.e2e.test_bucket import ObjectStore
 from tests.faults.harness.ledger import Ledger, PostgresDatabase, SqliteDatabase
+from tests.object_store import object_store
 from tests.server_process import ServerProcess, run_manage, server_environment
 
 PARTICIPANTS = 3
@@ -204,10 +204,8 @@ def test_a_server_that_is_lost_and_restored_goes_on_and_ends_bit_by_bit_the_same
         assert good(place.run("backup", "verify", backups, "--all")).count("is good") == 2
 
         if settings.FL_EMBEDDED:  # here its files move from a folder to a bucket
-            store = ObjectStore(tmp_path)
-            store.start()
-            stack.callback(store.process.stop)
-            place.settings = store.settings
+            store = stack.enter_context(object_store(tmp_path))
+            place.settings = store.settings(store.url)
         refused = place.run("restore", backups)
         assert (refused.returncode, "another secret key" in refused.stderr) == (1, True)
         place.take_key_of(key)

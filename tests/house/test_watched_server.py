@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fl_server_api.monitoring.catalogue import figures
 from tests.builders.waiting import wait_until
-from tests.e2e.test_bucket import ObjectStore
+from tests.object_store import ObjectStore, object_store
 from tests.promtool import DEPLOYED, RULES, run_promtool
 from tests.server_process import REPOSITORY, ServerProcess
 from tests.watching import Watched
@@ -28,15 +28,13 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    store = ObjectStore(tmp_path_factory.mktemp("store"))
-    store.start()
-    yield store
-    store.process.stop()
+    with object_store(tmp_path_factory.mktemp("store")) as store:
+        yield store
 
 
 @pytest.fixture(scope="module")
 def watched(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    environment = {**store.settings, "FL_METRICS_TOKEN": TOKEN}
+    environment = {**store.settings(store.url), "FL_METRICS_TOKEN": TOKEN}
     with ServerProcess(tmp_path_factory.mktemp("server") / "data", environment=environment) as server:
         watched = Watched(server.base_url)
         wait_until("all parts to be well", watched.is_well)
