@@ -12,7 +12,7 @@ from fl_server.limits import allow_many_files
 from fl_server.shared_files import refuse_unshared_files
 
 # This module is imported with the package. fl-server and manage.py have chosen by then; whatever else starts the
-# package (a WSGI server, `celery -A fl_server`) is a deployment. README.md states the rule.
+# package (a WSGI server, `celery -A fl_server`) is a deployment. docs/installation.md states the rule.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fl_server.settings.production")
 
 app = Celery("fl_server")

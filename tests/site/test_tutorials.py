@@ -15,7 +15,14 @@ from tests.site.page_runner import Reader
 
 pytestmark = [pytest.mark.once, pytest.mark.timeout(300)]
 DOCS = REPOSITORY / "docs"
-HOW_TO = ("how-to/take-part.md", "how-to/run-a-training.md", "how-to/firewall.md", "how-to/privacy.md", "how-to/tls.md")
+HOW_TO = (
+    "how-to/take-part.md",
+    "how-to/run-a-training.md",
+    "how-to/firewall.md",
+    "how-to/privacy.md",
+    "how-to/tls.md",
+    "how-to/several-machines.md",
+)
 
 
 @pytest.fixture(scope="module")
