@@ -32,7 +32,7 @@ from fl_server.settings.config_file import setting_names
 
 LANGUAGES = ("bash", "sh", "python", "toml")
 COMMENT = re.compile(r"<!-- (file|terminal|prints|not run): ((?:(?!-->).)*?) -->\s*\Z", re.DOTALL)
-SECONDS = 60.0
+SECONDS = 180.0
 DONE = "=== the end of the block, exit code"
 
 
