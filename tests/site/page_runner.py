@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from sybil import Document
+from sybil import Document, Region
 from sybil.parsers.myst import CodeBlockParser
 
 from fl_server.settings.config_file import setting_names
@@ -53,7 +53,7 @@ def blocks_of(path: Path) -> list[Block]:
     return [_block(document.text, region.start, str(region.parsed)) for region in _regions(document)]
 
 
-def _regions(document: Document) -> Iterator[object]:
+def _regions(document: Document) -> Iterator[Region]:
     return (example.region for example in document.examples())
 
 
