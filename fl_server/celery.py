@@ -17,7 +17,7 @@ from fl_server.task_logs import HEADER as HEADER  # connects the signals
 from fl_server_core.stopping import begin_to_stop
 
 # This module is imported with the package. fl-server and manage.py have chosen by then; whatever else starts the
-# package (a WSGI server, `celery -A fl_server`) is a deployment. README.md states the rule.
+# package (a WSGI server, `celery -A fl_server`) is a deployment. docs/installation.md states the rule.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fl_server.settings.production")
 
 app = Celery("fl_server")

@@ -26,8 +26,8 @@ SILENT_TASKS = ("fl_server_ai.trainer.tasks.seal",)
 WITH_QUERY = ("http.url", "http.target", "url.full", "url.query")
 FLUSH_MILLISECONDS = 3000
 EXPORT_SECONDS = 3.0
-AFTER_OURS = 1
-"""Where the library's middleware stands: the request's note, made first, drops headers of traces from strangers."""
+AFTER_OURS = 2
+"""Where the library's middleware stands: after the probes and the request's note, which drops strangers' headers."""
 
 
 def can_trace() -> bool:

@@ -1,43 +1,27 @@
-"""The metrics that the server publishes, read from the source: calls such as `Counter("name", "help", […])`."""
+"""The metrics that the server publishes, from its catalogue of them."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
-from pathlib import Path
+from importlib import import_module
+from importlib.util import find_spec
 
-from docs.generator.refusals import text_of
 from docs.generator.tables import plain, table
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-KINDS = ("Counter", "Gauge", "Histogram", "Summary", "Info")
-FAMILIES = tuple(f"{kind}MetricFamily" for kind in KINDS)
+CATALOGUE = "fl_server_api.monitoring.catalogue"
 
 
 def metrics(_: str = "") -> str:
-    """A table of all metrics; a sentence if there are none."""
-    rows = [list(row) for row in sorted(set(found()))]
-    if not rows:
+    """A table of all metrics; a sentence if the server has no catalogue."""
+    package = CATALOGUE.rpartition(".")[0]
+    if find_spec(package) is None or find_spec(CATALOGUE) is None:
         return "This version of the server publishes no metrics.\n"
-    return table(["metric", "kind", "what it counts", "labels"], rows)
+    found = [one for one in vars(import_module(CATALOGUE)).values() if _is_figure(one)]
+    rows = [
+        [f"`{one.name}`", one.kind, plain(one.meaning), ", ".join(f"`{label}`" for label in one.labels)]
+        for one in found
+    ]
+    return table(["metric", "kind", "what it says", "labels"], rows)
 
 
-def found() -> Iterator[tuple[str, str, str, str]]:
-    """Name, kind, help and labels of each metric."""
-    for place in ("fl_server", "fl_server_api", "fl_server_ai", "fl_server_core"):
-        for file in sorted((REPOSITORY / place).rglob("*.py")):
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and (row := _row(node)):
-                    yield row
-
-
-def _row(call: ast.Call) -> tuple[str, str, str, str] | None:
-    kind = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
-    texts = [text_of(one) for one in call.args[:2]]
-    if kind not in KINDS + FAMILIES or len(texts) != 2 or not all(texts) or "_" not in texts[0]:
-        return None
-    named = {one.arg: one.value for one in call.keywords}
-    labels = named.get("labelnames") or named.get("labels") or (call.args[2] if len(call.args) > 2 else None)
-    names = [text_of(one) for one in getattr(labels, "elts", ())]
-    shown = ", ".join(f"`{name}`" for name in names)
-    return f"`{texts[0]}`", kind.removesuffix("MetricFamily").lower(), plain(texts[1]), shown
+def _is_figure(thing: object) -> bool:
+    return not isinstance(thing, type) and all(hasattr(thing, name) for name in ("name", "kind", "labels", "meaning"))

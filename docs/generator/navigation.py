@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
-LINK = re.compile(r"(\]\()([^)\s#]*)(#[^)\s]*)?(\))")
+LINK = re.compile(r"\[([^\[\]]*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
 PAGES = {
     "README.md": "docs/index.md",
     "docs/decisions": "docs/decisions/index.md",
@@ -35,18 +35,21 @@ def operations(_: str = "") -> str:
 
 
 def moved_links(text: str, path: str) -> str:
-    """The text with links of a file at this path in the repository as links of the site, from its root."""
+    """The text with links of a file at this path in the repository as links of the site, from its root.
+
+    What is in the repository and not on the site is named instead.
+    """
     folder = PurePosixPath(path).parent
 
     def moved(found: re.Match[str]) -> str:
-        before, target, anchor, after = found.groups(default="")
+        label, target, anchor = found.groups(default="")
         if not target or ":" in target or target.startswith(("/", "<")):
             return found[0]
         place = _normal(folder / target)
         place = PAGES.get(place, place)
-        if not place.startswith("docs/"):
-            return found[0]
-        return f"{before}/{place.removeprefix('docs/')}{anchor}{after}"
+        if place.startswith("docs/"):
+            return f"[{label}](/{place.removeprefix('docs/')}{anchor})"
+        return f"{label} (`{place}`)" if (REPOSITORY / place).exists() else found[0]
 
     return LINK.sub(moved, text)
 

@@ -25,14 +25,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from sybil import Document
+from sybil import Document, Region
 from sybil.parsers.myst import CodeBlockParser
 
 from fl_server.settings.config_file import setting_names
 
 LANGUAGES = ("bash", "sh", "python", "toml")
 COMMENT = re.compile(r"<!-- (file|terminal|prints|not run): ((?:(?!-->).)*?) -->\s*\Z", re.DOTALL)
-SECONDS = 60.0
+SECONDS = 180.0
 DONE = "=== the end of the block, exit code"
 
 
@@ -53,7 +53,7 @@ def blocks_of(path: Path) -> list[Block]:
     return [_block(document.text, region.start, str(region.parsed)) for region in _regions(document)]
 
 
-def _regions(document: Document) -> Iterator[object]:
+def _regions(document: Document) -> Iterator[Region]:
     return (example.region for example in document.examples())
 
 

@@ -15,7 +15,14 @@ from tests.site.page_runner import Reader
 
 pytestmark = [pytest.mark.once, pytest.mark.timeout(300)]
 DOCS = REPOSITORY / "docs"
-HOW_TO = ("how-to/take-part.md", "how-to/run-a-training.md", "how-to/firewall.md", "how-to/privacy.md", "how-to/tls.md")
+HOW_TO = (
+    "how-to/take-part.md",
+    "how-to/run-a-training.md",
+    "how-to/firewall.md",
+    "how-to/privacy.md",
+    "how-to/tls.md",
+    "how-to/several-machines.md",
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +54,8 @@ def test_a_how_to_page_does_what_it_says(beginner: Reader, page: str) -> None:
 @pytest.mark.parametrize("name", ["actor", "participant"])
 def test_a_notebook_runs_from_top_to_bottom(beginner: Reader, name: str) -> None:
     path = DOCS / f"notebooks/{name}.ipynb"
-    notebook = nbformat.reads(beginner.at_port(path.read_text(encoding="utf-8")), as_version=4)
+    text = beginner.at_port(path.read_text(encoding="utf-8"))
+    notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(beginner.folder)}})
     client.execute(env=beginner.environment)
     if os.environ.get("WRITE_NOTEBOOKS"):
@@ -58,4 +66,5 @@ def _keep(notebook: nbformat.NotebookNode, path: Path, port: int) -> None:
     """With the outputs of this run, and without what differs from run to run."""
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
-    path.write_text(nbformat.writes(notebook).replace(f":{port}", ":8000") + "\n", encoding="utf-8")
+    text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+    path.write_text(text.replace(f":{port}", ":8000") + "\n", encoding="utf-8")
