@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import psycopg2  # type: ignore[import-untyped]  # it has no stubs
 from celery import Celery
@@ -91,6 +92,14 @@ def of_the_newer_version(cluster: Cluster) -> Iterator[dict[str, Process]]:
         wait_until("the database to be as it was", lambda: not back.is_alive, PATIENCE)
 
 
+def has_ended(process: Process) -> bool:
+    return process.returncode is not None
+
+
+def says(process: Process, words: str) -> bool:
+    return words in process.output()
+
+
 def migrate_twice_at_once(cluster: Cluster) -> None:
     """While a long transaction reads a table, as a dump does: the migration is taken back and tried again."""
     both = [cluster.newer(name, "migrate", sign="") for name in ("migrate-1", "migrate-2")]
@@ -100,7 +109,7 @@ def migrate_twice_at_once(cluster: Cluster) -> None:
             process.start(wait=False)
         wait_until("it to give up", lambda: any("A table is in use" in one.output() for one in both), PATIENCE)
     for process in both:
-        wait_until("the migrations", lambda process=process: process.returncode is not None, PATIENCE)
+        wait_until("the migrations", partial(has_ended, process), PATIENCE)
     outputs = [process.output() for process in both]
     assert [process.returncode for process in both] == [0, 0], "\n".join(outputs)
     assert sorted("newer_4_index... OK" in output for output in outputs) == [False, True], outputs
@@ -133,7 +142,7 @@ def take_over(cluster: Cluster, run: Run, newer: Mapping[str, Process], gates: M
     run.wait_for_round(BEFORE)
     send_of_tomorrow(cluster, run)
     for process in newer.values():
-        wait_until("it to wait", lambda process=process: "newer_1_expand" in process.output(), PATIENCE)
+        wait_until("it to wait", partial(says, process, "newer_1_expand"), PATIENCE)
     assert not any(process.is_ready(process) for process in (newer[NEW_WEB], newer["worker-new"]))
     migrate_twice_at_once(cluster)
     for process in newer.values():

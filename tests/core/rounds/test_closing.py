@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.db.models import QuerySet
 
 from fl_server_ai.rounds.update import Aggregated, UpdateRound
 from fl_server_core.models import EventKind, LocalModel, Round, Training
@@ -60,15 +61,16 @@ def test_options_that_were_written_past_validation_fail_the_training_at_once() -
 @pytest.mark.parametrize("what", ["kind", "method"])
 def test_a_worker_leaves_what_it_does_not_know_to_others_for_an_hour_and_then_the_training_fails(what: str) -> None:
     world = full_world()
-    table, column = {"kind": (Round, "kind"), "method": (Training, "aggregation_method")}[what]
-    known = table.objects.values_list(column, flat=True).get()
-    table.objects.update(**{column: "gone"})
+    rows: QuerySet[Any] = Round.objects.all() if what == "kind" else Training.objects.all()
+    column = "kind" if what == "kind" else "aggregation_method"
+    known = rows.values_list(column, flat=True).get()
+    rows.update(**{column: "gone"})
     for _ in range(2 * MAX_ATTEMPTS):  # an old worker comes again and again, while versions change
         world.advance()
         world.let_the_lease_run_out()
     assert (world.now.state, claim_attempts_of(world.training)) == ("O", 0)
     assert "'gone'. Install it again" in str(training_status(world.now)["problem"])
-    table.objects.update(**{column: known})  # as a worker of the new version knows it
+    rows.update(**{column: known})  # as a worker of the new version knows it
     world.advance()
     assert (world.round, EventKind.TAKEN_OVER in world.history()) == (1, False)
 
