@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 from django.db import connection, connections
@@ -17,6 +18,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from fl_server.backup.exceptions import BackupError
 from fl_server.backup.reading import Contents, Dump, read_contents
+
+if TYPE_CHECKING:
+    from django.db.backends.postgresql.base import DatabaseWrapper
 
 FILE_NAME = "database.sql"
 LOOK_SECONDS = 1.0
@@ -34,7 +38,7 @@ def write(path: Path, on_progress: Callable[[], None]) -> Contents:
     program = _program("pg_dump")
     with _snapshot() as (snapshot, own):
         with own.cursor() as cursor:
-            contents = read_contents(cursor, _version_text(own.pg_version))
+            contents = read_contents(cursor, _version_text(_version_of(own)))
         path.touch(mode=0o600)
         options = ["--format=plain", "--no-owner", "--no-privileges", "--encoding=UTF8"]
         _run([program, *options, f"--snapshot={snapshot}", f"--file={path}"], on_progress)
@@ -97,10 +101,15 @@ def _snapshot() -> Iterator[tuple[str, BaseDatabaseWrapper]]:
         own.close()
 
 
+def _version_of(server: BaseDatabaseWrapper) -> int:
+    """Of PostgreSQL, such as 150019."""
+    return cast("DatabaseWrapper", server).pg_version
+
+
 def _program(name: str) -> str:
     """The path of one of PostgreSQL's programs that can talk to this server."""
     connection.ensure_connection()
-    needed = connection.pg_version // 10_000
+    needed = _version_of(connection) // 10_000
     hint = INSTALL.format(version=needed)
     path = shutil.which(name)
     if path is None:
