@@ -6,6 +6,7 @@ Where there are several processes on one address, the library keeps these figure
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -15,6 +16,7 @@ from fl_server_api.monitoring import catalogue
 from fl_server_api.monitoring.catalogue import Figure
 
 REGISTRY = CollectorRegistry()
+_making = threading.Lock()
 SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60)
 OUTCOMES = {
     Change.DONE: "done",
@@ -72,6 +74,11 @@ def _gauge(figure: Figure) -> Gauge:
 
 
 @cache
-def counting() -> Counting:
-    """The one of this process."""
+def _made() -> Counting:
     return Counting()
+
+
+def counting() -> Counting:
+    """The one of this process. Two threads that need it first must not both make it: its names are registered once."""
+    with _making:
+        return _made()

@@ -23,6 +23,7 @@ LOOK_SECONDS = 2.0
 """A part that has not answered for so long fails. Together with the next line: within 5 seconds a failure is named."""
 REUSED_SECONDS = 1.0
 SANDBOX = "sandbox"
+_making = threading.Lock()
 REQUIRED = (DATABASE, MIGRATIONS, STORAGE)
 """Without these, this process can do next to nothing. docs/monitoring.md says why the others aren't among them."""
 SENTENCES = {
@@ -151,6 +152,11 @@ def _fallen(error: Exception, names: list[str]) -> Findings:
 
 
 @cache
+def _made() -> Watcher:
+    return Watcher()
+
+
 def watcher() -> Watcher:
     """The one of this process. Made at the first question, which comes after any fork."""
-    return Watcher()
+    with _making:
+        return _made()
