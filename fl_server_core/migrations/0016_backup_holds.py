@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("fl_server_core", "0014_monitoring"),
+        ("fl_server_core", "0015_closed_rounds"),
     ]
 
     operations = [
