@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, connections
@@ -34,7 +35,7 @@ def write(path: Path, on_progress: Callable[[], None]) -> Contents:
     program = _program("pg_dump")
     with _snapshot() as (snapshot, own):
         with own.cursor() as cursor:
-            contents = read_contents(cursor, _version_text(own.pg_version))
+            contents = read_contents(cursor, _version_text(_version_of(own)))
         path.touch(mode=0o600)
         options = ["--format=plain", "--no-owner", "--no-privileges", "--encoding=UTF8"]
         _run([program, *options, f"--snapshot={snapshot}", f"--file={path}"], on_progress)
@@ -100,7 +101,7 @@ def _snapshot() -> Iterator[tuple[str, BaseDatabaseWrapper]]:
 def _program(name: str) -> str:
     """The path of one of PostgreSQL's programs that can talk to this server."""
     connection.ensure_connection()
-    needed = connection.pg_version // 10_000
+    needed = _version_of(connection) // 10_000
     hint = INSTALL.format(version=needed)
     path = shutil.which(name)
     if path is None:
@@ -111,6 +112,11 @@ def _program(name: str) -> str:
         version = found[1] if found else "unknown"
         raise BackupError(f"{path} is of version {version}, older than the server's version {needed}. {hint}")
     return path
+
+
+def _version_of(session: Any) -> int:
+    """Of the server: 150020 for 15.20. (Only the wrapper for PostgreSQL has it.)"""
+    return int(session.pg_version)
 
 
 def _version_text(number: int) -> str:

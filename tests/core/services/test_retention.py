@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -57,10 +56,9 @@ def running(finished: World) -> World:
 
 
 @pytest.fixture(autouse=True)
-def _thirty_days_each(settings: Settings) -> Iterator[None]:
+def _thirty_days_each(settings: Settings) -> None:
     for name in SETTINGS:
         setattr(settings, name, 30)
-    return
 
 
 def test_by_default_nothing_of_a_training_goes_however_old_it_is(settings: Settings) -> None:

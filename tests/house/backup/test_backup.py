@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from fl_server.backup import making
 from fl_server.backup.exceptions import BackupError
-from fl_server.backup.folder import BackupFolder
+from fl_server.backup.folder import BackupFolder, write_whole
 from fl_server.backup.making import make_backup
 from fl_server.backup.manifest import read_manifest
 from fl_server.backup.restoring import Permissions, restore_backup
@@ -38,7 +38,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def model() -> GlobalModel:
-    return make_model(make_user("anna", password="correct horse"))
+    made: GlobalModel = make_model(make_user("anna", password="correct horse"))
+    return made
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_a_backup_that_was_ended_leaves_none_and_the_next_one_goes_on(
     left.write_bytes(b"ha")
     other = make_model(model.owner)
     last = max(file_name_of(model), file_name_of(other))
-    monkeypatch.setattr(making, "write_whole", _failing_at(folder.file(last), making.write_whole))
+    monkeypatch.setattr(making, "write_whole", _failing_at(folder.file(last), write_whole))
     with pytest.raises(CommandError, match="No space"):
         command(str(folder.path))
     assert (folder.names(), left.exists(), list(folder.backups.iterdir())) == ([], False, [])
