@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, cast
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, connections
@@ -18,9 +18,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from fl_server.backup.exceptions import BackupError
 from fl_server.backup.reading import Contents, Dump, read_contents
-
-if TYPE_CHECKING:
-    from django.db.backends.postgresql.base import DatabaseWrapper
 
 FILE_NAME = "database.sql"
 LOOK_SECONDS = 1.0
@@ -101,11 +98,6 @@ def _snapshot() -> Iterator[tuple[str, BaseDatabaseWrapper]]:
         own.close()
 
 
-def _version_of(server: BaseDatabaseWrapper) -> int:
-    """Of PostgreSQL, such as 150019."""
-    return cast("DatabaseWrapper", server).pg_version
-
-
 def _program(name: str) -> str:
     """The path of one of PostgreSQL's programs that can talk to this server."""
     connection.ensure_connection()
@@ -120,6 +112,11 @@ def _program(name: str) -> str:
         version = found[1] if found else "unknown"
         raise BackupError(f"{path} is of version {version}, older than the server's version {needed}. {hint}")
     return path
+
+
+def _version_of(session: Any) -> int:
+    """Of the server: 150020 for 15.20. (Only the wrapper for PostgreSQL has it.)"""
+    return int(session.pg_version)
 
 
 def _version_text(number: int) -> str:
