@@ -2,7 +2,7 @@
 # docs/deployment.md explains how to build it. `deploy/image/build` builds it from packages on this machine.
 
 # Any base with Python 3.11 and its venv module.
-ARG BASE=docker.io/library/python:3.11.14-slim-trixie
+ARG BASE=python:3.11.14-slim-trixie
 
 # Packages from a folder instead of an index: --build-context wheels=FOLDER puts that folder in the place of this stage.
 FROM scratch AS wheels
