@@ -21,7 +21,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from pytest_django import Settings
 
 from fl_server.bucket import BucketStorage
-from fl_server.bucket_check import check_bucket
+from fl_server.checks import check_bucket
 from fl_server_core.storage import StorageUnavailable
 from tests.object_store import BUCKET, KEY, READER, REGION, SECRET, ObjectStore, Relay, object_store, relay
 from tests.server_process import REPOSITORY

@@ -1,5 +1,6 @@
 """What the system checks say of the settings."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ from django.core.checks import WARNING, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
+from docs.generator.refusals import findings
 from fl_server import checks
+from fl_server.checks import people, sandbox
 from fl_server_ai.sandbox import Wall, find_device
 from fl_server_ai.sandbox.walls import STOPS
 from tests.builders.rows import make_alert_rule, make_user
@@ -132,7 +135,7 @@ def test_sign_in_at_a_provider_needs_a_client_there_and_tls(settings: Settings) 
 def test_sign_in_at_a_provider_needs_its_library(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.FL_OIDC_ISSUER = "http://login.example.org"
     settings.FL_OIDC_CLIENT_ID = settings.FL_OIDC_CLIENT_SECRET = "x"
-    monkeypatch.setattr(checks, "find_spec", lambda _name: None)
+    monkeypatch.setattr(people, "find_spec", lambda _name: None)
     assert ids() == ["fl_server.E007"]
 
 
@@ -210,7 +213,7 @@ def test_djangos_own_checks_for_deployment_find_nothing(tmp_path: Path, variable
         # Which walls this machine offers is not what is asked.
         env=server_environment(tmp_path)
         | {"DJANGO_SETTINGS_MODULE": "fl_server.settings.production"}
-        | {"FL_SILENCED_CHECKS": ",".join(f"fl_server.{number}" for number, _ in checks.WALLS.values())}
+        | {"FL_SILENCED_CHECKS": ",".join(f"fl_server.{number}" for number, _ in sandbox.WALLS.values())}
         | variables,
         capture_output=True,
         text=True,
@@ -226,16 +229,16 @@ def missing(*names: str) -> tuple[Wall, ...]:
 
 
 def test_each_wall_that_is_missing_is_a_warning_of_its_own_for_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "standing", missing)
+    monkeypatch.setattr(sandbox, "standing", missing)
     assert list(checks.check_walls()) == []
-    monkeypatch.setattr(checks, "standing", lambda: missing("landlock", "uid", "memory"))
+    monkeypatch.setattr(sandbox, "standing", lambda: missing("landlock", "uid", "memory"))
     messages = list(checks.check_walls())
     # Memory has a warning that every command shows.
     assert [message.id for message in messages] == ["fl_server.W030", "fl_server.W037"]
     assert all(f"add {message.id} to FL_SILENCED_CHECKS" in str(message.hint) for message in messages)
     assert all(message.level == WARNING for message in messages)
-    assert checks.WALLS.keys() | {"system_calls", "memory", "cpu", "descriptors"} == STOPS.keys()
-    assert len({number for number, _ in checks.WALLS.values()}) == len(checks.WALLS)
+    assert sandbox.WALLS.keys() | {"system_calls", "memory", "cpu", "descriptors"} == STOPS.keys()
+    assert len({number for number, _ in sandbox.WALLS.values()}) == len(sandbox.WALLS)
 
 
 def test_warnings_that_the_operator_accepts_are_not_shown(tmp_path: Path) -> None:
@@ -252,6 +255,15 @@ def test_warnings_that_the_operator_accepts_are_not_shown(tmp_path: Path) -> Non
             check=False,
         )
         assert (done.returncode != 0, "fl_server.W020" in done.stderr) == (shown, shown)
+
+
+def test_an_id_stands_for_one_finding_and_every_id_is_in_the_reference() -> None:
+    sentences: dict[str, list[str]] = {}
+    for one, sentence, _hint in findings():
+        sentences.setdefault(one.removeprefix("fl_server."), []).append(sentence)
+    assert [one for one, said in sentences.items() if len(said) > 1] == ["E010"]  # one for each reason of a bucket
+    source = "".join(file.read_text(encoding="utf-8") for file in (REPOSITORY / "fl_server/checks").glob("*.py"))
+    assert set(re.findall(r"\b[EW]\d{3}\b", source)) == sentences.keys()
 
 
 def test_every_message_has_a_hint(machines: None, settings: Settings) -> None:

@@ -1,7 +1,6 @@
-"""Can this server use its bucket? Asked of the bucket itself, by `fl-server check --deploy`."""
+"""The bucket: its settings, and, asked of the bucket itself, whether this server can use it."""
 
-from __future__ import annotations
-
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -10,6 +9,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.files.storage.handler import StorageHandler
 
+PREFIX_PART = re.compile(r"(?!\.{1,2}$)[\w.-]+", re.ASCII)
 ASK = "docs/storage.md has the policy that the key needs."
 REASONS: dict[str, tuple[str, str]] = {
     "NoSuchBucket": (
@@ -30,6 +30,25 @@ REASONS: dict[str, tuple[str, str]] = {
     "AccessDenied": ("The key may not {action} in the bucket {bucket!r}.", f"Allow it. {ASK}"),
 }
 """By the code that S3 answers with: what it means, and what to do."""
+
+
+def check_bucket_settings(**_: Any) -> Iterator[checks.CheckMessage]:
+    """A folder in the bucket must be a name that every store takes; addresses in it are keys to files."""
+    if not settings.FL_S3_BUCKET:
+        return
+    if any(not PREFIX_PART.fullmatch(part) for part in settings.FL_S3_PREFIX.split("/") if settings.FL_S3_PREFIX):
+        yield checks.Error(
+            f"FL_S3_PREFIX must be a folder such as servers/one, not {settings.FL_S3_PREFIX!r}.",
+            hint="Use letters, digits, dots, hyphens and underscores between single slashes.",
+            id="fl_server.E023",
+        )
+    address = settings.FL_S3_PUBLIC_ENDPOINT_URL or settings.FL_S3_ENDPOINT_URL
+    if settings.FL_PRODUCTION and settings.FL_S3_DIRECT_SECONDS and address.startswith("http://"):
+        yield checks.Warning(
+            f"Downloads with ?direct=1 are led to {address} without TLS: who is on the way can read and change models.",
+            hint="Set FL_S3_PUBLIC_ENDPOINT_URL to an address that begins with https://, or FL_S3_DIRECT_SECONDS to 0.",
+            id="fl_server.W064",
+        )
 
 
 def check_bucket(**_: Any) -> Iterator[checks.CheckMessage]:
