@@ -25,12 +25,13 @@ def livez(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """Whether requests should come to this process, and which parts of the server fail.
 
-    503 where the database, its migrations or the storage fail; with `?strict` where anything does.
+    503 where the database, its migrations or the storage fail, and once this process was told to end; with `?strict`
+    where anything fails.
     """
     readiness = watcher().readiness()
-    is_refused = readiness.status is Status.UNAVAILABLE or (STRICT in request.GET and readiness.status is not Status.OK)
+    is_ready = readiness.status is Status.OK if STRICT in request.GET else readiness.takes_requests
     content = readiness_content(readiness, with_details=may_read_details(request.META))
-    return JsonResponse(content, status=503 if is_refused else 200, json_dumps_params={"indent": 1})
+    return JsonResponse(content, status=200 if is_ready else 503, json_dumps_params={"indent": 1})
 
 
 def metrics(request: HttpRequest) -> HttpResponse:

@@ -18,6 +18,7 @@ from fl_server_core.monitoring.findings import OK, Finding, Findings, failing
 from fl_server_core.monitoring.heartbeats import BEAT
 from fl_server_core.monitoring.stores import DATABASE, MIGRATIONS, STORAGE, look_at_database, look_at_storage
 from fl_server_core.monitoring.work import BROKER, WORKERS, Work, look_at_work, work_parts
+from fl_server_core.stopping import is_stopping
 
 LOOK_SECONDS = 2.0
 """A part that has not answered for so long fails. Together with the next line: within 5 seconds a failure is named."""
@@ -39,11 +40,12 @@ UNKNOWN = "This can't be told while something else fails."
 
 
 class Status(Enum):
-    """How the server is. DEGRADED: it takes requests, and something else fails."""
+    """How the server is. DEGRADED: it takes requests, and something else fails. STOPPING: this process was told to."""
 
     OK = "ok"
     DEGRADED = "degraded"
     UNAVAILABLE = "unavailable"
+    STOPPING = "stopping"
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,16 @@ class Readiness:
 
     @property
     def status(self) -> Status:
+        if is_stopping():  # asked anew each time: the parts may be those of a second ago
+            return Status.STOPPING
         if not all(part.is_ok for part in self.parts if part.is_required):
             return Status.UNAVAILABLE
         return Status.OK if all(part.is_ok for part in self.parts) else Status.DEGRADED
+
+    @property
+    def takes_requests(self) -> bool:
+        """Should a load balancer send requests here?"""
+        return self.status in (Status.OK, Status.DEGRADED)
 
     @property
     def failing(self) -> list[str]:

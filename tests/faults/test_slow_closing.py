@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from fl_server_demo.local_server import free_port
+from tests.builders.waiting import wait_until
 from tests.faults.harness.cluster import WEBS, WORKERS, Cluster
 from tests.faults.harness.laptop import Laptop
 from tests.faults.harness.participant import Behaviour
 from tests.faults.harness.run import Run
 from tests.faults.harness.site import Site
+from tests.watching import Watched
 
 SLOW = '''
 import os, time
@@ -69,6 +71,9 @@ def one_worker(cluster: Cluster, settings: dict[str, str]) -> Iterator[Site]:
         web.start()
         worker.start()
         yield cluster
+        watched = Watched(f"http://127.0.0.1:{port}")
+        wait_until("its heartbeats alone to be left", lambda: set(watched.samples("fl_workers").values()) == {1.0})
+        assert watched.is_well(), watched.readiness()
         worker.stop()
         assert worker.returncode == 0, worker.tail()
     finally:
