@@ -6,8 +6,8 @@ from django.apps import AppConfig
 from django.core.checks import Tags, register
 
 from fl_server import checks
-from fl_server.reports import report_errors
-from fl_server.tracing import trace
+from fl_server.telemetry.reports import report_errors
+from fl_server.telemetry.tracing import trace
 
 
 class FlServerConfig(AppConfig):

@@ -9,11 +9,11 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from fl_server.checks import refuse_misconfiguration
-from fl_server.limits import allow_many_files
-from fl_server.migrating import MigrationsMissing, wait_for_migrations
-from fl_server.pulse import PulseStep
-from fl_server.shared_files import refuse_unshared_files
-from fl_server.task_logs import HEADER as HEADER  # connects the signals
+from fl_server.processes.limits import allow_many_files
+from fl_server.processes.migrating import MigrationsMissing, wait_for_migrations
+from fl_server.storage.shared_files import refuse_unshared_files
+from fl_server.telemetry.pulse import PulseStep
+from fl_server.telemetry.task_logs import HEADER as HEADER  # connects the signals
 from fl_server_core.stopping import begin_to_stop
 
 # This module is imported with the package. fl-server and manage.py have chosen by then; whatever else starts the

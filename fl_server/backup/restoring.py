@@ -21,7 +21,7 @@ from fl_server.backup.folder import BLOCK, BackupFolder
 from fl_server.backup.making import dump_of_this_database
 from fl_server.backup.manifest import Manifest, Stored, digest_of_manifest, is_of_this_key
 from fl_server.backup.verifying import problems_of
-from fl_server.shared_files import forget_files_folder
+from fl_server.storage.shared_files import forget_files_folder
 from fl_server_core.models import AuditEntry, BackupHold, GlobalModel, Training, User
 from fl_server_core.services.restored import go_on_after_restore
 from fl_server_core.storage import storage_errors

@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
-from fl_server.reports import can_report, is_dsn
-from fl_server.tracing import can_trace
+from fl_server.telemetry.reports import can_report, is_dsn
+from fl_server.telemetry.tracing import can_trace
 
 
 def check_tracing(**_: Any) -> Iterator[checks.CheckMessage]:

@@ -216,7 +216,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any]
 if FL_EMBEDDED:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.05}
 else:
-    CELERY_BROKER_TRANSPORT = "fl_server.broker:Transport"
+    CELERY_BROKER_TRANSPORT = "fl_server.processes.broker:Transport"
     # A request that nudges a worker must not hang when Redis is gone: short timeouts, and no retries on publishing.
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "visibility_timeout": 3600,
@@ -249,7 +249,7 @@ CELERY_TASK_ROUTES = {
     "fl_server_ai.trainer.tasks.seal": {"queue": "control"},
 }
 CELERY_TIMEZONE = TIME_ZONE
-CELERY_BEAT_SCHEDULER = "fl_server.pulse:PulsingScheduler"  # the schedule is in here: no file to keep
+CELERY_BEAT_SCHEDULER = "fl_server.telemetry.pulse:PulsingScheduler"  # the schedule is in here: no file to keep
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1  # second: each look is a heartbeat
 FL_SEAL_SECONDS = 5
 CELERY_BEAT_SCHEDULE = {

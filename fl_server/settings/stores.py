@@ -70,12 +70,12 @@ FL_S3_PUBLIC_ENDPOINT_URL = env.text("FL_S3_PUBLIC_ENDPOINT_URL")
 # How long an address is valid that a download is led to; 0: downloads go through the server, whatever is asked.
 FL_S3_DIRECT_SECONDS = env.integer("FL_S3_DIRECT_SECONDS", 300)
 STORAGES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "fl_server.folder.FolderStorage"},
+    "default": {"BACKEND": "fl_server.storage.folder.FolderStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 if FL_S3_BUCKET:
     STORAGES["default"] = {
-        "BACKEND": "fl_server.bucket.BucketStorage",
+        "BACKEND": "fl_server.storage.bucket.BucketStorage",
         "OPTIONS": {
             "bucket_name": FL_S3_BUCKET,
             "location": FL_S3_PREFIX,

@@ -20,8 +20,8 @@ from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from pytest_django import Settings
 
-from fl_server.bucket import BucketStorage
 from fl_server.checks import check_bucket
+from fl_server.storage.bucket import BucketStorage
 from fl_server_core.storage import StorageUnavailable
 from tests.object_store import BUCKET, KEY, READER, REGION, SECRET, ObjectStore, Relay, object_store, relay
 from tests.server_process import REPOSITORY
@@ -231,7 +231,7 @@ def check_said(settings: Settings, **options: Any) -> str:
     settings.FL_S3_BUCKET = options.get("bucket_name", BUCKET)
     settings.STORAGES = {
         **settings.STORAGES,
-        "default": {"BACKEND": "fl_server.bucket.BucketStorage", "OPTIONS": {**login, **options}},
+        "default": {"BACKEND": "fl_server.storage.bucket.BucketStorage", "OPTIONS": {**login, **options}},
     }
     return " ".join(f"{one.id} {one.msg} {one.hint}" for one in check_bucket())
 

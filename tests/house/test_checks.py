@@ -304,7 +304,7 @@ def test_traces_need_their_libraries_and_go_by_http(settings: Settings, monkeypa
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     assert ids() == ["fl_server.W060"]
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_PROTOCOL")
-    monkeypatch.setattr("fl_server.tracing.find_spec", lambda _name: None)
+    monkeypatch.setattr("fl_server.telemetry.tracing.find_spec", lambda _name: None)
     assert ids() == ["fl_server.E020"]
     settings.FL_TRACING = False
     assert ids() == []
@@ -323,7 +323,7 @@ def test_reports_of_errors_need_their_library_and_a_dsn(settings: Settings, monk
     ):
         settings.FL_SENTRY_DSN = dsn
         assert (dsn, ids()) == (dsn, found)
-    monkeypatch.setattr("fl_server.reports.find_spec", lambda _name: None)
+    monkeypatch.setattr("fl_server.telemetry.reports.find_spec", lambda _name: None)
     assert ids() == ["fl_server.E021"]
 
 

@@ -8,7 +8,7 @@ from celery import Celery, _state
 from django.conf import settings
 from pytest_django import Settings
 
-from fl_server.embedded import SWEEP_TASK, EmbeddedWorker
+from fl_server.processes.embedded import SWEEP_TASK, EmbeddedWorker
 
 pytestmark = pytest.mark.once
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fl_server.lock import DataFolderInUseError, lock_data_folder
+from fl_server.processes.lock import DataFolderInUseError, lock_data_folder
 
 pytestmark = pytest.mark.once
 

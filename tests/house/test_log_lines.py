@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fl_server.log_lines import MOST_CHARACTERS, line_formatter
 from fl_server.settings import logging as log_settings
 from fl_server.settings.environment import Environment
+from fl_server.telemetry.log_lines import MOST_CHARACTERS, line_formatter
 from fl_server_core.log_context import bind_ids, bound_ids, bound_ids_now, log_scope
 
 FORGED = "ada\n2026-01-01T00:00:00+00:00 CRITICAL root: forged\x1b[2J\x9b\x7f\u2028\u202e"

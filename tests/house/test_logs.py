@@ -10,9 +10,9 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from fl_server.logs import Seldom
 from fl_server.settings.environment import Environment
 from fl_server.settings.logging import logging_settings
+from fl_server.telemetry.logs import Seldom
 from tests.builders.clients import browser_of
 from tests.builders.rows import make_user
 

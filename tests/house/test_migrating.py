@@ -13,8 +13,8 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
-from fl_server import migrating
-from fl_server.migrating import MigrationsMissing, missing_migrations, wait_for_migrations
+from fl_server.processes import migrating
+from fl_server.processes.migrating import MigrationsMissing, missing_migrations, wait_for_migrations
 from tests.builders.waiting import wait_until
 from tests.server_process import REPOSITORY, run_manage, server_environment
 

@@ -12,9 +12,9 @@ from django.core.cache.backends.redis import RedisCache
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
-from fl_server import shared_files
-from fl_server.folder import FolderStorage
-from fl_server.shared_files import CACHE_KEY, refuse_unshared_files
+from fl_server.storage import shared_files
+from fl_server.storage.folder import FolderStorage
+from fl_server.storage.shared_files import CACHE_KEY, refuse_unshared_files
 from fl_server_core.storage import StorageUnavailable
 from tests.server_process import REPOSITORY, server_environment
 

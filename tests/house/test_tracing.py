@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pytest_django import Settings
 
-from fl_server.tracing import install_hooks
+from fl_server.telemetry.tracing import install_hooks
 from fl_server_ai.notification.client import Accepted, post
 from fl_server_ai.trainer.tasks import sweep
 from fl_server_core import tracing
@@ -28,7 +28,7 @@ from tests.builders.world import World
 def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     """The spans that have ended."""
     monkeypatch.setattr(tracing, "hooks", tracing._Hooks())
-    monkeypatch.setattr("fl_server.tracing.hooks", tracing.hooks)
+    monkeypatch.setattr("fl_server.telemetry.tracing.hooks", tracing.hooks)
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))

@@ -8,7 +8,7 @@ from django.core.management.commands.migrate import Command as MigrateCommand
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection
 from django.db.migrations import Migration
 
-from fl_server.migrating import MigrationsLocked, migration_lock
+from fl_server.processes.migrating import MigrationsLocked, migration_lock
 
 # A change of a table waits for those who read it, and everybody else waits behind it: not for long, and then again.
 LOCK_TIMEOUT_MS = 3000

@@ -14,10 +14,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fl_server.celery import app, refuse_without_broker, wait_until_migrated
 from fl_server.checks import refuse_misconfiguration
-from fl_server.embedded import EmbeddedWorker
-from fl_server.limits import allow_many_files
-from fl_server.pulse import clock_pulse
-from fl_server.shared_files import refuse_unshared_files
+from fl_server.processes.embedded import EmbeddedWorker
+from fl_server.processes.limits import allow_many_files
+from fl_server.storage.shared_files import refuse_unshared_files
+from fl_server.telemetry.pulse import clock_pulse
 from fl_server_core.stopping import begin_to_stop
 
 LOOK_SECONDS = 1.0

@@ -17,12 +17,12 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from fl_server.celery import app
-from fl_server.embedded import EmbeddedWorker
 from fl_server.front.answer import answer_at_once
 from fl_server.front.front import SWEEP_SECONDS, Front
 from fl_server.front.limits import limits_of_settings
-from fl_server.limits import allow_many_files
-from fl_server.metrics_folder import forget_process
+from fl_server.processes.embedded import EmbeddedWorker
+from fl_server.processes.limits import allow_many_files
+from fl_server.telemetry.metrics_folder import forget_process
 from fl_server_api.monitoring.readiness import watcher
 from fl_server_api.wsgi import ignore_charset
 from fl_server_core.monitoring.work import embedded

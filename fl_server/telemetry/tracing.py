@@ -26,8 +26,9 @@ SILENT_TASKS = ("fl_server_ai.trainer.tasks.seal",)
 WITH_QUERY = ("http.url", "http.target", "url.full", "url.query")
 FLUSH_MILLISECONDS = 3000
 EXPORT_SECONDS = 3.0
-AFTER_OURS = 2
-"""Where the library's middleware stands: after the probes and the request's note, which drops strangers' headers."""
+REQUEST_LOG = "fl_server_api.request_log.RequestLogMiddleware"
+"""The library's middleware stands after it: it drops the headers by which strangers would choose the trace. The probes,
+which come before, have no spans."""
 
 
 def can_trace() -> bool:
@@ -62,7 +63,8 @@ def trace() -> None:
     set_tracer_provider(provider)
     # Without baggage: it would carry what a client wrote from one service to the next.
     set_global_textmap(TraceContextTextMapPropagator())
-    DjangoInstrumentor().instrument(request_hook=_clean, middleware_position=AFTER_OURS)
+    position = settings.MIDDLEWARE.index(REQUEST_LOG) + 1
+    DjangoInstrumentor().instrument(request_hook=_clean, middleware_position=position)
     CeleryInstrumentor().instrument()  # type: ignore[no-untyped-call]  # it has types in part
     # A process of Celery's pool ends without telling Python.
     worker_process_shutdown.connect(lambda **_: provider.force_flush(FLUSH_MILLISECONDS), weak=False)

@@ -25,7 +25,7 @@ from storages.backends.s3 import S3Storage
 from storages.utils import ReadBytesWrapper, clean_name
 from urllib3.exceptions import HTTPError
 
-from fl_server.copies import Copies
+from fl_server.storage.copies import Copies
 from fl_server_core.storage import PROBE, FarStorage, StorageUnavailable, storage_errors
 
 NOT_FOUND = 404

@@ -7,7 +7,7 @@ from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 from redis import RedisError
 
-from fl_server.folder import mark_folder
+from fl_server.storage.folder import mark_folder
 
 logger = logging.getLogger(__name__)
 
