@@ -54,6 +54,15 @@ def refuse_without_broker() -> None:
         raise SystemExit("No broker is set (FL_REDIS_HOST): without one, `fl-server serve` runs the tasks itself.")
 
 
+@celeryd_init.connect
+def _refuse_unshared_files(**_: object) -> None:
+    """Before the wait: whoever set this up should hear of it at once."""
+    try:
+        refuse_unshared_files()
+    except ImproperlyConfigured as error:
+        raise SystemExit(str(error)) from error
+
+
 @beat_init.connect
 @celeryd_init.connect
 def wait_until_migrated(**_: object) -> None:
@@ -74,11 +83,3 @@ def _say(line: str) -> None:
     # Not by the log, whose level may hide it.
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
-
-
-@celeryd_init.connect
-def _refuse_unshared_files(**_: object) -> None:
-    try:
-        refuse_unshared_files()
-    except ImproperlyConfigured as error:
-        raise SystemExit(str(error)) from error

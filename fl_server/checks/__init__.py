@@ -15,6 +15,34 @@ from fl_server.checks.storage import check_bucket, check_bucket_settings
 from fl_server.checks.telemetry import check_sentry, check_tracing
 from fl_server.checks.upkeep import check_alert_rules, check_email, check_retention
 
+__all__ = [
+    "ALL",
+    "FOR_DEPLOYMENT",
+    "OF_ROWS",
+    "check_alert_rules",
+    "check_bucket",
+    "check_bucket_settings",
+    "check_config_file",
+    "check_data_folder",
+    "check_database_and_broker",
+    "check_email",
+    "check_environment",
+    "check_inference_device",
+    "check_monitoring",
+    "check_networks",
+    "check_oidc",
+    "check_people",
+    "check_production",
+    "check_proxies",
+    "check_retention",
+    "check_sandbox",
+    "check_sentry",
+    "check_tracing",
+    "check_trusted_globals",
+    "check_walls",
+    "refuse_misconfiguration",
+]
+
 ALL = (
     check_environment,
     check_config_file,
