@@ -42,18 +42,19 @@ def _open(path: Path) -> int:
 
 
 def _outlive_orphans(descriptor: int, patience: float, on_wait: Callable[[], None]) -> bool:
-    if _try_to_lock(descriptor):
+    if try_to_lock(descriptor):
         return True
     on_wait()
     deadline = time.monotonic() + patience
-    while not _try_to_lock(descriptor):
+    while not try_to_lock(descriptor):
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)
     return True
 
 
-def _try_to_lock(descriptor: int) -> bool:
+def try_to_lock(descriptor: int) -> bool:
+    """Lock an open file by flock. False: somebody else has it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

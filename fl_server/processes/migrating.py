@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,8 @@ from pathlib import Path
 from django.conf import settings
 from django.db import Error, connection
 from django.db.migrations.loader import MigrationLoader
+
+from fl_server.processes.lock import try_to_lock
 
 POLL_SECONDS = 0.5
 # Of all who migrate one PostgreSQL database. The number only has to be ours.
@@ -106,25 +107,17 @@ def _file_lock(say: Say) -> Iterator[None]:
     path = Path(settings.FL_DATA_DIR) / "migrate.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        _wait(lambda: _try_to_lock(descriptor), say)
+        _wait(lambda: try_to_lock(descriptor), say)
         yield
     finally:
         os.close(descriptor)
 
 
-def _try_to_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _wait(try_to_lock: Callable[[], bool], say: Say) -> None:
+def _wait(is_ours: Callable[[], bool], say: Say) -> None:
     limit: float = settings.FL_MIGRATION_WAIT_SECONDS
     deadline = time.monotonic() + limit
     has_said = False
-    while not try_to_lock():
+    while not is_ours():
         if time.monotonic() >= deadline:
             raise MigrationsLocked(
                 f"Another process has been migrating this database for {limit:g} seconds (FL_MIGRATION_WAIT_SECONDS). "
