@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from fl_server.front.body import Body
 from fl_server.front.environ import Address
 from fl_server.front.pace import Pace
+from fl_server_api.monitoring.paths import is_probe
 from fl_server_api.request_log import CLIENT_LEFT, RequestNote, new_id, note_of, route_of, write_line
 
 if TYPE_CHECKING:
@@ -44,7 +46,12 @@ class RequestLine:
         self._sent_before = self._pace.written + len(head or b"")
 
     def end(self, *, is_aborted: bool = False) -> None:
-        """is_aborted: the client has gone, or was sent away, before it had the whole answer."""
+        """is_aborted: the client has gone, or was sent away, before it had the whole answer.
+
+        A probe that is answered well has no line: programs ask every few seconds, and nobody would look.
+        """
+        if is_probe(self._environ.get("PATH_INFO", "")) and self._status < HTTPStatus.BAD_REQUEST:
+            return
         if self._note.route is None:  # Django has not seen it
             self._note.route = route_of(self._environ.get("PATH_INFO", ""))
         write_line(
