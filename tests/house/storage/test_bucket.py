@@ -172,7 +172,7 @@ def test_what_a_killed_upload_leaves_is_removed_by_its_own_server_only(
     way: Relay, store: ObjectStore, folder: Path
 ) -> None:
     code = (
-        "import sys, tests.house.test_bucket as t\n"
+        "import sys, tests.house.storage.test_bucket as t\n"
         "from django.core.files.base import ContentFile\n"
         "t.storage_at(sys.argv[1]).save('models/killed.pt', ContentFile(t.LARGE))"
     )
