@@ -15,7 +15,7 @@ from django.db.migrations.loader import MigrationLoader
 from fl_server.processes.lock import try_to_lock
 
 POLL_SECONDS = 0.5
-# Of all who migrate one PostgreSQL database. The number only has to be ours.
+# The same for all who migrate a PostgreSQL database. Any number will do that nobody else uses.
 LOCK_NUMBER = 7_305_451_112
 SHOWN = 3
 

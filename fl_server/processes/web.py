@@ -34,9 +34,9 @@ logger = logging.getLogger(__name__)
 
 # Connections that wait in the kernel, or have just been accepted, get so long to become requests.
 LAST_CALL_SECONDS = 0.3
-# What tasks that have been told to hand over may take to do so.
+# How long tasks that were told to hand over may take to do so.
 EMBEDDED_STOP_SECONDS = 5.0
-# Beyond the times above, before the first process kills this one.
+# In addition to the times above, before the first process kills this one.
 SLACK_SECONDS = 5.0
 # For the loop that moves bytes; requests may take as long as they like.
 LOOP_TIMEOUT_SECONDS = 120

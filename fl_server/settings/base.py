@@ -152,7 +152,7 @@ FL_NOTIFICATION_ALLOWED_NETWORKS = env.words("FL_NOTIFICATION_ALLOWED_NETWORKS")
 FL_NOTIFICATION_PORTS = env.ports("FL_NOTIFICATION_PORTS")
 # Versions of a model that are kept, besides the first and those that are named or pinned.
 FL_KEEP_VERSIONS = env.integer("FL_KEEP_VERSIONS", 10, least=2)
-# Days after which rows go; 0: never. Of a finished training, what people might look for is kept. docs/backup.md
+# Days after which rows are removed; 0: never. By default, what belongs to a training is kept. docs/backup.md
 FL_KEEP_DELIVERIES_DAYS = env.integer("FL_KEEP_DELIVERIES_DAYS", 90)
 FL_KEEP_ALERTS_DAYS = env.integer("FL_KEEP_ALERTS_DAYS", 90)
 FL_KEEP_TOKENS_DAYS = env.integer("FL_KEEP_TOKENS_DAYS", 90)
@@ -189,7 +189,7 @@ FL_WEB_THREADS = env.integer("FL_WEB_THREADS", 16, least=1)
 FL_WEB_WORKERS = env.integer("FL_WEB_WORKERS", 1, least=1)
 # Threads of a process that notifies: they wait for receivers. docker-compose.yml gives its notifier as many.
 FL_NOTIFICATION_THREADS = env.integer("FL_NOTIFICATION_THREADS", 32, least=1)
-# At a stop: how long requests and closings that run may take, and, before that, how long requests are still accepted.
+# At a stop: how long running requests and closings may take, and, before that, how long requests are still accepted.
 FL_STOP_SECONDS = env.seconds("FL_STOP_SECONDS", 10)
 FL_DRAIN_SECONDS = env.seconds("FL_DRAIN_SECONDS", 0)
 # How long a process waits at its start until the database has the migrations that it needs.

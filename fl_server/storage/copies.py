@@ -15,11 +15,11 @@ from uuid import uuid4
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LOCKS = 64
 UNUSED_SECONDS = 24 * 3600
-"""A copy that nobody used for so long goes: its file may have been deleted by another machine."""
+"""A copy that wasn't used for this long is removed: another machine may have deleted its file."""
 
 
 class Copies:
-    """A folder of copies, in which the ones that were used least recently make room for others.
+    """A folder of copies. The least recently used ones make room for others.
 
     A stored file never changes under its name, so a copy is never out of date. Each reader gets a link of its own:
     the copy may be removed, by any process, while it is read. Nothing waits for the disk, so a loss of power may damage
@@ -27,7 +27,7 @@ class Copies:
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
-        """limit: bytes that all copies may have together; 0: none is kept."""
+        """limit: bytes of all copies together; 0: none are kept."""
         self._root, self._limit = folder, limit
         self._locks = [threading.Lock() for _ in range(LOCKS)]
 
@@ -38,7 +38,7 @@ class Copies:
 
     @contextlib.contextmanager
     def get(self, name: str, fetch: Callable[[Path], None]) -> Iterator[Path]:
-        """A path of the file's bytes, which is gone afterwards. Without a copy, `fetch` writes them to a path.
+        """Yields a path with the file's bytes, which is removed afterwards. If there is no copy, `fetch` writes them.
 
         Threads that ask for the same file at the same time fetch it once.
         """
@@ -58,7 +58,7 @@ class Copies:
         return self._path(name).exists()
 
     def keep(self, name: str, source: Path) -> None:
-        """Take over a file that has these bytes and that nobody writes to any more, if it is not too large."""
+        """Keep a link to a file with these bytes, which nobody writes to any more, unless it is too large."""
         if source.stat().st_size > self._limit:
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ class Copies:
         self._path(name).unlink(missing_ok=True)
 
     def tidy(self, before: float) -> None:
-        """Remove what was not used since then, of all boots, and what processes left that were killed."""
+        """Remove copies of any boot that weren't used since then, and what killed processes left."""
         for path in [*self._root.glob("*/*"), *self._root.glob("*")]:
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < before:
@@ -107,7 +107,7 @@ class Copies:
 
 
 def boot_id() -> str:
-    """What the system calls the time since it was started; where it has no name for it, one of this process's own."""
+    """The system's id of its current boot; if it has none, one that this process makes up."""
     try:
         return BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:

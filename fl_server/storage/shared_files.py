@@ -1,4 +1,4 @@
-"""Web processes and workers must see the same uploaded files: found out at the start, as far as that can be seen."""
+"""Web processes and workers must see the same uploaded files. Checked at the start, as far as possible."""
 
 import logging
 

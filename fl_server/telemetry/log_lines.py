@@ -34,7 +34,7 @@ def line_formatter(style: str) -> logging.Formatter:
 
 
 def _add_context(logger: Any, method: str, line: Line) -> Line:
-    """What the caller says of a line goes before what is bound."""
+    """What the caller passes for a line takes precedence over bound ids."""
     merged: Line = merge_contextvars(logger, method, line)
     return merged
 
@@ -48,7 +48,7 @@ def _add_trace(_logger: Any, _method: str, line: Line) -> Line:
 
 
 def _of_record(_logger: Any, _method: str, line: Line) -> Line:
-    """All fields in their order, under the names that they have in JSON."""
+    """All fields, in order, under their names in JSON."""
     record: logging.LogRecord = line["_record"]
     fields: Line = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -70,12 +70,12 @@ def _short(value: object) -> object:
 
 
 def _as_json(_logger: Any, _method: str, line: Line) -> str:
-    """In ASCII: whatever somebody has written into a name is escaped, line ends and orders to terminals included."""
+    """In ASCII: whatever somebody wrote into a name is escaped, also line ends and control sequences of terminals."""
     return json.dumps(line, default=str).replace("\x7f", "\\u007f")
 
 
 def _as_text(_logger: Any, _method: str, line: Line) -> str:
-    """One line. Those of a traceback follow, indented: none of them can pass for a line of the log."""
+    """One line. The lines of a traceback follow, indented, so that none passes for a line of the log."""
     head = f"{line['time']} {line['level'].upper():<8} {line['logger']}: {escaped(str(line['message']))}"
     fields = [f"{name}={_value(line[name])}" for name in FIELDS if name in line and not _is_said(name, line)]
     traceback = [f"\n    | {escaped(part)}" for part in str(line.get("exception", "")).split("\n") if part]
@@ -83,7 +83,7 @@ def _as_text(_logger: Any, _method: str, line: Line) -> str:
 
 
 def _is_said(name: str, line: Mapping[str, Any]) -> bool:
-    """Does the message of a request's line say it already?"""
+    """Does the message of a request's line already say this?"""
     return name in ("method", "path", "status") and "duration_ms" in line
 
 

@@ -14,9 +14,9 @@ from fl_server_api.monitoring.paths import FOLDER_VARIABLE
 
 @contextmanager
 def shared_figures(*, processes: int) -> Iterator[None]:
-    """While these processes run: a folder for their figures. To be entered before prometheus_client is imported.
+    """Make a folder for the figures of these processes. Enter it before prometheus_client is imported.
 
-    One process needs none. An operator's own folder, which the variable names already, is left as it is.
+    One process needs none. A folder that the operator's own variable names is left as it is.
     """
     if processes == 1 or os.environ.get(FOLDER_VARIABLE):
         yield
@@ -30,7 +30,7 @@ def shared_figures(*, processes: int) -> Iterator[None]:
 
 
 def forget_process(arbiter: Any, worker: Any) -> None:
-    """Gunicorn's `child_exit`: of a process that has ended, nothing is in flight any more. Its counters stay."""
+    """Gunicorn's `child_exit`: forget what an ended process had in flight. Its counters stay."""
     del arbiter
     if os.environ.get(FOLDER_VARIABLE):
         from prometheus_client.multiprocess import mark_process_dead  # decides at its import where figures are

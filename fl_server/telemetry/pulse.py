@@ -1,4 +1,4 @@
-"""The heartbeats of workers and beat: once a second, as long as the loop of the process turns."""
+"""The heartbeats of workers and beat: once a second, as long as the process's loop turns."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from fl_server_core.monitoring.heartbeats import BEAT, EVERY_SECONDS, remove_hea
 
 logger = logging.getLogger(__name__)
 TURN_SECONDS = 2.0
-"""A loop that has not turned for so long hangs: others are to see that this process does nothing any more."""
+"""A loop that hasn't turned for this many seconds hangs: the heartbeat stops, so that others see it."""
 
 
 class Pulse:
-    """Writes heartbeats in a thread, so that a Redis that does not answer holds up nobody; `turn` is the loop's part.
+    """Writes heartbeats in a thread, so that a Redis that doesn't answer doesn't hold up the loop, which calls `turn`.
 
     What takes tasks is the loop of a worker's first process. The tasks themselves run in other processes or threads:
     a worker that closes a round for an hour goes on telling that it lives.
@@ -39,17 +39,17 @@ class Pulse:
         self._thread.start()
 
     def turn(self) -> None:
-        """The loop has come round."""
+        """Called by the loop, each time round."""
         self._turned = monotonic()
 
     def stop(self) -> None:
-        """The process ends, or has lost the broker: take back that it lives, if Redis answers."""
+        """The process ends, or has lost the broker: remove the heartbeat, if Redis answers."""
         self._over.set()
         self._thread.join()
         try:
             remove_heartbeat(self._name)
         except RedisError as error:
-            logger.debug("The end could not be told: %s", error)
+            logger.debug("The heartbeat could not be removed: %s", error)
 
     def _write(self) -> None:
         while not self._over.is_set():
@@ -99,7 +99,7 @@ class PulsingScheduler(Scheduler):
         self._pulse: Pulse | None = None
 
     def tick(self, *arguments: Any, **options: Any) -> Any:
-        """What is due goes to the broker. Returns: in how many seconds to come again."""
+        """Send the tasks that are due. Returns: seconds until the next call."""
         if self._pulse is None:
             self._pulse = clock_pulse()
             self._pulse.start()
@@ -114,5 +114,5 @@ class PulsingScheduler(Scheduler):
 
 
 def clock_pulse() -> Pulse:
-    """Of this process, which asks for the sweeps."""
+    """The pulse of a process that asks for the sweeps, as beat does."""
     return Pulse(f"{BEAT}@{socket.gethostname()}.{os.getpid()}", [])

@@ -1,4 +1,4 @@
-"""Reports of errors to Sentry, or to what speaks its protocol, where FL_SENTRY_DSN is set.
+"""Reports of errors to Sentry, or to a server that speaks its protocol, if FL_SENTRY_DSN is set.
 
 Every error that this server doesn't foresee is in the log with its traceback, whichever part of it has failed. So the
 log is what is listened to, and nothing of Django's or Celery's is wrapped. A report says where in the code it was and
@@ -32,7 +32,7 @@ OF_FRAMES = (
     "in_app",
 )
 TAGS = ("request_id", "training_id", "round", "delivery_id", "task", "task_id")
-"""Who asked is not among them."""
+"""Without the account."""
 HIDDEN = "The message is in the server's log."
 
 
@@ -86,9 +86,9 @@ def report_errors() -> None:
 
 
 def _clean(event: Event, hint: Hint) -> Event | None:
-    """What of a report leaves this machine, by name: anything else that a newer library gathers does not."""
+    """Keep only what is named here: whatever else a newer library gathers doesn't leave this machine."""
     if not hint.get("exc_info"):
-        return None  # a line of the log that tells of no bug
+        return None  # a line of the log without an exception is no bug
     told: dict[str, Any] = {name: value for name, value in event.items() if name in KEPT}
     values = cast(Any, event).get("exception", {}).get("values", [])
     told["exception"] = {"values": [_exception(value) for value in values]}

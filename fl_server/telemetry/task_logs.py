@@ -22,7 +22,7 @@ def _send_request_id(headers: dict[str, Any] | None = None, **_: object) -> None
 
 @task_prerun.connect
 def _bind(task_id: str, task: Any, **_: object) -> None:
-    """A thread or process that works off one task after the other carries nothing from one into the next."""
+    """Clear first: a thread runs one task after another, and no id may leak from one into the next."""
     setattr(task.request, _BEFORE, get_contextvars())  # a task may be called within a request
     clear_contextvars()
     bind_ids(request_id=task.request.get(HEADER), task=str(task.name).rpartition(".")[2], task_id=task_id)

@@ -1,6 +1,6 @@
-"""Traces by OpenTelemetry, where they are set: from a request through the queue to what a task does and sends.
+"""Traces by OpenTelemetry, if they are turned on: from a request through the queue to what a task does and sends.
 
-Nothing of it is imported where they are off.
+Its libraries are imported only then.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fl_server_core.tracing import hooks
 
 LIBRARIES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http", "opentelemetry.instrumentation.django")
 SILENT_TASKS = ("fl_server_ai.trainer.tasks.seal",)
-"""Every few seconds, whatever happens: nobody wants to find these between the traces."""
+"""They run every few seconds, and would hide the other traces."""
 WITH_QUERY = ("http.url", "http.target", "url.full", "url.query")
 FLUSH_MILLISECONDS = 3000
 EXPORT_SECONDS = 3.0
@@ -72,13 +72,13 @@ def trace() -> None:
 
 
 def _timeout() -> float | None:
-    """Of an export, in seconds; None: the operator has set it. A stop waits for the last one."""
+    """The time limit of an export, in seconds; None: the operator has set one. A stop waits for the last export."""
     names = ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
     return None if any(name in os.environ for name in names) else EXPORT_SECONDS
 
 
 def _resource() -> dict[str, str]:
-    """Who sends the spans; what the operator has set goes before ours."""
+    """Who sends the spans. What the operator has set takes precedence."""
     named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     return {"service.version": version("fl-server")} | ({} if named else {"service.name": "fl-server"})
 
@@ -120,14 +120,14 @@ def install_hooks(tracer: Any) -> None:
         carrier: dict[str, str] = {}
         if settings.FL_TRACING_NOTIFICATIONS:
             TraceContextTextMapPropagator().inject(carrier)
-            carrier.pop("tracestate", None)  # what other services have written there is not for participants
+            carrier.pop("tracestate", None)  # what other services wrote there isn't for participants
         return carrier
 
     hooks.span, hooks.own_trace, hooks.ids, hooks.headers = span, own_trace, ids, headers
 
 
 def _attributes(attributes: Mapping[str, Any]) -> dict[str, str | int | float]:
-    """Those given, and the ids that lines of the log would carry."""
+    """The given attributes, and the ids that log lines carry."""
     known = {**get_contextvars(), **attributes}
     values = {f"fl.{name}": value for name, value in known.items() if value is not None}
     return {name: value if isinstance(value, str | int | float) else str(value) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""The parts of the server: which of them fail, since when, and what to do about it."""
+"""The parts of the server: which fail, since when, and what to do about it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fl_server_core.monitoring.work import BROKER, WORKERS, Work, look_at_work, 
 from fl_server_core.stopping import is_stopping
 
 LOOK_SECONDS = 2.0
-"""A part that has not answered for so long fails. Together with the next line: within 5 seconds a failure is named."""
+"""A part that hasn't answered within this time fails. With the next line: a failure is named within 5 seconds."""
 REUSED_SECONDS = 1.0
 SANDBOX = "sandbox"
 _making = threading.Lock()
@@ -63,7 +63,7 @@ class Part:
 
     @property
     def sentence(self) -> str:
-        """What fails and what to do; "" for a part that is well."""
+        """What fails and what to do; "" for a part that works."""
         if self.is_ok:
             return ""
         if self.is_ok is None:
@@ -73,7 +73,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Readiness:
-    """All parts at one moment, and the work that goes with them; None: nothing is known of it."""
+    """All parts at one moment, and the state of the work; None: unknown."""
 
     parts: tuple[Part, ...]
     work: Work | None
@@ -109,7 +109,7 @@ class Watcher:
         self._looked_at = 0.0
 
     def begin(self) -> None:
-        """Look for the first time and wait for nothing: a bucket's client takes long to make."""
+        """Look for the first time, without waiting: a bucket's client takes long to make."""
         for asked in (self._database, self._storage, self._work):
             asked.ask()
 
@@ -127,7 +127,7 @@ class Watcher:
         try:
             work = self._work.answer(working)
             of_work: Findings = work.findings
-        except Exception as error:  # noqa: BLE001  whatever it is, it is this part's failure and not the asker's
+        except Exception as error:  # noqa: BLE001  whatever it is, this part fails, and not the probe
             of_work = _fallen(error, work_parts())
         findings = {
             **_found(self._database, database, [DATABASE, MIGRATIONS]),
@@ -149,12 +149,12 @@ class Watcher:
 def _found(asked: Bounded[Findings], number: int, names: list[str]) -> Findings:
     try:
         return asked.answer(number)
-    except Exception as error:  # noqa: BLE001  whatever it is, it is this part's failure and not the asker's
+    except Exception as error:  # noqa: BLE001  whatever it is, this part fails, and not the probe
         return _fallen(error, names)
 
 
 def _fallen(error: Exception, names: list[str]) -> Findings:
-    """The first of these fails; nothing is known of those that hang on it."""
+    """The first of these fails; nothing is known of those that depend on it."""
     first, *others = names
     finding = Finding(False, str(error)) if isinstance(error, NoAnswer) else failing(error)
     return {first: finding, **{name: Finding(None) for name in others}}
@@ -166,6 +166,6 @@ def _made() -> Watcher:
 
 
 def watcher() -> Watcher:
-    """The one of this process. Made at the first question, which comes after any fork."""
+    """The watcher of this process. Made at the first call, which comes after any fork."""
     with _making:
         return _made()
