@@ -13,7 +13,7 @@ _told = mmap.mmap(-1, _DEADLINE.size)
 
 
 def begin_to_stop(seconds: float) -> None:
-    """Tell this process to stop: it begins nothing new, and what runs has so many seconds. Later calls change nothing."""
+    """Tell this process to stop: it begins nothing new, and what runs has `seconds` left. The first call counts."""
     if not is_stopping():
         _DEADLINE.pack_into(_told, 0, time.monotonic() + seconds)
 

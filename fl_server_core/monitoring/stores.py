@@ -52,7 +52,7 @@ def newest_migrations() -> tuple[tuple[str, str], ...]:
 
 
 def look_at_storage() -> Findings:
-    """Does the file storage answer, and take files?"""
+    """Does the file storage answer, and accept files?"""
     storage: Any = default_storage
     try:
         storage.probe() if hasattr(storage, "probe") else storage.exists(PROBE)
