@@ -24,7 +24,7 @@ from fl_server.checks import check_bucket
 from fl_server.storage.bucket import BucketStorage
 from fl_server_core.storage import StorageUnavailable
 from tests.object_store import BUCKET, KEY, READER, REGION, SECRET, ObjectStore, Relay, object_store, relay
-from tests.server_process import REPOSITORY
+from tests.server_process import REPOSITORY, START_SECONDS
 
 pytestmark = pytest.mark.once
 SIZE = 1 << 20
@@ -182,9 +182,11 @@ def test_what_a_killed_upload_leaves_is_removed_by_its_own_server_only(
         cwd=REPOSITORY,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
     )
-    assert way.held.wait(60)
-    process.kill()
-    process.wait()
+    try:
+        assert way.held.wait(START_SECONDS)
+    finally:
+        process.kill()
+        process.wait()
     assert store.unfinished() == ["own/models/killed.pt"]
     own, other = storage_at(store.url), storage_at(store.url, location="ow")
     assert own.tidy("models", datetime.now(UTC) - LATER) == 0  # it may still be under way
