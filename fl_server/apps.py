@@ -6,8 +6,8 @@ from django.apps import AppConfig
 from django.core.checks import Tags, register
 
 from fl_server import checks
-from fl_server.reports import report_errors
-from fl_server.tracing import trace
+from fl_server.telemetry.reports import report_errors
+from fl_server.telemetry.tracing import trace
 
 
 class FlServerConfig(AppConfig):
@@ -22,7 +22,8 @@ class FlServerConfig(AppConfig):
             register(check, "fl_server")
         for check in checks.FOR_DEPLOYMENT:
             register(check, "fl_server", deploy=True)
-        register(checks.check_alert_rules, Tags.database)
+        for check in checks.OF_ROWS:
+            register(check, Tags.database)
         logging.captureWarnings(True)  # these are lines of the log, too
         trace()
         report_errors()

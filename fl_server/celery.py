@@ -9,11 +9,11 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from fl_server.checks import refuse_misconfiguration
-from fl_server.limits import allow_many_files
-from fl_server.migrating import MigrationsMissing, wait_for_migrations
-from fl_server.pulse import PulseStep
-from fl_server.shared_files import refuse_unshared_files
-from fl_server.task_logs import HEADER as HEADER  # connects the signals
+from fl_server.processes.limits import allow_many_files
+from fl_server.processes.migrating import MigrationsMissing, wait_for_migrations
+from fl_server.storage.shared_files import refuse_unshared_files
+from fl_server.telemetry.pulse import PulseStep
+from fl_server.telemetry.task_logs import HEADER as HEADER  # connects the signals
 from fl_server_core.stopping import begin_to_stop
 
 # This module is imported with the package. fl-server and manage.py have chosen by then; whatever else starts the
@@ -54,6 +54,15 @@ def refuse_without_broker() -> None:
         raise SystemExit("No broker is set (FL_REDIS_HOST): without one, `fl-server serve` runs the tasks itself.")
 
 
+@celeryd_init.connect
+def _refuse_unshared_files(**_: object) -> None:
+    """Before the wait: whoever set this up should hear of it at once."""
+    try:
+        refuse_unshared_files()
+    except ImproperlyConfigured as error:
+        raise SystemExit(str(error)) from error
+
+
 @beat_init.connect
 @celeryd_init.connect
 def wait_until_migrated(**_: object) -> None:
@@ -74,11 +83,3 @@ def _say(line: str) -> None:
     # Not by the log, whose level may hide it.
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
-
-
-@celeryd_init.connect
-def _refuse_unshared_files(**_: object) -> None:
-    try:
-        refuse_unshared_files()
-    except ImproperlyConfigured as error:
-        raise SystemExit(str(error)) from error

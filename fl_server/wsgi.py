@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from fl_server.checks import refuse_misconfiguration
-from fl_server.shared_files import refuse_unshared_files
+from fl_server.storage.shared_files import refuse_unshared_files
 from fl_server_ai.sandbox import summary
 from fl_server_api.wsgi import prepared, with_trail
 

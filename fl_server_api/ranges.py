@@ -21,7 +21,7 @@ _SINGLE = re.compile(r"bytes\s*=\s*(?:(\d+)\s*-\s*(\d*)|-\s*(\d+))\s*", re.IGNOR
 
 
 class Part(Protocol):
-    """A part of a binary file, as far as an answer needs one."""
+    """What a response needs of a part of a binary file."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 
@@ -29,7 +29,7 @@ class Part(Protocol):
 
 
 class Readable(Part, Protocol):
-    """A binary file, as far as an answer needs one."""
+    """What a response needs of a binary file."""
 
     def seek(self, position: int, whence: int = 0, /) -> int: ...
 
@@ -41,7 +41,7 @@ class Source(Protocol):
         """The file, to be closed by the caller. Raises FileNotFoundError if the storage does not have it."""
 
     def open_part(self, part: range) -> Part:
-        """These bytes of it and no others."""
+        """Open these bytes only."""
 
     def size(self) -> int:
         """Bytes."""
@@ -61,7 +61,7 @@ class Stored:
         return opened
 
     def open_part(self, part: range) -> Part:
-        """Of a bucket's file, no more than that is fetched."""
+        """Fetches only these bytes from a bucket."""
         storage, name = self.file.storage, str(self.file.name)
         if isinstance(storage, FarStorage) and not storage.is_near(name):
             return storage.open_part(name, part)
@@ -199,7 +199,7 @@ def _stream(file: Part, download: Download, status: int = 200) -> FileResponse:
 
 
 def _elsewhere(address: str, download: Download) -> HttpResponse:
-    """The address is a key to the file, so nobody may keep it. The ETag is the file's: the storage has others."""
+    """Whoever has the address can read the file, so no cache may keep it. The ETag is the file's, not the storage's."""
     headers = {"Location": address, "ETag": quote_etag(download.etag), "Cache-Control": "no-store"}
     return HttpResponse(status=302, headers=headers)
 

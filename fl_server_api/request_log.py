@@ -26,16 +26,15 @@ NOTE = "fl_server.request"
 OF_TRACES = ("HTTP_TRACEPARENT", "HTTP_TRACESTATE", "HTTP_BAGGAGE")
 MOST_OF_PATH = 512
 CLIENT_LEFT = 499
-"""The status of a request whose client has gone before there was an answer, as nginx writes it."""
+"""The status of a request whose client left before there was a response, as nginx writes it."""
 
 
 @dataclass
 class RequestNote:
     """What is known of a request.
 
-    is_served: the server that has the connection writes its line, not the middleware. began: by `perf_counter`. ids:
-    what its other lines carry, too. route:
-    the pattern that its path fits; None: nobody has looked.
+    is_served: the server that has the connection writes its line, not the middleware. began: by `perf_counter`. route:
+    the pattern that its path fits; None: nobody has looked. ids: those that its other lines carry, too.
     """
 
     request_id: str
@@ -49,7 +48,7 @@ def note_of(environ: MutableMapping[str, Any], *, is_served: bool = False) -> Re
     """The request's note, made where there is none.
 
     The id is the client's or the proxy's, if it is well-formed: up to 128 letters, digits, dots, hyphens and
-    underscores. Other clients than trusted proxies can't say which trace a request belongs to.
+    underscores. Only trusted proxies can say which trace a request belongs to.
     """
     note = environ.get(NOTE)
     if not isinstance(note, RequestNote):

@@ -56,7 +56,7 @@ def _worker(words: list[str]) -> int:
         sys.stderr.write("fl-server worker all takes no options. Settings say how many threads it has.\n")
         return 2
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", PRODUCTION)
-    from fl_server.whole_worker import run
+    from fl_server.processes.whole_worker import run
 
     return run()
 

@@ -35,7 +35,7 @@ def bound_ids(**ids: object) -> Iterator[None]:
 
 
 def bind_ids(**ids: object) -> None:
-    """From now on, to the end of the block of `log_scope` or `bound_ids`, lines carry these ids, but None and ""."""
+    """Lines carry these ids until the end of the block of `log_scope` or `bound_ids`. None and "" are ignored."""
     bind_contextvars(**{name: value if isinstance(value, int) else str(value) for name, value in _known(ids).items()})
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 PROBE = "probe"
-"""No file has this name. To ask for it tells whether a storage answers."""
+"""A name that no file has. Asking for it shows whether the storage answers."""
 
 
 class StorageUnavailable(OSError):
@@ -30,10 +30,10 @@ def storage_errors() -> Iterator[None]:
 
 
 class FarStorage:
-    """What a storage offers whose files are not in a folder of this machine. Names are those of the storage."""
+    """The interface of a storage whose files aren't in a folder of this machine. Names are those of the storage."""
 
     def local_copy(self, name: str) -> AbstractContextManager[Path]:
-        """A path of the file's bytes on this machine, to be read only. Raises FileNotFoundError, StorageUnavailable."""
+        """A path with the file's bytes on this machine, read-only. Raises FileNotFoundError, StorageUnavailable."""
         raise NotImplementedError
 
     def is_near(self, name: str) -> bool:
@@ -41,7 +41,7 @@ class FarStorage:
         raise NotImplementedError
 
     def open_part(self, name: str, part: range) -> IO[bytes]:
-        """These bytes of the file and no others, fetched before it returns. Raises as `local_copy`."""
+        """Open these bytes of the file, fetched before this returns. Raises as `local_copy`."""
         raise NotImplementedError
 
     def signed_address(self, name: str, filename: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Spans of what this server does. They cost nothing until `fl_server.tracing` has turned traces on."""
+"""Spans of what this server does. They cost nothing until `fl_server.telemetry.tracing` has turned traces on."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PLACES = ("fl_server_core", "fl_server_ai", "fl_server_api", "fl_server", "clients/python/src")
 GAP = "…"
 """Stands for what the code puts into a sentence."""
+CHECK_ID = r"fl_server\.[EW]\d{3}"
 
 
 def statuses(_: str = "") -> str:
@@ -86,11 +87,25 @@ def _nodes(places: tuple[str, ...]) -> Iterator[ast.AST]:
 
 
 def _checks() -> str:
-    rows = []
-    for file in sorted((REPOSITORY / "fl_server").glob("checks*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("checks.Error", "checks.Warning"):
-                given = {one.arg: text_of(one.value) for one in node.keywords}
-                what = text_of(node.args[0]) if node.args else ""
-                rows.append([f"`{given.get('id') or GAP}`", plain(what or GAP), plain(given.get("hint") or GAP)])
-    return table(["id", "what it says", "what to do"], sorted(rows, key=lambda row: re.sub(r"\W", "", row[0])))
+    rows = sorted(findings(), key=lambda row: re.sub(r"\W", "", row[0]))
+    return table(
+        ["id", "what it says", "what to do"], [[f"`{one}`", plain(what), plain(hint)] for one, what, hint in rows]
+    )
+
+
+def findings() -> Iterator[tuple[str, str, str]]:
+    """Of the system checks: id, what it says, what to do. Some ids have several, some sentences several ids."""
+    from fl_server.checks.sandbox import WALLS
+    from fl_server.checks.storage import REASONS
+
+    for number, hint in WALLS.values():
+        yield f"fl_server.{number}", "Models run without a wall of the sandbox.", hint
+    for what, hint in REASONS.values():
+        yield "fl_server.E010", re.sub(r"{[a-z_]*!?r?}", GAP, what), hint
+    for node in _nodes(("fl_server/checks",)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("checks.Error", "checks.Warning"):
+            given = {one.arg: one.value for one in node.keywords}
+            what, hint = (text_of(one) or GAP for one in (node.args[0], given["hint"]))
+            for part in ast.walk(given["id"]):
+                if re.fullmatch(CHECK_ID, text_of(part)):
+                    yield text_of(part), what, hint

@@ -19,6 +19,7 @@ TYPES = {
     "choice": "word",
     "word": "word",
     "time_zone": "time zone",
+    "device": "`cpu`, `auto`, `cuda`, or `cuda:1` and so on",
     "boolean": "`true` or `false`",
     "ports": "list of ports",
     "integer": "whole number",

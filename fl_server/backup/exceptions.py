@@ -1,4 +1,4 @@
-"""Why a backup or a restore does not go on. Each message says what to do."""
+"""Why a backup or a restore was given up. Each message says what to do."""
 
 
 class BackupError(Exception):

@@ -1,4 +1,4 @@
-"""A folder with backups: where things are in it, and writing them so that they are there whole or not at all.
+"""A folder with backups: where things are in it, and how to write a file whole or not at all.
 
 ``files/<name in the storage>``: the files of all backups, each once, for they never change under their name.
 ``backups/<time>/``: of one backup the database and the manifest, which names its files. Such a folder gets its name
@@ -30,12 +30,12 @@ class BackupFolder:
         self.backups = path / "backups"
 
     def make(self) -> None:
-        """For the owner's eyes only: a backup holds what the database holds."""
+        """Only the owner can read it: a backup holds what the database holds."""
         for folder in (self.path, self.files, self.backups):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def file(self, name: str) -> Path:
-        """Where the file is that the storage calls so. Raises BackupError if that would be outside of the folder."""
+        """The path of a file with this name in the storage. Raises BackupError if it would lie outside the folder."""
         parts = PurePosixPath(name).parts
         if not parts or ".." in parts or PurePosixPath(name).is_absolute() or "\\" in name:
             raise BackupError(f"The backup names a file {name!r}, which is no name that this server gives.")
@@ -68,7 +68,7 @@ class BackupFolder:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """Nobody prunes what is being read. Where the folder can't be written to, there is nobody who does."""
+        """Keep others from pruning what is being read. In a folder that can't be written to, nobody prunes."""
         try:
             handle = os.open(self.path / ".lock", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -87,7 +87,7 @@ class BackupFolder:
             raise BackupError(f"A backup or a restore is at work in {self.path}. Wait until it has ended.") from error
 
     def clear_unfinished(self) -> None:
-        """Remove what an earlier backup left behind that was ended. Files that it had copied stay: they are whole."""
+        """Remove what an interrupted backup left behind. Files that it had copied stay: they are whole."""
         for folder in self.backups.glob(f".*{UNFINISHED}"):
             shutil.rmtree(folder)
         for file in self.files.rglob(f".*{UNFINISHED}"):
@@ -105,7 +105,7 @@ def digest_of(path: Path, on_progress: Callable[[], None] = lambda: None) -> str
 
 
 def write_whole(path: Path, blocks: Iterable[bytes]) -> tuple[int, str]:
-    """Write a file that nobody sees before it is complete and on the disk. Returns: bytes, SHA-256."""
+    """Write a file under its name only once it is complete and on the disk. Returns: bytes, SHA-256."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}{UNFINISHED}")
     total, size = hashlib.sha256(), 0
@@ -126,7 +126,7 @@ def write_whole(path: Path, blocks: Iterable[bytes]) -> tuple[int, str]:
 
 
 def sync(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
+    """Make sure that the names in a folder are on the disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Hold:
-    """Files that are deleted meanwhile stay until the backup has them. `beat` is called all the time."""
+    """Keeps files that lose their row until the backup has copied them. Call `beat` often: it renews the hold."""
 
     id: UUID | None
     is_lost: bool = False
@@ -41,7 +41,7 @@ class Hold:
             self.renew()
 
     def renew(self) -> None:
-        """Find out, too, whether it had run out: this process may have been stopped for a while."""
+        """Also notes whether it had run out: this process may have been suspended for a while."""
         self._renewed = time.monotonic()
         self.is_lost |= self.id is None or not renew_hold(self.id)
 
@@ -63,7 +63,7 @@ def dump_of_this_database() -> Dump:
 
 
 def make_backup(folder: BackupFolder, *, warn: Say) -> Made:
-    """Add a backup to the folder. What a backup before it has copied is not copied again.
+    """Add a backup to the folder. Files that an earlier backup copied aren't copied again.
 
     Raises:
         BackupError: it can't be made, or isn't good. Nothing of it is left but files, which the next one uses.
@@ -90,7 +90,7 @@ def make_backup(folder: BackupFolder, *, warn: Say) -> Made:
 
 
 def _write(folder: BackupFolder, place: Path, dump: Dump, hold: Hold, warn: Say) -> tuple[Manifest, Copier]:
-    """Write the database, then copy the files; the manifest says what that has become."""
+    """Write the database, then copy the files, then describe both in the manifest."""
     started, began = timezone.now(), time.monotonic()
     contents = dump.write(place / dump.file_name, hold.beat)
     database = _described(place / dump.file_name, dump.file_name, hold.beat)
@@ -173,7 +173,7 @@ class Copier:
         known = self._known.get(name)
         if path.is_file() and known is not None and path.stat().st_size == known.size:
             return known
-        if path.is_file() and known is None:  # of a backup that did not get to its manifest
+        if path.is_file() and known is None:  # copied by a backup that was interrupted before its manifest
             return Stored(name, path.stat().st_size, digest_of(path, self._hold.beat))
         try:
             size, digest = write_whole(path, self._blocks(name))
@@ -191,10 +191,10 @@ class Copier:
 
 
 def _known_files(folder: BackupFolder, warn: Say | None = None) -> dict[str, Stored]:
-    """What earlier backups say of the files that they share. One that can't be read is passed over, with a warning.
+    """The files that earlier backups list. A backup that can't be read is skipped with a warning.
 
     Raises:
-        BackupError: one can't be read, and nobody is to be warned.
+        BackupError: one can't be read, and there is no `warn`.
     """
     known: dict[str, Stored] = {}
     for name in folder.names():
@@ -215,16 +215,16 @@ def _described(path: Path, name: str, on_progress: Callable[[], None]) -> Stored
 
 def _note_in_trail(manifest: Manifest, digest: str) -> None:
     details = {"manifest": digest, "files": len(manifest.files), "bytes": manifest.size}
-    with contextlib.suppress(DatabaseError):  # a database of before the trail
+    with contextlib.suppress(DatabaseError):  # the database is older than the trail
         AuditEntry.objects.create(credential=Credential.SERVER, verb="backup", object_kind="server", details=details)
 
 
 def prune_backups(folder: BackupFolder, *, keep: int) -> tuple[int, int]:
-    """Remove all but the newest backups, then the files that none of these names. Returns: how many of each."""
+    """Remove all but the newest backups, then the files that no remaining one names. Returns: how many of each."""
     with folder.lock():
         old = folder.names()[:-keep]
         for name in old:
-            doomed = folder.backups / f".{name}{UNFINISHED}"  # never half a backup under its name
+            doomed = folder.backups / f".{name}{UNFINISHED}"  # so that no half-removed backup keeps its name
             (folder.backups / name).rename(doomed)
             shutil.rmtree(doomed)
         named = {folder.file(name) for name in _known_files(folder)}

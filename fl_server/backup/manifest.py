@@ -100,7 +100,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def digest_of_manifest(folder: Path) -> str:
-    """What `Manifest.write` said: SHA-256 of the manifest's file."""
+    """SHA-256 of the manifest's file, as `Manifest.write` returns it."""
     return hashlib.sha256((folder / NAME).read_bytes()).hexdigest()
 
 

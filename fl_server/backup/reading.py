@@ -1,4 +1,4 @@
-"""What a backup reads of the database itself, all of one snapshot."""
+"""What a backup reads from the database itself, all in one snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restoring a backup into an empty server: everything is looked at first, then the files, then the database."""
+"""Restoring a backup into an empty server: all checks first, then the files, then the database."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fl_server.backup.folder import BLOCK, BackupFolder
 from fl_server.backup.making import dump_of_this_database
 from fl_server.backup.manifest import Manifest, Stored, digest_of_manifest, is_of_this_key
 from fl_server.backup.verifying import problems_of
-from fl_server.shared_files import forget_files_folder
+from fl_server.storage.shared_files import forget_files_folder
 from fl_server_core.models import AuditEntry, BackupHold, GlobalModel, Training, User
 from fl_server_core.services.restored import go_on_after_restore
 from fl_server_core.storage import storage_errors
@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Permissions:
-    """What was allowed on the command line. replace: what is in the database. other_key: another secret key."""
+    """What the command line allows. replace: to replace what is in the database. other_key: another secret key."""
 
     replace: bool = False
     other_key: bool = False
@@ -39,7 +39,7 @@ class Permissions:
 
 @dataclass(frozen=True)
 class Restored:
-    """stored: files written. present: those that the storage had already. running: trainings that go on."""
+    """stored: files written. present: files that the storage already had. running: trainings that go on."""
 
     stored: int
     present: int
@@ -112,7 +112,7 @@ def _refuse_server_in_use() -> None:
 
 
 def _is_interrupted(path: Path, manifest: Manifest) -> bool:
-    """Did an earlier restore of this backup come as far as the database?
+    """Did an earlier restore of this backup already restore the database?
 
     The backup's own hold is still in it then. The trail of the server that was backed up says that the backup was
     made: this database is not the one.

@@ -10,7 +10,7 @@ from fl_server.backup.manifest import Manifest, Stored
 
 
 def problems_of(folder: BackupFolder, path: Path, manifest: Manifest) -> Iterator[str]:
-    """A sentence for the database and for each file that is missing or changed. Reads all of the backup."""
+    """Yields a sentence for each part of the backup that is missing or changed. Reads all of it."""
     pairs = [(path / manifest.database.name, manifest.database)]
     pairs += [(folder.file(file.name), file) for file in manifest.files]
     for place, file in pairs:

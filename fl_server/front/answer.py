@@ -87,7 +87,7 @@ def answer_to_guess(environ: WSGIEnvironment) -> Answer | None:
 
 
 def answer_at_once(environ: WSGIEnvironment) -> Answer | None:
-    """What needs no thread: whether this process lives, and the refusal of a guess."""
+    """What needs no thread: whether this process is alive, and the refusal of a guess."""
     if environ["PATH_INFO"] == LIVEZ and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
         return Answer(200, "OK", [*_ALIVE_HEADERS, ("Date", _date())], ALIVE)
     return answer_to_guess(environ)
@@ -110,7 +110,7 @@ def answer_of(application: WSGIApplication, environ: WSGIEnvironment, body: Body
     try:
         return _run(application, environ, body)
     except OSError as error:
-        # A disk that is full or away fails for every request: one line each, and no traceback.
+        # A full or missing disk fails every request: one line each, and no traceback.
         logger.warning("%s %s: %s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"], NO_FILES, reason_of(error))
         return refusal(503, NO_FILES, environ["PATH_INFO"], RETRY_SECONDS)
     except Exception:

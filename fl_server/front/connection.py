@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
             self._sending.cancel()
         if self._state is State.BODY:
             self._threads.discard(self._body)
-        if self._state is not State.RUNNING:  # else its line waits for what Django finds out
+        if self._state is not State.RUNNING:  # otherwise its line waits for what Django finds out
             self._end_line(is_aborted=True)
         self._threads.closed(self)
 
@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def log_ids(self) -> dict[str, str]:
-        """What lines about the present request carry."""
+        """The ids that lines about the present request carry."""
         return {} if self._line is None else {"request_id": self._line.request_id}
 
     @property

@@ -52,7 +52,7 @@ class Front:
         self._at_once = at_once
         self._loop = asyncio.get_running_loop()
         self._requests = ThreadPoolExecutor(threads, "request")
-        # Those who ask how the server is must not wait for requests that hang.
+        # Probes must not wait for requests that hang.
         self._probes = ThreadPoolExecutor(PROBE_THREADS, "probe")
         self._checks = ThreadPoolExecutor(CHECK_THREADS, "credentials")
         self._slow_checks = ThreadPoolExecutor(CHECK_THREADS, "slow-credentials")

@@ -5,18 +5,16 @@ worker inside the one server process. ``FL_POSTGRES_HOST`` and ``FL_REDIS_HOST``
 processes as wanted.
 """
 
-from typing import Any
-
 import django_stubs_ext
 from csp.constants import NONE, SELF, UNSAFE_INLINE
-from kombu import Queue
 
 from fl_server.settings.data_dir import read_or_make_token
 from fl_server.settings.document import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from fl_server.settings.logging import logging_settings
 from fl_server.settings.mail import *  # noqa: F403 - settings, like those below
+from fl_server.settings.queues import *  # noqa: F403 - settings, like those below
 from fl_server.settings.stores import *  # noqa: F403 - settings, like those below
-from fl_server.settings.stores import FL_DATA_DIR, FL_EMBEDDED, FL_REDIS_LOCATION, env
+from fl_server.settings.stores import FL_DATA_DIR, FL_EMBEDDED, env
 
 # Django's own classes, such as ModelAdmin, take type arguments while the program runs, too.
 django_stubs_ext.monkeypatch()
@@ -96,7 +94,7 @@ TEMPLATES = [
 AUTH_USER_MODEL = "fl_server_core.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en-us"
-TIME_ZONE = env.time_zone("FL_TIME_ZONE", "Europe/Berlin")
+TIME_ZONE = CELERY_TIMEZONE = env.time_zone("FL_TIME_ZONE", "Europe/Berlin")
 USE_I18N = True
 USE_TZ = True
 CSRF_TRUSTED_ORIGINS = env.lines("FL_CSRF_TRUSTED_ORIGINS")
@@ -143,7 +141,6 @@ FL_SHOW_CONTACTS = env.boolean("FL_SHOW_CONTACTS", True)
 
 # --- What the domain reads -------------------------------------------------------------------------------------------
 FL_LEASE_SECONDS = env.seconds("FL_LEASE_SECONDS", 60, least=1)
-FL_SWEEP_SECONDS = env.seconds("FL_SWEEP_SECONDS", 10, least=0.1)
 FL_NOTIFICATION_TIMEOUT_SECONDS = env.seconds("FL_NOTIFICATION_TIMEOUT_SECONDS", 10, least=0.1)
 FL_NOTIFICATION_RETRY_SECONDS = env.all_seconds("FL_NOTIFICATION_RETRY_SECONDS", [2, 8, 30, 120, 300])
 FL_NOTIFICATION_SILENT_ATTEMPTS = env.integer("FL_NOTIFICATION_SILENT_ATTEMPTS", 3)
@@ -152,7 +149,7 @@ FL_NOTIFICATION_ALLOWED_NETWORKS = env.words("FL_NOTIFICATION_ALLOWED_NETWORKS")
 FL_NOTIFICATION_PORTS = env.ports("FL_NOTIFICATION_PORTS")
 # Versions of a model that are kept, besides the first and those that are named or pinned.
 FL_KEEP_VERSIONS = env.integer("FL_KEEP_VERSIONS", 10, least=2)
-# Days after which rows go; 0: never. Of a finished training, what people might look for is kept. docs/backup.md
+# Days after which rows are removed; 0: never. By default, what belongs to a training is kept. docs/backup.md
 FL_KEEP_DELIVERIES_DAYS = env.integer("FL_KEEP_DELIVERIES_DAYS", 90)
 FL_KEEP_ALERTS_DAYS = env.integer("FL_KEEP_ALERTS_DAYS", 90)
 FL_KEEP_TOKENS_DAYS = env.integer("FL_KEEP_TOKENS_DAYS", 90)
@@ -189,7 +186,7 @@ FL_WEB_THREADS = env.integer("FL_WEB_THREADS", 16, least=1)
 FL_WEB_WORKERS = env.integer("FL_WEB_WORKERS", 1, least=1)
 # Threads of a process that notifies: they wait for receivers. docker-compose.yml gives its notifier as many.
 FL_NOTIFICATION_THREADS = env.integer("FL_NOTIFICATION_THREADS", 32, least=1)
-# At a stop: how long requests and closings that run may take, and, before that, how long requests are still accepted.
+# At a stop: how long running requests and closings may take, and, before that, how long requests are still accepted.
 FL_STOP_SECONDS = env.seconds("FL_STOP_SECONDS", 10)
 FL_DRAIN_SECONDS = env.seconds("FL_DRAIN_SECONDS", 0)
 # How long a process waits at its start until the database has the migrations that it needs.
@@ -207,65 +204,6 @@ FL_MAX_CONNECTIONS_PER_ADDRESS = env.integer("FL_MAX_CONNECTIONS_PER_ADDRESS", 0
 FL_HEADER_SECONDS = env.seconds("FL_HEADER_SECONDS", 20, least=0.1)
 FL_SILENCE_SECONDS = env.seconds("FL_SILENCE_SECONDS", 60, least=0.1)
 FL_MIN_BYTES_PER_SECOND = env.integer("FL_MIN_BYTES_PER_SECOND", 1000)
-
-# --- Celery ----------------------------------------------------------------------------------------------------------
-CELERY_BROKER_URL = FL_REDIS_LOCATION or "memory://localhost/"
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives any pause of its broker
-CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any]
-if FL_EMBEDDED:
-    CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.05}
-else:
-    CELERY_BROKER_TRANSPORT = "fl_server.broker:Transport"
-    # A request that nudges a worker must not hang when Redis is gone: short timeouts, and no retries on publishing.
-    CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "visibility_timeout": 3600,
-        "socket_connect_timeout": 2,
-        "socket_timeout": 5,
-        "max_retries": 1,
-        "interval_start": 0.1,
-    }
-CELERY_TASK_PUBLISH_RETRY = False
-CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_SERIALIZER = "json"
-CELERY_RESULT_SERIALIZER = "json"
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_WORKER_ENABLE_REMOTE_CONTROL = not FL_EMBEDDED
-CELERY_BEAT_ENABLE_REMOTE_CONTROL = True  # so that `celery inspect ping` can tell whether it ticks
-CELERY_TASK_DEFAULT_QUEUE = "celery"
-# celery: what computes, for hours perhaps. notifications: waits for receivers. control: decides what is due, in
-# milliseconds, also when all threads of the other two are busy. A worker without -Q serves all of them.
-CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("celery", "notifications", "control")]
-CELERY_TASK_ROUTES = {
-    "fl_server_ai.alerts.tasks.look_for_alerts": {"queue": "control"},
-    "fl_server_ai.alerts.tasks.send_alerts": {"queue": "notifications"},
-    "fl_server_ai.notification.tasks.deliver": {"queue": "notifications"},
-    "fl_server_ai.trainer.tasks.process_trainer_task": {"queue": "control"},
-    "fl_server_ai.trainer.tasks.sweep": {"queue": "control"},
-    "fl_server_ai.trainer.tasks.seal": {"queue": "control"},
-}
-CELERY_TIMEZONE = TIME_ZONE
-CELERY_BEAT_SCHEDULER = "fl_server.pulse:PulsingScheduler"  # the schedule is in here: no file to keep
-CELERY_BEAT_MAX_LOOP_INTERVAL = 1  # second: each look is a heartbeat
-FL_SEAL_SECONDS = 5
-CELERY_BEAT_SCHEDULE = {
-    "sweep": {
-        "task": "fl_server_ai.trainer.tasks.sweep",
-        "schedule": FL_SWEEP_SECONDS,
-        # One that waited longer than this is no use any more: its successor is already there.
-        "options": {"expires": max(FL_SWEEP_SECONDS, 1)},
-    },
-    # What is committed is sealed within twice this time.
-    "seal": {
-        "task": "fl_server_ai.trainer.tasks.seal",
-        "schedule": FL_SEAL_SECONDS,
-        "options": {"expires": FL_SEAL_SECONDS},
-    },
-}
 
 # --- The API ---------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

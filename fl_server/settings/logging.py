@@ -38,7 +38,7 @@ def logging_settings(env: Environment, *, log_file: Path | None, is_production: 
     handlers: dict[str, dict[str, Any]] = {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}}
     if log_file is not None:
         handlers["file"] = {
-            "class": "fl_server.logs.DataFolderFileHandler",
+            "class": "fl_server.telemetry.logs.DataFolderFileHandler",
             "filename": log_file,
             "maxBytes": 10 * 1024 * 1024,
             "backupCount": 5,
@@ -48,10 +48,10 @@ def logging_settings(env: Environment, *, log_file: Path | None, is_production: 
         "version": 1,
         "disable_existing_loggers": False,
         "filters": {
-            "seldom": {"()": "fl_server.logs.Seldom"},
-            "not_of_clients": {"()": "fl_server.logs.NotOfClients"},
+            "seldom": {"()": "fl_server.telemetry.logs.Seldom"},
+            "not_of_clients": {"()": "fl_server.telemetry.logs.NotOfClients"},
         },
-        "formatters": {"line": {"()": "fl_server.log_lines.line_formatter", "style": style}},
+        "formatters": {"line": {"()": "fl_server.telemetry.log_lines.line_formatter", "style": style}},
         "handlers": handlers,
         "root": {"handlers": list(handlers), "level": "WARNING"},
         "loggers": {

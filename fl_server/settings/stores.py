@@ -65,17 +65,17 @@ FL_S3_BUCKET = env.text("FL_S3_BUCKET")
 # Several servers may share a bucket: each has its own folder in it.
 FL_S3_PREFIX = env.text("FL_S3_PREFIX").strip("/")
 FL_S3_ENDPOINT_URL = env.text("FL_S3_ENDPOINT_URL")
-# Where participants reach the bucket, if that is not where the server does.
+# Where participants reach the bucket, if their address of it differs from the server's.
 FL_S3_PUBLIC_ENDPOINT_URL = env.text("FL_S3_PUBLIC_ENDPOINT_URL")
-# How long an address is valid that a download is led to; 0: downloads go through the server, whatever is asked.
+# How many seconds a signed address is valid; 0: all downloads go through the server.
 FL_S3_DIRECT_SECONDS = env.integer("FL_S3_DIRECT_SECONDS", 300)
 STORAGES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "fl_server.folder.FolderStorage"},
+    "default": {"BACKEND": "fl_server.storage.folder.FolderStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 if FL_S3_BUCKET:
     STORAGES["default"] = {
-        "BACKEND": "fl_server.bucket.BucketStorage",
+        "BACKEND": "fl_server.storage.bucket.BucketStorage",
         "OPTIONS": {
             "bucket_name": FL_S3_BUCKET,
             "location": FL_S3_PREFIX,

@@ -34,7 +34,7 @@ TASKS = "fl_server_ai.inference.sandboxed"
 
 
 class _Holder:
-    """A sandbox of each device in a process, started when first asked for. A forked process starts its own."""
+    """One sandbox for each device in a process, started when it is first needed. A forked process starts its own."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -43,7 +43,7 @@ class _Holder:
         self.fails = False
 
     def note(self, change: Change, amount: int) -> None:
-        """Does it start processes? Then hand on what changed."""
+        """Note whether processes start, and pass the change on."""
         if change is Change.NOT_STARTED:
             self.fails = True
         elif change is Change.DONE:
@@ -74,7 +74,7 @@ def get_sandbox(device: Device = ON_CPU) -> Sandbox:
 
 
 def run_models(job: Job, *, tenant: str) -> Reply:
-    """Have a job done that runs the models of `tenant`, where FL_INFERENCE_DEVICE says.
+    """Run a job with the models of `tenant`, on the device that FL_INFERENCE_DEVICE names.
 
     TorchScript needs all walls, so it runs on the CPU. Raises what `Sandbox.run` does, and DeviceFailed.
     """
@@ -96,17 +96,17 @@ def _run_on_device(job: Job, tenant: str) -> Reply:
 
 
 def sandbox_fails() -> bool:
-    """Could the last job not be done because no process started? False before the first one."""
+    """Did the last job fail because no process started? False before the first job."""
     return _holder.fails
 
 
 def watch_sandbox(watch: Watch) -> None:
-    """Tell what happens in this process's sandbox."""
+    """Call `watch` with each change in this process's sandbox."""
     _holder.watch = watch
 
 
 def run_clean(job: Job) -> Reply:
-    """Have a job done that needs no model. Raises as `Sandbox.run`."""
+    """Run a job that needs no model. Raises as `Sandbox.run`."""
     with span("sandbox", job=job.task):
         return get_sandbox().run_clean(job)
 

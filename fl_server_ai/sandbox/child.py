@@ -80,7 +80,7 @@ class Worker:
     """Does one job at a time."""
 
     def __init__(self, channel: Channel, prepared: Prepared, problem: str = "") -> None:
-        """problem: why the device can't be used; then no job is done."""
+        """problem: why the device can't be used; every job then fails with it."""
         self._channel = channel
         self._prepared = prepared
         self._problem = problem

@@ -38,7 +38,7 @@ class Device:
 
 @functools.cache
 def find_device(wanted: str) -> Device:
-    """What a setting means on this machine. Tried once, in a process of its own: this one never imports torch."""
+    """The device that a setting means on this machine. Tried once, in another process: this one never imports torch."""
     if wanted == CPU:
         return Device(CPU)
     try:
@@ -59,12 +59,12 @@ _current = CPU
 
 
 def current_device() -> str:
-    """Where this process's tasks are to run models."""
+    """The device on which this process runs models."""
     return _current
 
 
 def use_device(name: str, memory_mb: int) -> str:
-    """In a sandboxed process: start the device, with so much of its memory at most. Returns: what went wrong, or ""."""
+    """In a sandboxed process: start the device and limit its memory. Returns: what went wrong, or ""."""
     import torch
 
     global _current

@@ -16,7 +16,7 @@ class ModelNotTrusted(ModelRunError):
 
 
 class NeedsAllWalls(ModelRunError):
-    """The model is TorchScript, and this process lacks walls for the sake of a device. Another sandbox may run it."""
+    """The model is TorchScript, and this process lacks walls because of its device. The CPU's sandbox can run it."""
 
 
 class ModelStopped(ModelRunError):
@@ -45,7 +45,7 @@ class SandboxFailed(SandboxError):
 
 
 class DeviceFailed(SandboxFailed):
-    """The device that models should run on can't be used."""
+    """The device for models can't be used."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -21,7 +21,7 @@ def environment() -> dict[str, str]:
     chosen = {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER") if name in os.environ}
     return {
         **chosen,
-        "CUDA_CACHE_DISABLE": "1",  # it would be written to a folder
+        "CUDA_CACHE_DISABLE": "1",  # it would need a folder to write to
         "PYTHONPATH": os.pathsep.join([root, *added]),
         "LANG": "C.UTF-8",
         # A process with threads could not be forked. A child starts its threads after the fork.

@@ -207,7 +207,7 @@ class Child:
             message = self._exchange(job)
             self._allow_cpu(_IDLE_CPU_SECONDS)
             reply = _reply(message)
-            is_free = self._has_time_left() and not isinstance(reply, DeviceFailed)  # the next one may have it again
+            is_free = self._has_time_left() and not isinstance(reply, DeviceFailed)  # it may work again
         except ChannelTimeout:
             raise ModelStopped(
                 f"The model did not answer within {self._limits.seconds:g} seconds and was stopped."

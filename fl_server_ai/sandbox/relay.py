@@ -13,7 +13,7 @@ from contextlib import suppress
 
 logger = logging.getLogger("fl_server_ai.sandbox.child")
 MOST_BYTES = 2000
-"""Of one line; what is longer is more lines."""
+"""The most characters of a line; longer ones are split."""
 LINES = 100
 MINUTE = 60.0
 
@@ -26,7 +26,7 @@ def relayed_stderr() -> int:
 
 
 def _relay(reader: int) -> None:
-    """At most `LINES` a minute; what is more is counted."""
+    """At most `LINES` a minute; further lines are only counted."""
     count, dropped, until = 0, 0, time.monotonic() + MINUTE
     with open(reader, "rb", buffering=MOST_BYTES) as stream, suppress(OSError, ValueError):
         while line := stream.readline(MOST_BYTES):

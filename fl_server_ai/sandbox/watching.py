@@ -1,4 +1,4 @@
-"""What happens in a sandbox, told to whoever counts it."""
+"""Changes in a sandbox, for whoever counts them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Change(Enum):
 
 
 Watch = Callable[[Change, int], None]
-"""Called with what changes and by how much, in any thread, with locks held: it must be quick and not raise."""
+"""Called with what changes and by how much, in any thread, while locks are held: it must be quick and not raise."""
 
 
 def watch_nothing(change: Change, amount: int) -> None:

@@ -20,7 +20,7 @@ class ModelTrainer:
         self.training_id = training.id if isinstance(training, Training) else UUID(str(training))
 
     def advance(self) -> None:
-        """Do what is due, until nothing is, or this process is to end."""
+        """Do what is due until nothing is, or until this process was told to stop."""
         with bound_ids(training_id=self.training_id):
             while not is_stopping() and (due := claim_due_round(self.training_id)):
                 if isinstance(due, Claim):

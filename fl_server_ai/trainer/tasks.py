@@ -43,7 +43,7 @@ def sweep() -> None:
     due = set(due_rounds().values_list("training_id", flat=True))
     for training_id in due.union(trainings_without_round().values_list("pk", flat=True)):
         # A look that still waits when the next sweep comes is dropped: a backlog does not grow by sweeping.
-        # In a trace of its own: the work is not the sweep's, and nobody else knows whose it was.
+        # In a trace of its own: the work isn't the sweep's, and nobody knows any more which request caused it.
         with bound_ids(training_id=training_id), own_trace("pick_up", training_id=training_id):
             process_trainer_task.apply_async((str(training_id),), expires=2 * settings.FL_SWEEP_SECONDS)
     enqueue_due_deliveries()

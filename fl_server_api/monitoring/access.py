@@ -26,12 +26,12 @@ def _has_token(meta: Mapping[str, Any]) -> bool:
 
 
 def _is_on_this_machine(meta: Mapping[str, Any]) -> bool:
-    """Not whom a proxy on this machine speaks for, be it one that the settings don't know."""
+    """False for clients of a proxy on this machine, even one that the settings don't know."""
     address = str(meta.get("REMOTE_ADDR") or "")
     if any(name in meta for name in FORWARDED) or is_trusted_proxy(address):
         return False
     if settings.FL_BEHIND_TLS_PROXY and not settings.FL_TRUSTED_PROXIES:
-        return False  # nobody knows where the proxy is
+        return False  # the proxy may be on this machine
     return _is_in(address, ("127.0.0.0/8", "::1/128"))
 
 

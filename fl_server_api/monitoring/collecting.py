@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from fl_server_api.monitoring import catalogue
 from fl_server_api.monitoring.catalogue import Figure
-from fl_server_api.monitoring.readiness import Readiness, Status, watcher
+from fl_server_api.monitoring.readiness import Readiness, watcher
 from fl_server_core.monitoring.bounded import Bounded
 from fl_server_core.selectors.monitoring import DeliveryFigures, RoundFigures, RowFigures, row_figures
 
@@ -56,7 +56,7 @@ def _read_rows() -> RowFigures:
 
 
 def _of_readiness(readiness: Readiness) -> Iterator[Metric]:
-    yield _one(catalogue.READY, readiness.status is not Status.UNAVAILABLE)
+    yield _one(catalogue.READY, readiness.takes_requests)
     known = {part.name: float(part.is_ok) for part in readiness.parts if part.is_ok is not None}
     yield _family(catalogue.PART_UP, known)
     work = readiness.work

@@ -1,7 +1,7 @@
 """What a web process counts itself: requests, bytes, and what its sandbox does.
 
 Where there are several processes on one address, the library keeps these figures in files that all of them share
-(`fl_server/metrics_folder.py`): it decides that when it is imported.
+(`fl_server/telemetry/metrics_folder.py`): it decides that when it is imported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Answers the probes before everything that they ask about, and counts all other requests."""
+"""Answers the probes before anything that they ask about, and counts all other requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {LIVEZ: livez, READYZ
 METHODS = ("GET", "HEAD")
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNKNOWN_ROUTE = "none"
-"""Of requests that were answered before their route was known, or have none."""
+"""The route of requests that were answered before it was known, or that have none."""
 
 
 class ProbeMiddleware:
@@ -38,7 +38,7 @@ class ProbeMiddleware:
 
 
 class FiguresMiddleware:
-    """Counts requests, their time and their bytes, by route: paths, which have ids in them, would be without number."""
+    """Counts requests, their time and their bytes, by route. Paths hold ids, so there would be too many of them."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

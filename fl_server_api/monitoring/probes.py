@@ -17,20 +17,21 @@ METRICS_REFUSED = (
 
 
 def livez(request: HttpRequest) -> HttpResponse:
-    """This process answers. Nothing is looked at: to end it would mend nothing else."""
+    """This process answers. It checks nothing else, because a restart would repair nothing else."""
     del request
     return HttpResponse("ok\n", content_type="text/plain; charset=utf-8")
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Whether requests should come to this process, and which parts of the server fail.
+    """Whether to send requests to this process, and which parts of the server fail.
 
-    503 where the database, its migrations or the storage fail; with `?strict` where anything does.
+    503 where the database, its migrations or the storage fail, and once this process was told to stop; with `?strict`
+    where anything fails.
     """
     readiness = watcher().readiness()
-    is_refused = readiness.status is Status.UNAVAILABLE or (STRICT in request.GET and readiness.status is not Status.OK)
+    is_ready = readiness.status is Status.OK if STRICT in request.GET else readiness.takes_requests
     content = readiness_content(readiness, with_details=may_read_details(request.META))
-    return JsonResponse(content, status=503 if is_refused else 200, json_dumps_params={"indent": 1})
+    return JsonResponse(content, status=200 if is_ready else 503, json_dumps_params={"indent": 1})
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -42,7 +43,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def readiness_content(readiness: Readiness, *, with_details: bool) -> dict[str, Any]:
-    """What is said of it: words for all, addresses and errors for the operator."""
+    """As JSON: sentences for everyone, addresses and errors for the operator."""
     return {
         "status": readiness.status.value,
         "failing": readiness.failing,

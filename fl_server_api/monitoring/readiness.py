@@ -1,4 +1,4 @@
-"""The parts of the server: which of them fail, since when, and what to do about it."""
+"""The parts of the server: which fail, since when, and what to do about it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from fl_server_core.monitoring.findings import OK, Finding, Findings, failing
 from fl_server_core.monitoring.heartbeats import BEAT
 from fl_server_core.monitoring.stores import DATABASE, MIGRATIONS, STORAGE, look_at_database, look_at_storage
 from fl_server_core.monitoring.work import BROKER, WORKERS, Work, look_at_work, work_parts
+from fl_server_core.stopping import is_stopping
 
 LOOK_SECONDS = 2.0
-"""A part that has not answered for so long fails. Together with the next line: within 5 seconds a failure is named."""
+"""A part that hasn't answered within this time fails. With the next line: a failure is named within 5 seconds."""
 REUSED_SECONDS = 1.0
 SANDBOX = "sandbox"
 _making = threading.Lock()
@@ -39,11 +40,12 @@ UNKNOWN = "This can't be told while something else fails."
 
 
 class Status(Enum):
-    """How the server is. DEGRADED: it takes requests, and something else fails."""
+    """How the server is. DEGRADED: it takes requests, and something else fails. STOPPING: this process was told to."""
 
     OK = "ok"
     DEGRADED = "degraded"
     UNAVAILABLE = "unavailable"
+    STOPPING = "stopping"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Part:
 
     @property
     def sentence(self) -> str:
-        """What fails and what to do; "" for a part that is well."""
+        """What fails and what to do; "" for a part that works."""
         if self.is_ok:
             return ""
         if self.is_ok is None:
@@ -71,16 +73,23 @@ class Part:
 
 @dataclass(frozen=True)
 class Readiness:
-    """All parts at one moment, and the work that goes with them; None: nothing is known of it."""
+    """All parts at one moment, and the state of the work; None: unknown."""
 
     parts: tuple[Part, ...]
     work: Work | None
 
     @property
     def status(self) -> Status:
+        if is_stopping():  # asked anew each time: the parts may be those of a second ago
+            return Status.STOPPING
         if not all(part.is_ok for part in self.parts if part.is_required):
             return Status.UNAVAILABLE
         return Status.OK if all(part.is_ok for part in self.parts) else Status.DEGRADED
+
+    @property
+    def takes_requests(self) -> bool:
+        """Should a load balancer send requests here?"""
+        return self.status in (Status.OK, Status.DEGRADED)
 
     @property
     def failing(self) -> list[str]:
@@ -100,7 +109,7 @@ class Watcher:
         self._looked_at = 0.0
 
     def begin(self) -> None:
-        """Look for the first time and wait for nothing: a bucket's client takes long to make."""
+        """Look for the first time, without waiting: a bucket's client takes long to make."""
         for asked in (self._database, self._storage, self._work):
             asked.ask()
 
@@ -118,7 +127,7 @@ class Watcher:
         try:
             work = self._work.answer(working)
             of_work: Findings = work.findings
-        except Exception as error:  # noqa: BLE001  whatever it is, it is this part's failure and not the asker's
+        except Exception as error:  # noqa: BLE001  whatever it is, this part fails, and not the probe
             of_work = _fallen(error, work_parts())
         findings = {
             **_found(self._database, database, [DATABASE, MIGRATIONS]),
@@ -140,12 +149,12 @@ class Watcher:
 def _found(asked: Bounded[Findings], number: int, names: list[str]) -> Findings:
     try:
         return asked.answer(number)
-    except Exception as error:  # noqa: BLE001  whatever it is, it is this part's failure and not the asker's
+    except Exception as error:  # noqa: BLE001  whatever it is, this part fails, and not the probe
         return _fallen(error, names)
 
 
 def _fallen(error: Exception, names: list[str]) -> Findings:
-    """The first of these fails; nothing is known of those that hang on it."""
+    """The first of these fails; nothing is known of those that depend on it."""
     first, *others = names
     finding = Finding(False, str(error)) if isinstance(error, NoAnswer) else failing(error)
     return {first: finding, **{name: Finding(None) for name in others}}
@@ -157,6 +166,6 @@ def _made() -> Watcher:
 
 
 def watcher() -> Watcher:
-    """The one of this process. Made at the first question, which comes after any fork."""
+    """The watcher of this process. Made at the first call, which comes after any fork."""
     with _making:
         return _made()

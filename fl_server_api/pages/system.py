@@ -10,7 +10,7 @@ from pathlib import Path
 from django.conf import settings
 from django.template.defaultfilters import filesizeformat
 
-from fl_server_api.monitoring.readiness import Status, watcher
+from fl_server_api.monitoring.readiness import watcher
 
 LITTLE = 0.1
 """The part of a disk below which its free space is called little."""
@@ -56,7 +56,7 @@ def sandbox() -> Figure:
 def parts() -> Figure:
     """What /readyz says."""
     readiness = watcher().readiness()
-    if readiness.status is Status.OK:
+    if all(part.is_ok for part in readiness.parts):
         return Figure("Parts", "all work", "database, storage, broker, workers, sandbox")
     sentences = " ".join(part.sentence for part in readiness.parts if part.is_ok is False)
     return Figure("Parts", ", ".join(readiness.failing), sentences, tone="bad", word="failing")

@@ -1,1 +1,1 @@
-"""Does what the server needs work? Asked from outside, at any time, in bounded time."""
+"""Whether the parts of the server work, found out in bounded time."""

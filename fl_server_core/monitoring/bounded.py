@@ -1,4 +1,4 @@
-"""Questions that may hang, asked so that whoever asks does not."""
+"""Asks questions that may hang, without hanging itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Answer = TypeVar("Answer")
 
 
 class NoAnswer(Exception):
-    """The question has been asked and there is no answer in time."""
+    """There was no answer in time."""
 
 
 class Bounded(Generic[Answer]):

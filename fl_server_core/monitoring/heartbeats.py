@@ -1,7 +1,7 @@
-"""How workers and beat tell that they live: a key in Redis for each, which expires unless it is written again.
+"""Heartbeats of workers and beat: a key in Redis for each, which expires unless it is written again.
 
-Redis' clock alone decides who lives, so the clocks of the machines may differ. An index, which does not expire, holds
-who there was: a process that ends in order takes its name out of it.
+Redis' clock alone decides who is alive, so the clocks of the machines may differ. An index that doesn't expire
+remembers the names; a process that ends in order removes its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fl_server_core.monitoring.quick_redis import quick_redis
 
 EVERY_SECONDS = 1.0
 LIFE_SECONDS = 3.0
-"""Two beats may be late. A process that was killed is missed within 5 seconds of it."""
+"""Two heartbeats may be late, and a killed process is still missed within 5 seconds."""
 REMEMBERED_SECONDS = 3600
 BEAT = "beat"
 
@@ -34,7 +34,7 @@ class Heartbeat:
 
 
 def write_heartbeat(name: str, queues: Iterable[str]) -> None:
-    """This process lives. Raises RedisError."""
+    """Say that this process is alive. Raises RedisError."""
     with quick_redis().pipeline(transaction=False) as pipe:
         pipe.hset(_index(), name, json.dumps({"queues": sorted(queues), "at": time()}))
         pipe.set(_key(name), 1, px=int(LIFE_SECONDS * 1000))
@@ -42,7 +42,7 @@ def write_heartbeat(name: str, queues: Iterable[str]) -> None:
 
 
 def remove_heartbeat(name: str) -> None:
-    """This process ends, as it should. Raises RedisError."""
+    """Say that this process ends in order. Raises RedisError."""
     with quick_redis().pipeline(transaction=False) as pipe:
         pipe.hdel(_index(), name)
         pipe.delete(_key(name))
@@ -50,7 +50,7 @@ def remove_heartbeat(name: str) -> None:
 
 
 def read_heartbeats() -> list[Heartbeat]:
-    """Of all processes that live, or fell silent in the last hour. Raises RedisError."""
+    """The heartbeats of all processes that are alive, or fell silent within the last hour. Raises RedisError."""
     found = cast(dict[str, str], quick_redis().hgetall(_index()))
     if not found:
         return []
@@ -72,7 +72,7 @@ def _forget(names: Sequence[str]) -> None:
 
 
 def _index() -> str:
-    # Of several servers on one Redis, each has a database of its own.
+    # The database's name tells apart several servers on one Redis.
     return f"fl_server.heartbeats:{settings.DATABASES['default']['NAME']}"
 
 

@@ -1,4 +1,4 @@
-"""A connection to Redis for those who can't wait."""
+"""A connection to Redis that gives up quickly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS = 1.0
 
 @cache
 def quick_redis() -> redis.Redis:
-    """One connection pool a process. A command fails after a second, and is not tried again."""
+    """One connection pool for each process. A command fails after a second and isn't repeated."""
     return redis.Redis.from_url(
         settings.FL_REDIS_LOCATION,
         socket_connect_timeout=SECONDS,

@@ -40,7 +40,7 @@ def _look_at_database() -> Findings:
 
 
 def _refuse_lost_file() -> None:
-    """SQLite goes on reading and writing a file that has been removed, and that nobody else will ever see."""
+    """Detects a removed file: SQLite would go on reading and writing it, though nobody else can see it."""
     if connection.vendor == "sqlite" and not Path(connection.settings_dict["NAME"]).exists():
         raise OperationalError("The database's file has been removed.")
 
@@ -52,7 +52,7 @@ def newest_migrations() -> tuple[tuple[str, str], ...]:
 
 
 def look_at_storage() -> Findings:
-    """Does the file storage answer, and take files?"""
+    """Does the file storage answer, and accept files?"""
     storage: Any = default_storage
     try:
         storage.probe() if hasattr(storage, "probe") else storage.exists(PROBE)

@@ -18,12 +18,12 @@ BROKER = "broker"
 WORKERS = "workers."
 """The parts of workers: this, and the name of a queue."""
 UNACKNOWLEDGED = "unacked"
-"""Where the broker keeps the messages that workers have taken and not yet done."""
+"""The broker's key with the messages that workers have taken and not yet finished."""
 
 
 @dataclass
 class _Embedded:
-    """The workers inside this process: by queue, and `BEAT`, whether they live. None: none were started here."""
+    """The workers inside this process: whether each is alive, by queue, and `BEAT`. None: none were started here."""
 
     alive: Callable[[], Mapping[str, bool]] | None = None
 
@@ -33,7 +33,7 @@ embedded = _Embedded()
 
 @dataclass(frozen=True)
 class Work:
-    """Of what there is to do. depths: messages that wait, by queue. taken: being worked on. workers: by queue."""
+    """depths: messages that wait, by queue. taken: messages being worked on. workers: how many, by queue."""
 
     findings: Findings
     depths: Mapping[str, int]
@@ -47,12 +47,12 @@ def queues() -> list[str]:
 
 
 def work_parts() -> list[str]:
-    """The names of the parts that `look_at_work` finds something about; the others hang on the first."""
+    """The names of the parts that `look_at_work` finds something about; all depend on the first."""
     return [BROKER, *(WORKERS + queue for queue in queues()), BEAT]
 
 
 def look_at_work() -> Work:
-    """Does the broker answer, is there somebody for each queue, and does the clock go?"""
+    """Does the broker answer, does each queue have a worker, and is the clock running?"""
     return _look_here() if settings.FL_EMBEDDED else _look_through_redis()
 
 

@@ -38,15 +38,15 @@ from fl_server_core.tracing import span
 logger = logging.getLogger(__name__)
 FORGIVEN_FOR = timedelta(hours=24)
 UNKNOWN_FOR = timedelta(hours=1)
-"""How long a round waits for a worker that knows its kind and method, as while versions change."""
+"""How long a round waits for a worker that knows its kind and method: during an upgrade, old workers don't."""
 LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
 """What a full or unavailable storage does not raise."""
 HANGING_LEASES = 10
 """A worker that shows no progress for so many leases hangs: it lets the round go."""
 LOOK_SECONDS = 0.5
-"""How often a worker looks whether it has to hand over its rounds."""
+"""How often a worker checks whether it has to hand over its rounds."""
 HANDED_OVER = UUID(int=0)
-"""The claim of nobody, on a round whose worker was stopped. The submissions that count are marked already."""
+"""The claim on a round whose worker was stopped. No worker holds it; the submissions that count are already marked."""
 
 
 class ClaimLost(Exception):
@@ -86,7 +86,7 @@ def claim_due_round(training_id: UUID, *, may_compute: bool = True) -> Claim | D
 
 def _take(training: Training, row: Round, decision: Decision) -> Claim | None:
     is_takeover = row.claim is not None
-    is_expected = row.claim == HANDED_OVER or bool(row.problem)  # it is known why the last one let it lie
+    is_expected = row.claim == HANDED_OVER or bool(row.problem)  # it is known why the last worker left it
     if not is_takeover:
         row.submissions.update(counted=True)
     now, claim_id = timezone.now(), uuid.uuid4()
@@ -131,7 +131,7 @@ class Claim:
     def kept(self) -> Iterator[None]:
         """Renew the lease meanwhile, in a thread of its own: reading one file may take longer than a lease."""
         done = threading.Event()
-        ids = copy_context()  # its lines carry the same ids
+        ids = copy_context()  # so that the thread's log lines carry the same ids
         keeper = threading.Thread(target=ids.run, args=(self._keep, done), name=f"lease-{self.round.pk}", daemon=True)
         keeper.start()
         try:

@@ -1,4 +1,4 @@
-"""What the settings for retention let go: the rows, by what they are. docs/backup.md lists the settings."""
+"""The rows that may be removed, by the settings for retention. docs/backup.md lists the settings."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from fl_server_core.selectors.alerts import HORIZON
 
 @dataclass(frozen=True)
 class Retention:
-    """One setting: days, 0 for ever. rows: those that are older than a moment, as a query that may be asked again.
+    """One setting: days, 0 for ever. rows: the query for rows older than a moment; it may be repeated.
 
-    is_noted: the trail says how many went, because somebody might look for them.
+    is_noted: the trail says how many were removed, because somebody might look for them.
     """
 
     noun: str
@@ -42,7 +42,7 @@ class Retention:
         return int(getattr(settings, self.setting)) if self.setting else 0
 
     def expendable(self) -> QuerySet[Any, Any] | None:
-        """The rows that may go now. None: they are kept for ever."""
+        """The rows that may be removed now. None: they are kept for ever."""
         if self.setting and not self.days:
             return None
         return self.rows(timezone.now() - timedelta(days=self.days))
@@ -63,7 +63,7 @@ def settled_deliveries(before: datetime) -> QuerySet[Delivery]:
 
 
 def old_alerts(before: datetime) -> QuerySet[Alert]:
-    """None that would be written again."""
+    """Not those that the next look for alerts would make again."""
     horizon = timezone.now() - HORIZON - timedelta(days=1)
     is_over = Q(round=None) | Q(round__closed_at__isnull=False)
     return Alert.objects.filter(is_over, created_at__lt=min(before, horizon))
@@ -83,7 +83,7 @@ def old_metrics(before: datetime) -> QuerySet[Metric]:
 
 
 def old_updates(before: datetime) -> QuerySet[Any, Any]:
-    """Those of finished trainings, unless a round that is not over has them."""
+    """Those of finished trainings, except those in an open round."""
     open_rounds = Round.objects.filter(closed_at=None)
     updates = LocalModel.objects.non_polymorphic().filter(base_model__in=_finished(before).values("model"))
     return updates.filter(passed_to=None).exclude(submission__round__in=open_rounds)
@@ -94,7 +94,7 @@ def old_seals(before: datetime) -> QuerySet[AuditSeal]:
 
 
 def _finished(before: datetime) -> QuerySet[Training]:
-    """Trainings that have ended well, and of which nothing was changed since then."""
+    """Completed trainings that weren't changed since then."""
     return Training.objects.filter(state=TrainingState.COMPLETED, last_update__lt=before)
 
 
@@ -107,7 +107,7 @@ RETENTIONS = (
     Retention("metrics", "FL_KEEP_METRICS_DAYS", old_metrics, is_noted=True),
     Retention("updates", "FL_KEEP_UPDATES_DAYS", old_updates, is_noted=True),
 )
-"""In the order in which they go. The trail has rules of its own: `services/trail_purging.py`."""
+"""In the order of removal. The trail has rules of its own: `services/trail_purging.py`."""
 
 
 def bytes_of_updates(updates: QuerySet[Any, Any]) -> int:

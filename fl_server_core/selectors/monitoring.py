@@ -1,4 +1,4 @@
-"""Figures of rows for programs that watch the server.
+"""Figures of rows, for programs that watch the server.
 
 A constant number of statements. What they cost depends on what is going on and went on in the last hour, not on all
 that ever was: old rounds and deliveries are found by indexes, or not looked at.

@@ -1,4 +1,4 @@
-"""No file is removed while a backup copies files: whoever is about to remove one asks here first."""
+"""No file is removed while a backup copies files. Ask here before you remove one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.utils import timezone
 from fl_server_core.models.backup_hold import BackupHold
 
 LEASE = timedelta(minutes=10)
-"""A backup that was killed keeps files for so long. One that runs renews its hold every few seconds."""
+"""How long a killed backup still keeps files. A running one renews its hold every few seconds."""
 
 
 def begin_hold() -> UUID:
@@ -20,7 +20,7 @@ def begin_hold() -> UUID:
 
 
 def renew_hold(hold: UUID) -> bool:
-    """Keep them for another while. False: the hold had run out, so files may be gone."""
+    """Renew the hold. False: it had run out, so files may be gone."""
     now = timezone.now()
     return bool(BackupHold.objects.filter(pk=hold, until__gt=now).update(until=now + LEASE))
 

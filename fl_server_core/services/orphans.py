@@ -64,7 +64,7 @@ def _stored_names(folder: str) -> Iterator[str]:
 
 def _remove_unnamed(names: list[str], limit: datetime) -> int:
     named = {name for field in file_fields() for name in _named_by(field, names)}
-    if are_files_held():  # asked after the rows: a backup may name what they do not name any more
+    if are_files_held():  # asked after the rows: a backup may name files that no row names any more
         return 0
     removed = 0
     for name in names:

@@ -1,4 +1,4 @@
-"""What has to happen once a database is put back as it was some time ago."""
+"""What to do after a database was restored from a backup."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fl_server_core.services.participants import tell_of_training
 
 
 def go_on_after_restore(*, made_at: datetime) -> int:
-    """Let running trainings go on from a backup of then. Returns: how many there are.
+    """Let running trainings go on from a backup made at that time. Returns: how many there are.
 
     Leases end: their workers are gone. Deadlines are put off by the time since. Participants are told of the training
     and its open round again: some of what they sent and heard may be newer than the backup, and lost.
@@ -45,7 +45,7 @@ def _tell_again(training_id: UUID) -> None:
     if training is None or row is None:
         return
     participants = rounds.participant_ids(training)
-    # Programs that heard of later rounds take the earlier ones for over, until they hear that the training starts.
+    # Participants that know of later rounds ignore earlier ones until they are told that the training starts.
     tell_of_training(training, participants)
     submitted = rounds.submitted_ids(row)
     awaited = [person for person in participants if person not in submitted]

@@ -1,4 +1,4 @@
-"""Removes what is older than the settings keep it, a few hundred rows at a time."""
+"""Removes rows that are older than the settings keep them, a few hundred at a time."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from fl_server_core.services.trail_purging import purge_trail
 logger = logging.getLogger(__name__)
 
 BATCH = 200
-"""Rows in one transaction: on SQLite, nobody else writes meanwhile."""
+"""Rows in one transaction. On SQLite, it keeps all others from writing."""
 AT_ONCE = 50_000
-"""Rows of one kind in one run. The next run, an hour later, goes on."""
+"""Rows of one kind in one run. The next run, an hour later, continues."""
 
 
 def purge_all() -> Iterator[tuple[str, int]]:
-    """Remove what may go. Yields: of each kind, how many rows went."""
+    """Remove all rows that may be removed. Yields: each kind, and how many rows of it were removed."""
     for retention in RETENTIONS:
         rows = retention.expendable()
         number = 0 if rows is None else remove_rows(rows)
@@ -53,7 +53,7 @@ def remove_rows(rows: QuerySet[Any, Any], *, at_most: int = AT_ONCE) -> int:
         with transaction.atomic():
             _, deleted = rows.filter(pk__in=keys).delete()
         number = deleted.get(rows.model._meta.label, 0)
-        if not number:  # they are needed again
+        if not number:  # they may not be removed any more
             break
         removed += number
     return removed

@@ -12,7 +12,7 @@ from django.core.files.storage import FileSystemStorage
 from django.db import IntegrityError, OperationalError
 from pytest_django import Settings
 
-from fl_server.folder import FolderStorage
+from fl_server.storage.folder import FolderStorage
 from fl_server_core.models import GlobalModel
 from fl_server_core.storage import StorageUnavailable
 from tests.api.conftest import People

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fl_server_demo.local_server import free_port
+from tests.ai.notification.listener import listening
+from tests.builders.waiting import wait_until
 from tests.faults.harness.cluster import WEBS, WORKERS, Cluster
 from tests.faults.harness.laptop import Laptop
 from tests.faults.harness.participant import Behaviour
 from tests.faults.harness.run import Run
 from tests.faults.harness.site import Site
+from tests.watching import Watched
 
 SLOW = '''
 import os, time
@@ -69,6 +68,9 @@ def one_worker(cluster: Cluster, settings: dict[str, str]) -> Iterator[Site]:
         web.start()
         worker.start()
         yield cluster
+        watched = Watched(f"http://127.0.0.1:{port}")
+        wait_until("its heartbeats alone to be left", lambda: set(watched.samples("fl_workers").values()) == {1.0})
+        assert watched.is_well(), watched.readiness()
         worker.stop()
         assert worker.returncode == 0, worker.tail()
     finally:
@@ -86,28 +88,6 @@ def laptop(settings: dict[str, str]) -> Iterator[Site]:
         site.close()
 
 
-@contextmanager
-def webhook() -> Iterator[tuple[str, Callable[[], list[Any]]]]:
-    """An address, and what has been posted to it."""
-    posted: list[Any] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/", lambda: list(posted)
-        server.shutdown()
-        thread.join()
-
-
 @pytest.mark.parametrize("kind", ["worker all", "laptop"])
 def test_a_deadline_a_notification_and_an_alert_do_not_wait_for_a_long_closing(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -117,10 +97,10 @@ def test_a_deadline_a_notification_and_an_alert_do_not_wait_for_a_long_closing(
         servers = laptop(method.settings)
     else:
         servers = one_worker(request.getfixturevalue("cluster"), method.settings)
-    with servers as site, webhook() as (url, posted):
+    with servers as site, listening(status=204) as webhook:
         long = Run(site, participants=2, rounds=1, method="Slow", options={"skip_model_tests": True})
         long.wait_until("the long closing to begin", lambda: site.ledger.is_claimed(long.id))
-        rule = {"condition": "failed", "trainings": "own", "channel": "webhook", "url": url}
+        rule = {"condition": "failed", "trainings": "own", "channel": "webhook", "url": webhook.url}
         rule_id = long.ask("POST", "users/myself/alerts/", json=rule).json()["id"]
         other = Run(
             site, participants=1, rounds=1, options={"round_deadline": 2}, behaviours={1: Behaviour(answers=False)}
@@ -128,7 +108,8 @@ def test_a_deadline_a_notification_and_an_alert_do_not_wait_for_a_long_closing(
         attendance = other.attendance(1)
         other.wait_until("the notification", lambda: "UPDATE_ROUND_START" in attendance.types)
         other.wait_until("the deadline", lambda: site.ledger.state(other.id)[0] == "E")
-        other.wait_until("the alert", lambda: any(str(other.id) in str(message) for message in posted()))
+        name = str(other.id).encode()
+        other.wait_until("the alert", lambda: any(name in heard.content for heard in list(webhook.heard)))
         assert site.ledger.is_claimed(long.id)
         assert site.ledger.state(long.id)[0] == "O"
         method.let_it_end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,6 +14,7 @@ from celery import Celery
 from django.db.migrations.loader import MigrationLoader
 from pytest_django import Settings
 
+from tests.builders.threads import again_and_again
 from tests.builders.waiting import wait_until
 from tests.core.migration_rules import breaches
 from tests.faults.harness.cluster import WEBS, WORKERS, Cluster
@@ -50,25 +51,16 @@ class Account:
         return answer
 
 
-@contextmanager
-def asking(person: Participant, account: Account) -> Iterator[None]:
+def asking(person: Participant, account: Account) -> AbstractContextManager[None]:
     """Meanwhile somebody asks for notifications and waits for them, again and again."""
-    over = threading.Event()
     head = f"GET /api/notifications/?wait=20 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Token {person.token}\r\n"
     request = Request(f"{head}Connection: close\r\n\r\n".encode(), b"")
 
     def ask() -> None:
-        while not over.wait(0.05):
-            with suppress(WayLost):
-                account(person.outbox, request)
+        with suppress(WayLost):
+            account(person.outbox, request)
 
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(PATIENCE)
+    return again_and_again(ask, pause=0.05)
 
 
 @contextmanager

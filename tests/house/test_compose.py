@@ -139,7 +139,7 @@ def test_the_stores_are_out_of_the_participants_reach_and_ask_for_passwords() ->
 
 def test_the_documentation_makes_every_secret_that_must_be_set() -> None:
     needed = set(re.findall(r"\$\{(\w+):\?", (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")))
-    page = (REPOSITORY / "docs/how-to/several-machines.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs/deployment.md").read_text(encoding="utf-8")
     assert needed == {"FL_POSTGRES_PASSWD", "FL_REDIS_PASSWD", "FL_DJANGO_SECRET_KEY"}
     assert [name for name in needed if f"{name}=%s" not in page] == []
 

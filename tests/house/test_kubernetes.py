@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections import Counter
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]  # it has no types
@@ -139,6 +140,33 @@ def test_names_that_manifests_use_are_there(overlay: str) -> None:
         target = one["spec"]["scaleTargetRef"]["name"]
         (trigger,) = one["spec"]["triggers"]
         assert queues_served(container(pods(overlay)[target])["args"]) == {trigger["metadata"]["listName"]}
+
+
+@pytest.mark.parametrize("components", [["backup"], ["backup", "bucket"]])
+def test_a_backup_has_the_settings_the_files_and_the_rights_of_the_others(
+    components: list[str], tmp_path: Path
+) -> None:
+    overlay = {
+        "namespace": "elsewhere",
+        "images": [{"name": "registry.example.org/fl-server", "newName": "ours.example.org/fl", "newTag": "7"}],
+        "resources": [os.path.relpath(FOLDER / "base", tmp_path)],
+        "components": [os.path.relpath(FOLDER / name, tmp_path) for name in components],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    manifests = {(one["kind"], one["metadata"]["name"]): one for one in rendered(str(tmp_path))}
+    for version in (OLDEST, NEWEST):
+        kubernetes_validate.validate(manifests["CronJob", "backup"], version, strict=True)
+    assert manifests["CronJob", "backup"]["metadata"]["namespace"] == "elsewhere"
+    backup = manifests["CronJob", "backup"]["spec"]["jobTemplate"]["spec"]["template"]
+    worker = manifests["Deployment", "worker"]["spec"]["template"]
+    for name in ("image", "envFrom", "securityContext"):
+        assert container(backup)[name] == container(worker)[name], name
+    for name in ("serviceAccountName", "securityContext", "automountServiceAccountToken", "enableServiceLinks"):
+        assert backup["spec"][name] == worker["spec"][name], name
+    assert backup["spec"]["volumes"][0] == worker["spec"]["volumes"][0]
+    stores = manifests["NetworkPolicy", "stores"]["spec"]["podSelector"]["matchLabels"]
+    assert selects(stores, backup["metadata"]["labels"])
+    assert ("PersistentVolumeClaim", "backups") in manifests
 
 
 def test_a_web_process_is_replaced_before_it_ends_and_asked_by_paths_that_it_has() -> None:

@@ -89,6 +89,13 @@ def test_requests_that_django_never_sees(server: ServerProcess) -> None:
         assert (line.get("route"), "aborted" in line) == (route, False)
 
 
+def test_a_probe_has_a_line_only_if_it_is_refused(server: ServerProcess) -> None:
+    for method, path in (("GET", "/livez"), ("GET", "/readyz"), ("POST", "/livez")):
+        asked(server, header(method, path, x_request_id=f"probe-{method}{path}".replace("/", ".")))
+    assert line_of(server, "probe-POST.livez")["status"] == 405
+    assert [line for line in server.lines() if '"probe-GET' in line] == []
+
+
 def test_a_client_that_leaves_in_the_middle_of_its_request(server: ServerProcess) -> None:
     with connected(server.base_url) as opened:
         opened.sendall(header("POST", "/api/users/", x_request_id="leaves", content_length=1000) + b"0123456789")

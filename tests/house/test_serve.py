@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from fl_server.management.commands.serve import is_loopback
-from fl_server.web import Server
+from fl_server.processes.web import Server
 from fl_server_ai.sandbox import summary
 from tests.builders.waiting import wait_until
 from tests.memory import anonymous_memory
@@ -253,6 +253,9 @@ def test_at_a_stop_who_waits_is_answered_and_who_comes_meanwhile_is_served(data_
         assert (answer.status_code, answer.json(), answer.headers["Connection"]) == (200, [], "close")
         late = requests.get(f"{url}/users/myself/", auth=login, timeout=30)
         assert (late.status_code, late.headers["Connection"]) == (200, "close")
+        ready = requests.get(f"{server.base_url}/readyz", timeout=30)  # so that a load balancer sends no more
+        assert (ready.status_code, ready.json()["status"], ready.json()["failing"]) == (503, "stopping", [])
+        assert requests.get(f"{server.base_url}/livez", timeout=30).status_code == 200
         assert poll().json() == []  # nobody begins to wait any more
         assert server.process.wait(60) == 0
 

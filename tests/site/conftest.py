@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import site as site_module
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fl_server_demo.local_server import free_port
 from tests.documents import REPOSITORY
 from tests.server_process import server_environment
 from tests.site.page_runner import Reader, blocks_of
@@ -31,7 +31,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         "XDG_CONFIG_HOME": str(home / "config"),
         "PYTHONUNBUFFERED": "1",
     }
-    with Reader(folder, environment, _free_port()) as person:
+    with Reader(folder, environment, free_port()) as person:
         yield person
 
 
@@ -53,9 +53,3 @@ def _install(environment: Path) -> None:
     (packages / "others.pth").write_text(f"import site; {folders}\n", encoding="utf-8")
     for command in COMMANDS:
         (environment / "bin" / command).symlink_to(Path(sys.executable).parent / command)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

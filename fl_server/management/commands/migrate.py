@@ -8,13 +8,13 @@ from django.core.management.commands.migrate import Command as MigrateCommand
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection
 from django.db.migrations import Migration
 
-from fl_server.migrating import MigrationsLocked, migration_lock
+from fl_server.processes.migrating import MigrationsLocked, migration_lock
 
-# A change of a table waits for those who read it, and everybody else waits behind it: not for long, and then again.
+# A change of a table waits for its readers, and everybody else waits behind it. So wait briefly, then try again.
 LOCK_TIMEOUT_MS = 3000
 ATTEMPTS = 20
 PAUSE_SECONDS = 3.0
-# It waited for too long, or for somebody who waited for it. Either way all of its migration has been taken back.
+# The migration waited too long, or was part of a deadlock. Either way it has been rolled back.
 LOCK_NOT_AVAILABLE, DEADLOCK = "55P03", "40P01"
 
 

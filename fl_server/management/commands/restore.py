@@ -12,8 +12,8 @@ from fl_server.backup.exceptions import BackupError
 from fl_server.backup.folder import BackupFolder
 from fl_server.backup.manifest import read_manifest
 from fl_server.backup.restoring import Permissions, restore_backup
-from fl_server.lock import DataFolderInUseError, lock_data_folder
 from fl_server.management.commands.backup import described
+from fl_server.processes.lock import DataFolderInUseError, lock_data_folder
 
 PATIENCE_SECONDS = 15.0
 

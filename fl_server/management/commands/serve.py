@@ -12,11 +12,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections
 
-from fl_server.lock import DataFolderInUseError, lock_data_folder
-from fl_server.metrics_folder import shared_figures
-from fl_server.migrating import MigrationsMissing, wait_for_migrations
-from fl_server.shared_files import refuse_unshared_files
-from fl_server.web import Server
+from fl_server.processes.lock import DataFolderInUseError, lock_data_folder
+from fl_server.processes.migrating import MigrationsMissing, wait_for_migrations
+from fl_server.processes.web import Server
+from fl_server.storage.shared_files import refuse_unshared_files
+from fl_server.telemetry.metrics_folder import shared_figures
 from fl_server_ai.sandbox import find_device, standing, summary
 
 # A server that was killed may take this long to be gone: its last requests are given time to end.

@@ -12,6 +12,7 @@ from fl_server_api.monitoring import readiness
 from fl_server_api.monitoring.readiness import Status, Watcher
 from fl_server_core.monitoring.findings import OK, Finding, Findings
 from fl_server_core.monitoring.work import Work, work_parts
+from fl_server_core.stopping import begin_to_stop, forget
 
 GUARD = 30.0
 
@@ -51,6 +52,16 @@ def test_the_status_is_that_of_the_worst_part(parts: Parts) -> None:
     parts.database = {"database": OK, "migrations": Finding(False, "Not applied: fl_server_core.0099")}
     found = parts.watcher.readiness()
     assert (found.status, found.failing) == (Status.UNAVAILABLE, ["migrations", "beat"])
+
+
+def test_a_process_that_was_told_to_end_wants_no_more_requests(parts: Parts) -> None:
+    found = parts.watcher.readiness()
+    assert (found.status, found.takes_requests) == (Status.OK, True)
+    begin_to_stop(GUARD)
+    try:
+        assert (found.status, found.takes_requests, found.failing) == (Status.STOPPING, False, [])
+    finally:
+        forget()
 
 
 def test_what_raises_fails_and_what_hangs_on_it_is_unknown(parts: Parts) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from django.utils import timezone
 
-from fl_server.log_lines import line_formatter
+from fl_server.telemetry.log_lines import line_formatter
 from fl_server_core.exceptions import IllegalTransition
 from fl_server_core.models import Delivery, EventKind, LocalModel, SubmissionFile, Training
 from fl_server_core.rounds.ending import fail_training, finish_training, mark_closed, release_all_claims

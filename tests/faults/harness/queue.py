@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from uuid import UUID
 
 from celery import Celery
 
+from tests.builders.threads import again_and_again
 from tests.faults.harness.cluster import Cluster
 from tests.faults.harness.counting import injected
 
 PAUSE_SECONDS = 0.1
-PATIENCE = 30.0
 COPIES = 3
 
 
@@ -41,20 +39,6 @@ class Repeater:
         injected("task repeated")
 
 
-@contextmanager
-def repeated_tasks(cluster: Cluster, training: UUID) -> Iterator[None]:
+def repeated_tasks(cluster: Cluster, training: UUID) -> AbstractContextManager[None]:
     """Meanwhile every task of a training runs several times."""
-    over = threading.Event()
-    repeater = Repeater(cluster, training)
-
-    def repeat() -> None:
-        while not over.wait(PAUSE_SECONDS):
-            repeater.send()
-
-    thread = threading.Thread(target=repeat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(PATIENCE)
+    return again_and_again(Repeater(cluster, training).send, pause=PAUSE_SECONDS)

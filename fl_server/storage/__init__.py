@@ -1,0 +1,1 @@
+"""Where files are: a folder that all processes see, or a bucket with copies on this machine."""
