@@ -112,7 +112,8 @@ def _refuse_what_does_not_fit(manifest: Manifest, allowed: Permissions) -> None:
         raise BackupError(
             "This server has another secret key than the one that was backed up. Set FL_DJANGO_SECRET_KEY to that key "
             "(or put the file secret_key into the data folder). If it is lost, --other-secret-key (with --digest) "
-            "restores all the same: everybody gets another API token and another notification secret, and has to sign in again."
+            "restores all the same: everybody gets another API token and another notification secret, and has to sign "
+            "in again."
         )
 
 

@@ -1,6 +1,7 @@
 """Settings read from environment variables."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,24 @@ def test_a_malformed_whole_number_leaves_the_default_and_a_sentence(word: str) -
     env = Environment({"COUNT": word})
     assert env.integer("COUNT", 3) == 3
     assert env.problems == [f"COUNT must be a whole number of at least 0, not {word!r}."]
+
+
+@pytest.mark.parametrize(
+    ("read", "default", "word", "most"),
+    [
+        (Environment.days, 90, "36501", 36_500),
+        (Environment.port, 5432, "65536", 65_535),
+        (Environment.integer, 5, "99999999999999999999", 10**9),
+        (Environment.seconds, 5.0, "1e10", 10**9),
+    ],
+)
+def test_a_number_beyond_all_use_is_refused_before_a_date_or_a_socket_fails(
+    read: Any, default: float, word: str, most: int
+) -> None:
+    env = Environment({"COUNT": word})
+    assert read(env, "COUNT", default) == default
+    (problem,) = env.problems
+    assert problem.endswith(f"of at most {most}, not {word!r}.")
 
 
 @pytest.mark.parametrize("word", ["inf", "nan", "-0.5", "5 s"])
