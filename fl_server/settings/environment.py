@@ -36,6 +36,9 @@ class Environment:
         except (OSError, UnicodeDecodeError) as error:
             self.problems.append(f"{name}_FILE names a file that cannot be read: {error}")
             return default
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            self._report(f"{name} has bytes that aren't UTF-8.")  # which Python hands on as halves of a character
+            return default
         return value or default
 
     def lines(self, name: str) -> list[str]:

@@ -117,3 +117,10 @@ def test_what_is_not_a_port_is_a_problem(words: str) -> None:
     env = Environment({"PORTS": words})
     assert env.ports("PORTS") == []
     assert env.problems == [f"PORTS must be a list of numbers from 1 to 65535, not {words!r}."]
+
+
+def test_bytes_that_are_no_text_are_refused_at_the_start_and_not_by_the_first_request() -> None:
+    env = Environment({"TOKEN": "caf\udce9"})
+    assert env.text("TOKEN") == ""
+    assert env.problems == ["TOKEN has bytes that aren't UTF-8."]
+    assert Environment({"TOKEN": "café"}).text("TOKEN") == "café"
