@@ -51,7 +51,8 @@ def worker_arguments(words: list[str]) -> list[str]:
 
 def _worker(words: list[str]) -> int:
     if words[:1] != ["all"]:
-        return _celery([*worker_arguments(words), *_own_name(words)])
+        command, *rest = worker_arguments(words)
+        return _celery([command, *_own_name(words), *rest])
     if words[1:]:
         sys.stderr.write("fl-server worker all takes no options. Settings say how many threads it has.\n")
         return 2

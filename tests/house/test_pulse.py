@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -9,7 +11,6 @@ from unittest.mock import Mock
 import pytest
 from django.conf import settings
 
-from fl_server import pulse
 from fl_server.pulse import PulseStep
 from fl_server_core.monitoring.heartbeats import read_heartbeats
 from tests.builders.waiting import wait_until
@@ -32,7 +33,7 @@ def test_workers_of_one_machine_do_not_write_over_each_other(monkeypatch: pytest
     steps = []
     try:
         for pid, queue in ((11, "celery"), (12, "notifications"), (13, "control")):
-            monkeypatch.setattr(pulse.os, "getpid", lambda pid=pid: pid)
+            monkeypatch.setattr(os, "getpid", partial(int, pid))
             steps.append((PulseStep(consumer(queue)), consumer(queue)))
             steps[-1][0].start(steps[-1][1])
         wait_until("three heartbeats", lambda: len(living()) == 3)

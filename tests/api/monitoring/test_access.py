@@ -54,7 +54,8 @@ def test_a_proxy_in_a_named_network_does_not_let_everybody_in(settings: Any) -> 
     assert may_read_details({"REMOTE_ADDR": PROXY})
     assert not may_read_details({"REMOTE_ADDR": PROXY, "HTTP_X_FORWARDED_FOR": STRANGER})  # nobody named the proxy
     settings.FL_TRUSTED_PROXIES = ["10.1.0.5/32"]
-    for forwarded in ({}, {"HTTP_X_FORWARDED_FOR": "unknown"}, {"HTTP_FORWARDED": f"for={STRANGER}"}):
+    told: list[dict[str, str]] = [{}, {"HTTP_X_FORWARDED_FOR": "unknown"}, {"HTTP_FORWARDED": f"for={STRANGER}"}]
+    for forwarded in told:
         assert not may_read_details({"REMOTE_ADDR": PROXY, **forwarded})
     assert may_read_details({"REMOTE_ADDR": PROXY, "HTTP_X_FORWARDED_FOR": "10.2.0.1"})
 
