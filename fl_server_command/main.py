@@ -51,7 +51,8 @@ def worker_arguments(words: list[str]) -> list[str]:
 
 def _worker(words: list[str]) -> int:
     if words[:1] != ["all"]:
-        return _celery(worker_arguments(words))
+        command, *rest = worker_arguments(words)
+        return _celery([command, *_own_name(words), *rest])
     if words[1:]:
         sys.stderr.write("fl-server worker all takes no options. Settings say how many threads it has.\n")
         return 2
@@ -59,6 +60,14 @@ def _worker(words: list[str]) -> int:
     from fl_server.processes.whole_worker import run
 
     return run()
+
+
+def _own_name(words: list[str]) -> list[str]:
+    """Of two workers of one name on one machine, Celery's commands reach one."""
+    if any(word.startswith(("-n", "--hostname")) for word in words) or set(words) & set(HELP):
+        return []
+    purpose = words[0] if words and words[0] in {*QUEUES, *PURPOSES} else "worker"
+    return [f"--hostname={purpose}.{os.getpid()}@%h"]
 
 
 def _beat(words: list[str]) -> int:

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -30,9 +31,27 @@ class BackupFolder:
         self.backups = path / "backups"
 
     def make(self) -> None:
-        """Only the owner can read it: a backup holds what the database holds."""
+        """For the owner's eyes only: a backup holds what the database holds.
+
+        Raises:
+            BackupError: others could read or change what is written there.
+        """
         for folder in (self.path, self.files, self.backups):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._refuse_strangers()
+
+    def _refuse_strangers(self) -> None:
+        owner, mode = self.path.stat().st_uid, self.path.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise BackupError(f"Everybody may write to {self.path}, and so replace backups. Run: chmod o-w {self.path}")
+        for folder in (self.files, self.backups):
+            found = folder.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), owner):
+                raise BackupError(
+                    f"{folder} is a link, or of another user, who could read and change backups. Remove it."
+                )
+            if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~stat.S_ISGID:
+                folder.chmod(0o700)
 
     def file(self, name: str) -> Path:
         """The path of a file with this name in the storage. Raises BackupError if it would lie outside the folder."""
@@ -59,7 +78,7 @@ class BackupFolder:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """One process at a time writes here."""
-        handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             self._take(handle, fcntl.LOCK_EX)
             yield
@@ -109,7 +128,7 @@ def write_whole(path: Path, blocks: Iterable[bytes]) -> tuple[int, str]:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}{UNFINISHED}")
     total, size = hashlib.sha256(), 0
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         with open(handle, "wb") as file:  # noqa: PTH123  of a descriptor
             for block in blocks:

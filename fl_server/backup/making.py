@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from uuid import UUID
 
+from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 from django.utils import timezone
@@ -18,8 +19,16 @@ from django.utils import timezone
 from fl_server.backup import postgres, sqlite
 from fl_server.backup.exceptions import BackupError
 from fl_server.backup.folder import BLOCK, UNFINISHED, BackupFolder, digest_of, sync, write_whole
-from fl_server.backup.manifest import FORMAT, Manifest, Stored, new_key_check, read_manifest
+from fl_server.backup.manifest import (
+    FORMAT,
+    Manifest,
+    Stored,
+    new_key_check,
+    read_manifest,
+    read_manifest_and_digest,
+)
 from fl_server.backup.reading import Contents, Dump
+from fl_server.backup.sealing import is_sealed, write_seal
 from fl_server_core.models import AuditEntry, BackupHold, Credential
 from fl_server_core.services.backup_holds import begin_hold, end_hold, renew_hold
 from fl_server_core.storage import storage_errors
@@ -79,6 +88,7 @@ def make_backup(folder: BackupFolder, *, warn: Say) -> Made:
         try:
             manifest, copier = _write(folder, unfinished, dump, hold, warn)
             digest = manifest.write(unfinished)
+            write_seal(unfinished, digest, settings.SECRET_KEY)
             sync(unfinished)
             unfinished.rename(folder.backups / name)
             sync(folder.backups)
@@ -141,13 +151,13 @@ class Copier:
         self.damaged: list[str] = []
         self.copied = self.copied_bytes = 0
         self._folder, self._hold, self._contents = folder, hold, contents
-        self._known = _known_files(folder, warn)
+        self._known = _sealed_files(folder, warn)
 
     def copy_all(self) -> list[Stored]:
         """The files that the snapshot names, as they are in the folder now."""
         found = []
         for name, expected in sorted(self._contents.names.items()):
-            file = self._copy(name)
+            file = self._copy(name, expected)
             if file is None:
                 self.lost.append(name)
                 continue
@@ -168,13 +178,14 @@ class Copier:
             )
         return found
 
-    def _copy(self, name: str) -> Stored | None:
+    def _copy(self, name: str, expected: str) -> Stored | None:
         path = self._folder.file(name)
         known = self._known.get(name)
         if path.is_file() and known is not None and path.stat().st_size == known.size:
             return known
-        if path.is_file() and known is None:  # copied by a backup that was interrupted before its manifest
-            return Stored(name, path.stat().st_size, digest_of(path, self._hold.beat))
+        # Of a backup that did not get to its manifest, or put there by somebody else: the database can tell.
+        if path.is_file() and known is None and expected and digest_of(path, self._hold.beat) == expected:
+            return Stored(name, path.stat().st_size, expected)
         try:
             size, digest = write_whole(path, self._blocks(name))
         except FileNotFoundError:
@@ -190,22 +201,20 @@ class Copier:
                 yield block
 
 
-def _known_files(folder: BackupFolder, warn: Say | None = None) -> dict[str, Stored]:
-    """The files that earlier backups list. A backup that can't be read is skipped with a warning.
-
-    Raises:
-        BackupError: one can't be read, and there is no `warn`.
-    """
+def _sealed_files(folder: BackupFolder, warn: Say) -> dict[str, Stored]:
+    """What earlier backups say of the files that they share. One that isn't good or isn't ours is passed over."""
     known: dict[str, Stored] = {}
-    for name in folder.names():
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    for path in (folder.backups / name for name in folder.names()):
         try:
-            files = read_manifest(folder.backups / name).files
+            manifest, digest = read_manifest_and_digest(path)
         except BackupError as error:
-            if warn is None:
-                raise
             warn(f"An earlier backup isn't good: {error}")
             continue
-        known.update({file.name: file for file in files})
+        if is_sealed(path, digest, keys):
+            known.update({file.name: file for file in manifest.files})
+        else:
+            warn(f"{path} isn't sealed by this server's secret key: what only it has is copied again.")
     return known
 
 
@@ -227,7 +236,8 @@ def prune_backups(folder: BackupFolder, *, keep: int) -> tuple[int, int]:
             doomed = folder.backups / f".{name}{UNFINISHED}"  # so that no half-removed backup keeps its name
             (folder.backups / name).rename(doomed)
             shutil.rmtree(doomed)
-        named = {folder.file(name) for name in _known_files(folder)}
+        manifests = [read_manifest(folder.backups / name) for name in folder.names()]
+        named = {folder.file(file.name) for manifest in manifests for file in manifest.files}
         removed = 0
         for path in folder.files.rglob("*"):
             if path.is_file() and path not in named:

@@ -76,7 +76,12 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a backup's folder.
+    """As `read_manifest_and_digest`, the manifest alone."""
+    return read_manifest_and_digest(folder)[0]
+
+
+def read_manifest_and_digest(folder: Path) -> tuple[Manifest, str]:
+    """The manifest of a backup's folder, and the SHA-256 of the very bytes that it was read from.
 
     Raises:
         BackupError: it is missing, not as it was written, or of a newer server.
@@ -86,7 +91,8 @@ def read_manifest(folder: Path) -> Manifest:
         expected = (folder / DIGEST_NAME).read_text(encoding="ascii", errors="replace").split(" ")[0].strip()
     except FileNotFoundError as error:
         raise BackupError(f"{folder} is not a whole backup: {Path(error.filename).name} is missing.") from error
-    if hashlib.sha256(content).hexdigest() != expected:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != expected:
         raise BackupError(f"{folder / NAME} is not as it was written: its digest is another one.")
     found = json.loads(content)
     if found["format"] > FORMAT:
@@ -96,7 +102,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     found["database"] = Stored(**found["database"])
     found["files"] = [Stored(**file) for file in found["files"]]
-    return Manifest(**found)
+    return Manifest(**found), digest
 
 
 def digest_of_manifest(folder: Path) -> str:

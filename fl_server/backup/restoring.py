@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from time import monotonic, sleep
 
 from django.conf import settings
 from django.core.files.base import File
@@ -14,27 +17,36 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
+from redis.exceptions import RedisError
 
 from fl_server.backup import postgres, sqlite
 from fl_server.backup.exceptions import BackupError
 from fl_server.backup.folder import BLOCK, BackupFolder
 from fl_server.backup.making import dump_of_this_database
-from fl_server.backup.manifest import Manifest, Stored, digest_of_manifest, is_of_this_key
+from fl_server.backup.manifest import Manifest, Stored, digest_of_manifest, is_of_this_key, read_manifest_and_digest
+from fl_server.backup.sealing import is_sealed
 from fl_server.backup.verifying import problems_of
 from fl_server.storage.shared_files import forget_files_folder
 from fl_server_core.models import AuditEntry, BackupHold, GlobalModel, Training, User
+from fl_server_core.monitoring.heartbeats import LIFE_SECONDS, read_heartbeats
 from fl_server_core.services.restored import go_on_after_restore
 from fl_server_core.storage import storage_errors
 
+LOOK_SECONDS = 0.2
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Permissions:
-    """What the command line allows. replace: to replace what is in the database. other_key: another secret key."""
+    """What was allowed on the command line.
+
+    replace: what is in the database. other_key: another secret key. digest: that of the manifest, as the operator has
+    noted it; "": it wasn't given.
+    """
 
     replace: bool = False
     other_key: bool = False
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,7 @@ def restore_backup(folder: BackupFolder, path: Path, manifest: Manifest, *, allo
         stored, which the next attempt finds.
     """
     _refuse_what_does_not_fit(manifest, allowed)
+    _refuse_forgery(path, manifest, allowed)
     is_interrupted = _is_interrupted(path, manifest)
     _refuse_server_in_use()
     if not is_interrupted:
@@ -65,8 +78,10 @@ def restore_backup(folder: BackupFolder, path: Path, manifest: Manifest, *, allo
     say(f"Storing {len(manifest.files)} files.")
     stored = sum(_store(folder, file) for file in manifest.files)
     if not is_interrupted:
+        _refuse_server_in_use()  # that was started meanwhile
         say("Restoring the database.")
-        _restore_database(path / manifest.database.name, allowed)
+        with _own_copy(path, manifest.database) as dump:
+            _restore_database(dump, allowed)
     call_command("migrate", interactive=False, verbosity=0)
     running = go_on_after_restore(made_at=manifest.moment)
     forget_files_folder()
@@ -96,12 +111,47 @@ def _refuse_what_does_not_fit(manifest: Manifest, allowed: Permissions) -> None:
             return
         raise BackupError(
             "This server has another secret key than the one that was backed up. Set FL_DJANGO_SECRET_KEY to that key "
-            "(or put the file secret_key into the data folder). If it is lost, --other-secret-key restores all the "
-            "same: everybody gets another API token and another notification secret, and has to sign in again."
+            "(or put the file secret_key into the data folder). If it is lost, --other-secret-key (with --digest) "
+            "restores all the same: everybody gets another API token and another notification secret, and has to sign "
+            "in again."
         )
 
 
+def _refuse_forgery(path: Path, manifest: Manifest, allowed: Permissions) -> None:
+    """Who can write to the folder could have written the whole backup, with digests that fit."""
+    found, digest = read_manifest_and_digest(path)
+    if found != manifest:
+        raise BackupError(f"{path} was changed while it was looked at. Who else writes there?")
+    if allowed.digest and allowed.digest.strip().lower() != digest:
+        raise BackupError(
+            f"The backup isn't the one that you named: the digest of its manifest is {digest}. Nothing was restored."
+        )
+    if allowed.digest or is_sealed(path, digest, [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]):
+        return
+    raise BackupError(
+        "Nothing shows that this server wrote the backup: it isn't sealed by this server's secret key. To restore a "
+        "backup runs what is in it, so do it only if you know who wrote it: with --digest, and the digest of its "
+        "manifest that `fl-server backup` printed. (If only you can write to the folder, sha256sum manifest.json says "
+        "it, too.)"
+    )
+
+
+@contextlib.contextmanager
+def _own_copy(path: Path, database: Stored) -> Iterator[Path]:
+    """What is restored is what was looked at: nobody else can write to this copy."""
+    total = hashlib.sha256()
+    with NamedTemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as copy, (path / database.name).open("rb") as source:
+        while block := source.read(BLOCK):
+            total.update(block)
+            copy.write(block)
+        copy.flush()
+        if total.hexdigest() != database.sha256:
+            raise BackupError(f"{path / database.name} was changed while it was restored. Who else writes there?")
+        yield Path(copy.name)
+
+
 def _refuse_server_in_use() -> None:
+    _refuse_living_processes()
     if connection.vendor == "postgresql":
         postgres.check_programs("psql")
         others = postgres.other_connections()
@@ -109,6 +159,22 @@ def _refuse_server_in_use() -> None:
             raise BackupError(
                 f"The database is in use ({others} other connections). Stop the server, its workers and beat first."
             )
+
+
+def _refuse_living_processes() -> None:
+    """A worker or beat that has nothing to do has no connection to the database, but a heartbeat in Redis."""
+    deadline = monotonic() + LIFE_SECONDS + 1  # one that was killed is believed to live for so long
+    while living := _living_processes():
+        if monotonic() > deadline:
+            raise BackupError(f"The server runs: {', '.join(living)}. Stop its web processes, workers and beat first.")
+        sleep(LOOK_SECONDS)
+
+
+def _living_processes() -> list[str]:
+    try:
+        return [] if settings.FL_EMBEDDED else [beat.name for beat in read_heartbeats() if beat.is_alive]
+    except RedisError:  # whoever runs without it will be found by its connection
+        return []
 
 
 def _is_interrupted(path: Path, manifest: Manifest) -> bool:

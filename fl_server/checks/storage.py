@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from django.conf import settings
@@ -42,6 +43,13 @@ def check_bucket_settings(**_: Any) -> Iterator[checks.CheckMessage]:
             hint="Use letters, digits, dots, hyphens and underscores between single slashes.",
             id="fl_server.E023",
         )
+    for name in ("FL_S3_ENDPOINT_URL", "FL_S3_PUBLIC_ENDPOINT_URL"):
+        if getattr(settings, name) and not is_web_address(getattr(settings, name)):
+            yield checks.Error(
+                f"{name} must be an address such as https://s3.example.org, not {getattr(settings, name)!r}.",
+                hint="Begin it with https:// (or http://), and name a host.",
+                id="fl_server.E025",
+            )
     address = settings.FL_S3_PUBLIC_ENDPOINT_URL or settings.FL_S3_ENDPOINT_URL
     if settings.FL_PRODUCTION and settings.FL_S3_DIRECT_SECONDS and address.startswith("http://"):
         yield checks.Warning(
@@ -49,6 +57,16 @@ def check_bucket_settings(**_: Any) -> Iterator[checks.CheckMessage]:
             hint="Set FL_S3_PUBLIC_ENDPOINT_URL to an address that begins with https://, or FL_S3_DIRECT_SECONDS to 0.",
             id="fl_server.W064",
         )
+
+
+def is_web_address(text: str) -> bool:
+    """Has it a scheme and a host? Without, the first request would fail instead of the start."""
+    try:
+        parts = urlsplit(text)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return is_whole and not re.search(r"\s", text)
 
 
 def check_bucket(**_: Any) -> Iterator[checks.CheckMessage]:

@@ -14,6 +14,10 @@ from environ.fileaware_mapping import FileAwareMapping
 
 Number = TypeVar("Number", int, float)
 
+MOST = 10**9
+"""Of a number without a bound of its own: Python adds no more to a date, and waits for no more, than about that."""
+MOST_DAYS = 36_500
+MOST_PORT = 2**16 - 1
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off"})
 
@@ -31,6 +35,9 @@ class Environment:
             value = str(self._variables.get(name, "")).strip()
         except (OSError, UnicodeDecodeError) as error:
             self.problems.append(f"{name}_FILE names a file that cannot be read: {error}")
+            return default
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            self._report(f"{name} has bytes that aren't UTF-8.")  # which Python hands on as halves of a character
             return default
         return value or default
 
@@ -99,9 +106,17 @@ class Environment:
         self._report(f"{name} must be a list of numbers from 1 to 65535, not {self.text(name)!r}.")
         return []
 
-    def integer(self, name: str, default: int, *, least: int = 0) -> int:
-        """A whole number of at least `least`."""
-        return self._number(name, self.text(name), default, int, "a whole number", least)
+    def integer(self, name: str, default: int, *, least: int = 0, most: int = MOST) -> int:
+        """A whole number from `least` to `most`."""
+        return self._number(name, self.text(name), default, int, "a whole number", least, most)
+
+    def days(self, name: str, default: int) -> int:
+        """A number of days: from today, a hundred years at most."""
+        return self.integer(name, default, most=MOST_DAYS)
+
+    def port(self, name: str, default: int) -> int:
+        """A port of TCP."""
+        return self.integer(name, default, least=1, most=MOST_PORT)
 
     def seconds(self, name: str, default: float, *, least: float = 0.0) -> float:
         """A number of seconds of at least `least`, fractions included."""
@@ -114,7 +129,14 @@ class Environment:
         return values if words and min(values) >= 0 else default
 
     def _number(
-        self, name: str, text: str, default: Number, parse: Callable[[str], Number], kind: str, least: Number
+        self,
+        name: str,
+        text: str,
+        default: Number,
+        parse: Callable[[str], Number],
+        kind: str,
+        least: Number,
+        most: float = MOST,
     ) -> Number:
         if not text:
             return default
@@ -122,7 +144,8 @@ class Environment:
             value = parse(text)
         except ValueError:
             value = least - 1
-        if least <= value < float("inf"):
+        if least <= value <= most:
             return value
-        self.problems.append(f"{name} must be {kind} of at least {least}, not {text!r}.")
+        bound = f"most {most}" if most < value < float("inf") else f"least {least}"
+        self.problems.append(f"{name} must be {kind} of at {bound}, not {text!r}.")
         return default

@@ -9,7 +9,7 @@ EMAIL_HOST = FL_EMAIL_HOST
 FL_EMAIL_SECURITY = env.word("FL_EMAIL_SECURITY", "starttls", ("none", "starttls", "tls"))
 EMAIL_USE_TLS = FL_EMAIL_SECURITY == "starttls"
 EMAIL_USE_SSL = FL_EMAIL_SECURITY == "tls"
-EMAIL_PORT = env.integer("FL_EMAIL_PORT", {"none": 25, "starttls": 587, "tls": 465}[FL_EMAIL_SECURITY], least=1)
+EMAIL_PORT = env.port("FL_EMAIL_PORT", {"none": 25, "starttls": 587, "tls": 465}[FL_EMAIL_SECURITY])
 EMAIL_HOST_USER = env.text("FL_EMAIL_USER")
 EMAIL_HOST_PASSWORD = env.text("FL_EMAIL_PASSWORD")
 EMAIL_TIMEOUT = env.seconds("FL_EMAIL_TIMEOUT_SECONDS", 10, least=0.1)

@@ -26,7 +26,7 @@ if FL_POSTGRES_HOST:
         "default": {
             "ENGINE": "django.db.backends.postgresql",
             "HOST": FL_POSTGRES_HOST,
-            "PORT": env.integer("FL_POSTGRES_PORT", 5432, least=1),
+            "PORT": env.port("FL_POSTGRES_PORT", 5432),
             "NAME": env.text("FL_POSTGRES_DBNAME", "demo"),
             "USER": env.text("FL_POSTGRES_USER", "demo"),
             "PASSWORD": env.text("FL_POSTGRES_PASSWD"),
@@ -68,7 +68,7 @@ FL_S3_ENDPOINT_URL = env.text("FL_S3_ENDPOINT_URL")
 # Where participants reach the bucket, if their address of it differs from the server's.
 FL_S3_PUBLIC_ENDPOINT_URL = env.text("FL_S3_PUBLIC_ENDPOINT_URL")
 # How many seconds a signed address is valid; 0: all downloads go through the server.
-FL_S3_DIRECT_SECONDS = env.integer("FL_S3_DIRECT_SECONDS", 300)
+FL_S3_DIRECT_SECONDS = env.integer("FL_S3_DIRECT_SECONDS", 300, most=7 * 24 * 3600)  # S3 signs for no longer
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "fl_server.storage.folder.FolderStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -95,7 +95,7 @@ if FL_S3_BUCKET:
 # --- Redis: the broker of several processes, and their cache ---------------------------------------------------------
 FL_REDIS_LOCATION = env.text("FL_REDIS_LOCATION")
 _redis_host = env.text("FL_REDIS_HOST")
-_redis_port = env.integer("FL_REDIS_PORT", 6379, least=1)
+_redis_port = env.port("FL_REDIS_PORT", 6379)
 if not FL_REDIS_LOCATION and _redis_host:
     FL_REDIS_LOCATION = f"redis://{_redis_host}:{_redis_port}/1"
 # Without Redis the tasks of the one server process run in that process.

@@ -77,7 +77,8 @@ class PulseStep(StartStopStep):
 
     def start(self, consumer: Any) -> None:
         """The worker has reached the broker."""
-        self._pulse = Pulse(consumer.hostname, list(consumer.app.amqp.queues.consume_from))
+        # Celery calls all workers of a machine the same, unless it is told otherwise.
+        self._pulse = Pulse(f"{consumer.hostname}.{os.getpid()}", list(consumer.app.amqp.queues.consume_from))
         self._timer = consumer.timer.call_repeatedly(EVERY_SECONDS, self._pulse.turn)
         self._pulse.start()
 

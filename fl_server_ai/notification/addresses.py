@@ -11,6 +11,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 """All that the internet routes. Python takes some of what lies outside, such as fec0::/10, for global."""
+OF_A_CLOUD = ipaddress.IPv4Address("168.63.129.16")
+"""Where Azure tells a machine its secrets. It looks like a public address; those of other clouds don't."""
 WITH_IPV4_AT_THE_END = (
     ipaddress.IPv6Network("::ffff:0:0/96"),  # mapped
     ipaddress.IPv6Network("::/96"),  # compatible; :: and ::1 are not global as IPv4 addresses, either
@@ -62,4 +64,4 @@ def embedded(address: Address) -> Iterator[ipaddress.IPv4Address]:
 def _is_public(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and (address not in GLOBAL_UNICAST or address.scope_id is not None):
         return False  # an address with a zone is one of a link of this machine
-    return address.is_global and not address.is_multicast
+    return address.is_global and not address.is_multicast and address != OF_A_CLOUD

@@ -16,7 +16,7 @@ FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_V
 
 def may_read_details(meta: Mapping[str, Any]) -> bool:
     """A program on this machine, one in FL_METRICS_NETWORKS, or one that knows FL_METRICS_TOKEN?"""
-    return _has_token(meta) or _is_on_this_machine(meta) or _is_in(client_address(meta), settings.FL_METRICS_NETWORKS)
+    return _has_token(meta) or _is_on_this_machine(meta) or _is_in_named_network(meta)
 
 
 def _has_token(meta: Mapping[str, Any]) -> bool:
@@ -33,6 +33,14 @@ def _is_on_this_machine(meta: Mapping[str, Any]) -> bool:
     if settings.FL_BEHIND_TLS_PROXY and not settings.FL_TRUSTED_PROXIES:
         return False  # the proxy may be on this machine
     return _is_in(address, ("127.0.0.0/8", "::1/128"))
+
+
+def _is_in_named_network(meta: Mapping[str, Any]) -> bool:
+    """By its own address: that of a proxy, which may be in the network, says nothing of whom the proxy speaks for."""
+    address, connected = client_address(meta), str(meta.get("REMOTE_ADDR") or "")
+    if is_trusted_proxy(address) or (not is_trusted_proxy(connected) and any(name in meta for name in FORWARDED)):
+        return False
+    return _is_in(address, settings.FL_METRICS_NETWORKS)
 
 
 def _is_in(address: str, networks: tuple[str, ...] | list[str]) -> bool:

@@ -70,6 +70,9 @@ def test_celery_gets_its_arguments_and_the_production_settings(
     assert main(words) == 0
     assert seen[0][:4] == ["celery", "-A", "fl_server", words[0]]
     assert seen[0][-1] == words[-1]
+    # Of two workers of one name on a machine, Celery's commands reach one.
+    names = [word for word in seen[0] if word.startswith("--hostname")]
+    assert names == ([f"--hostname=control.{os.getpid()}@%h"] if words[0] == "worker" else [])
     assert os.environ["DJANGO_SETTINGS_MODULE"] == "fl_server.settings.production"
 
 

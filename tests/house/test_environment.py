@@ -1,6 +1,7 @@
 """Settings read from environment variables."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,24 @@ def test_a_malformed_whole_number_leaves_the_default_and_a_sentence(word: str) -
     assert env.problems == [f"COUNT must be a whole number of at least 0, not {word!r}."]
 
 
+@pytest.mark.parametrize(
+    ("read", "default", "word", "most"),
+    [
+        (Environment.days, 90, "36501", 36_500),
+        (Environment.port, 5432, "65536", 65_535),
+        (Environment.integer, 5, "99999999999999999999", 10**9),
+        (Environment.seconds, 5.0, "1e10", 10**9),
+    ],
+)
+def test_a_number_beyond_all_use_is_refused_before_a_date_or_a_socket_fails(
+    read: Any, default: float, word: str, most: int
+) -> None:
+    env = Environment({"COUNT": word})
+    assert read(env, "COUNT", default) == default
+    (problem,) = env.problems
+    assert problem.endswith(f"of at most {most}, not {word!r}.")
+
+
 @pytest.mark.parametrize("word", ["inf", "nan", "-0.5", "5 s"])
 def test_a_malformed_time_leaves_the_default_and_a_sentence(word: str) -> None:
     env = Environment({"WAIT": word})
@@ -98,3 +117,10 @@ def test_what_is_not_a_port_is_a_problem(words: str) -> None:
     env = Environment({"PORTS": words})
     assert env.ports("PORTS") == []
     assert env.problems == [f"PORTS must be a list of numbers from 1 to 65535, not {words!r}."]
+
+
+def test_bytes_that_are_no_text_are_refused_at_the_start_and_not_by_the_first_request() -> None:
+    env = Environment({"TOKEN": "caf\udce9"})
+    assert env.text("TOKEN") == ""
+    assert env.problems == ["TOKEN has bytes that aren't UTF-8."]
+    assert Environment({"TOKEN": "café"}).text("TOKEN") == "café"

@@ -2,16 +2,19 @@
 
 import os
 from argparse import RawDescriptionHelpFormatter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from fl_server.backup.exceptions import BackupError
 from fl_server.backup.folder import BackupFolder
 from fl_server.backup.making import Made, make_backup, prune_backups
-from fl_server.backup.manifest import Manifest, read_manifest
+from fl_server.backup.manifest import Manifest, digest_of_manifest, is_of_this_key, read_manifest
+from fl_server.backup.sealing import is_sealed
 from fl_server.backup.verifying import problems_of
 
 USAGE = """\
@@ -69,7 +72,7 @@ class Command(BaseCommand):
         with folder.reading():
             for path in paths:
                 manifest = read_manifest(path)
-                problems = list(problems_of(folder, path, manifest))
+                problems = [*_forgery(path, manifest), *problems_of(folder, path, manifest)]
                 if problems:
                     raise CommandError("\n".join([f"{path} isn't good:", *problems]))
                 self.stdout.write(f"{path} is good: {described(manifest)}.")
@@ -87,6 +90,13 @@ class Command(BaseCommand):
 
 class _Formatter(RawDescriptionHelpFormatter):
     """Keeps the lines of the description."""
+
+
+def _forgery(path: Path, manifest: Manifest) -> Iterator[str]:
+    """Where this is the key of the server that was backed up, it can tell whether that server wrote the backup."""
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    if is_of_this_key(manifest, keys) and not is_sealed(path, digest_of_manifest(path), keys):
+        yield f"{path} isn't sealed by this server's secret key: somebody else may have written it."
 
 
 def described(manifest: Manifest) -> str:

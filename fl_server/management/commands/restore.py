@@ -30,17 +30,21 @@ class Command(BaseCommand):
         parser.add_argument("--force", action="store_true", help="replace what is in the database: it is lost")
         parser.add_argument("--other-secret-key", action="store_true", help="restore although the secret key differs")
 
-    def handle(self, *, folder: str, name: str | None, force: bool, other_secret_key: bool, **_: Any) -> None:
+        parser.add_argument("--digest", default="", help="restore only if this is the digest of the backup's manifest")
+
+    def handle(
+        self, *, folder: str, name: str | None, force: bool, other_secret_key: bool, digest: str = "", **_: Any
+    ) -> None:
         """Check everything, then restore it."""
         os.umask(0o077)
         self._lock_data_folder()
         backups = BackupFolder(Path(folder).expanduser().absolute())
-        allowed = Permissions(replace=force, other_key=other_secret_key)
+        allowed = Permissions(replace=force, other_key=other_secret_key, digest=digest)
         try:
             path = backups.find(name)
             with backups.reading():
                 manifest = read_manifest(path)
-                self.stdout.write(f"{path}: {described(manifest)}.")
+                self.stdout.write(f"{path}, made at {manifest.made_at}: {described(manifest)}.")
                 done = restore_backup(backups, path, manifest, allowed=allowed, say=self._say)
         except (BackupError, OSError, DatabaseError) as error:
             raise CommandError(str(error)) from error

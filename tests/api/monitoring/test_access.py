@@ -49,6 +49,17 @@ def test_those_in_named_networks_may_by_the_address_that_a_proxy_tells(settings:
     assert not may_read_details({"REMOTE_ADDR": PROXY, "HTTP_X_FORWARDED_FOR": f"{STRANGER}, 198.51.100.1"})
 
 
+def test_a_proxy_in_a_named_network_does_not_let_everybody_in(settings: Any) -> None:
+    settings.FL_METRICS_NETWORKS = ["10.0.0.0/8"]
+    assert may_read_details({"REMOTE_ADDR": PROXY})
+    assert not may_read_details({"REMOTE_ADDR": PROXY, "HTTP_X_FORWARDED_FOR": STRANGER})  # nobody named the proxy
+    settings.FL_TRUSTED_PROXIES = ["10.1.0.5/32"]
+    told: list[dict[str, str]] = [{}, {"HTTP_X_FORWARDED_FOR": "unknown"}, {"HTTP_FORWARDED": f"for={STRANGER}"}]
+    for forwarded in told:
+        assert not may_read_details({"REMOTE_ADDR": PROXY, **forwarded})
+    assert may_read_details({"REMOTE_ADDR": PROXY, "HTTP_X_FORWARDED_FOR": "10.2.0.1"})
+
+
 def test_those_with_the_token_may_and_no_token_is_no_token(settings: Any) -> None:
     meta = {"REMOTE_ADDR": STRANGER, "HTTP_AUTHORIZATION": f"Bearer {TOKEN}"}
     assert not may_read_details(meta)

@@ -20,7 +20,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from fl_server.backup import making
+from fl_server.backup import making, restoring
 from fl_server.backup.exceptions import BackupError
 from fl_server.backup.folder import BackupFolder, write_whole
 from fl_server.backup.making import make_backup
@@ -28,6 +28,7 @@ from fl_server.backup.manifest import read_manifest
 from fl_server.backup.restoring import Permissions, restore_backup
 from fl_server_core.append_only import purging
 from fl_server_core.models import AuditEntry, BackupHold, GlobalModel, StoredFile
+from fl_server_core.monitoring.heartbeats import remove_heartbeat, write_heartbeat
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.orphans import remove_orphans
 from tests.builders.rows import make_model, make_user
@@ -244,6 +245,7 @@ def test_what_does_not_fit_is_refused_with_a_sentence_and_changes_nothing(
     other = "postgresql" if connection.vendor == "sqlite" else "sqlite"
     for changes, sentence in (
         ({"engine": other}, "same kind of database"),
+        ({"counts": {}}, "isn't sealed by this server's secret key"),
         ({"migrations": [*made.manifest.migrations, "fl_server_core.9999_later"]}, "newer than this server"),
         ({"format": 2}, "newer than this one"),
     ):
@@ -251,6 +253,31 @@ def test_what_does_not_fit_is_refused_with_a_sentence_and_changes_nothing(
         with pytest.raises(BackupError, match=sentence):
             restore(BackupFolder(folder.path.with_name("changed")))
     assert GlobalModel.objects.get() == model
+
+
+def test_a_forged_backup_is_refused_by_all_and_taken_only_with_its_digest(
+    model: GlobalModel, folder: BackupFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever can write to the folder can write digests that fit, and what is restored is run."""
+    made = back_up(folder)
+    values = json.loads((folder.backups / made.name / "manifest.json").read_text())
+    planted = b"planted by somebody else"
+    changes = [{**file, "size": len(planted), "sha256": sha256(planted).hexdigest()} for file in values["files"]]
+    _rewrite(folder.backups / made.name, {**values, "files": changes}, folder)
+    forged = BackupFolder(folder.path.with_name("changed"))
+    forged.file(file_name_of(model)).write_bytes(planted)
+    with pytest.raises(CommandError, match="somebody else may have written it"):
+        command("verify", str(forged.path))
+    with pytest.raises(BackupError, match="isn't the one that you named"):
+        restore(folder, Permissions(replace=True, digest="0" * 64))
+    manifest = (forged.backups / made.name / "manifest.json").read_bytes()
+    with pytest.raises(BackupError, match="other bytes"):  # the storage's own file: everything else was accepted
+        restore(forged, Permissions(replace=True, digest=sha256(manifest).hexdigest()))
+    # The next backup takes nothing over from it, so its seal speaks for the server's own bytes.
+    assert "Copied 1 new file (" in command(str(forged.path))
+    assert "what only it has is copied again" in capsys.readouterr().err
+    assert forged.file(file_name_of(model)).read_bytes() == content_of(file_name_of(model))
+    assert "is good" in command("verify", str(forged.path))
 
 
 def test_a_restore_that_was_interrupted_after_the_database_is_finished_by_another(
@@ -286,6 +313,21 @@ def test_two_at_once_in_one_folder_are_refused(model: GlobalModel, folder: Backu
         for words in ((str(folder.path),), ("verify", str(folder.path))):
             with pytest.raises(CommandError, match="Wait until it has ended"):
                 command(*words)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="Redis is beside PostgreSQL: run in that pass")
+def test_a_restore_is_refused_while_a_worker_lives_that_has_no_connection(
+    model: GlobalModel, folder: BackupFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(folder)
+    monkeypatch.setattr(restoring, "LIFE_SECONDS", -1.0)  # don't wait for it to be thought dead
+    write_heartbeat("celery@idle", ["celery"])
+    try:
+        with pytest.raises(BackupError, match="The server runs: celery@idle"):
+            restore(folder, Permissions(replace=True))
+    finally:
+        remove_heartbeat("celery@idle")
+    assert GlobalModel.objects.get() == model
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="pg_dump is for PostgreSQL: run in that pass")

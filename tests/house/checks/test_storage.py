@@ -21,3 +21,6 @@ def test_a_folder_in_a_bucket_is_a_plain_name_and_signed_addresses_want_tls(sett
     assert ids() == ["fl_server.W064"]
     settings.FL_S3_DIRECT_SECONDS = 0
     assert ids() == []
+    for address in ("store.example.org", "s3://store", "https://", "https://[store", "http://a b"):
+        settings.FL_S3_ENDPOINT_URL = address
+        assert (address, ids()) == (address, ["fl_server.E025"])
