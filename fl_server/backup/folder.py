@@ -32,7 +32,13 @@ class BackupFolder:
     def make(self) -> None:
         """For the owner's eyes only: a backup holds what the database holds."""
         for folder in (self.path, self.files, self.backups):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise BackupError(
+                    f"The folder {folder} can't be made: {error.strerror}. Name another one, on a disk that this user "
+                    "can write to."
+                ) from error
 
     def file(self, name: str) -> Path:
         """Where the file is that the storage calls so. Raises BackupError if that would be outside of the folder."""

@@ -28,3 +28,9 @@ def test_a_folder_without_the_backup_that_is_asked_for_says_what_it_holds(tmp_pa
     assert folder.find(None).name == "2026-01-02"
     with pytest.raises(BackupError, match="It holds: 2026-01-01, 2026-01-02"):
         folder.find("2025")
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(BackupError, match=r"file.* can't be made: .*Name another one"):
+        BackupFolder(tmp_path / "file").make()
