@@ -85,13 +85,14 @@ def test_every_round_is_told_with_its_updates_and_accuracies() -> None:
 class SlowTesters(PlayedTraining):
     """Participant b tests a model two looks later than a."""
 
-    def _metrics(self, number: int) -> list[dict[str, Any]]:
-        reports = super()._metrics(number)
-        is_early = self.asked < 3
-        self.asked += 1
-        return [one for one in reports if one["reporter"] == "a" or not is_early]
-
     asked = 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked += request.url.path == "/api/models/m/metrics/"
+        return super().__call__(request)
+
+    def _metrics(self, number: int) -> list[dict[str, Any]]:
+        return [one for one in super()._metrics(number) if one["reporter"] == "a" or self.asked >= 3]
 
 
 def test_the_line_of_a_round_waits_for_those_who_test_later(monkeypatch: pytest.MonkeyPatch) -> None:
