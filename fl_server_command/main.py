@@ -51,7 +51,12 @@ def worker_arguments(words: list[str]) -> list[str]:
 
 def _worker(words: list[str]) -> int:
     if words[:1] != ["all"]:
-        command, *rest = worker_arguments(words)
+        command, *rest = arguments = worker_arguments(words)
+        if words and arguments[1:2] == words[:1] and not words[0].startswith("-"):
+            sys.stderr.write(
+                f"There is no worker {words[0]!r}. Say one of: {', '.join([*PURPOSES, *QUEUES, 'all'])}.\n"
+            )
+            return 2
         return _celery([command, *_own_name(words), *rest])
     if words[1:]:
         sys.stderr.write("fl-server worker all takes no options. Settings say how many threads it has.\n")
@@ -104,9 +109,18 @@ def _config(words: list[str]) -> int:
 def _django(command: str, words: list[str]) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", DEVELOPMENT)
     from django.core.management import execute_from_command_line
+    from django.db import DatabaseError
 
     try:
         execute_from_command_line(["fl-server", command, *words])
+    except DatabaseError as error:
+        if command not in OURS or "--traceback" in words:
+            raise
+        sys.stderr.write(
+            f"The database can't be used: {str(error).strip()}\n"
+            "If it lacks tables or columns, run `fl-server migrate` first. --traceback shows where it failed.\n"
+        )
+        return 1
     except ModuleNotFoundError as error:
         settings = os.environ["DJANGO_SETTINGS_MODULE"]
         if not error.name or not f"{settings}.".startswith(f"{error.name}."):

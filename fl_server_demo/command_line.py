@@ -41,3 +41,17 @@ def server_address(text: str) -> str:
     if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 80) < 2**16:
         raise argparse.ArgumentTypeError(f"{text!r} is not an address such as http://127.0.0.1:8000")
     return text
+
+
+def at_least_one(text: str) -> int:
+    """A whole number of at least 1, as a type of argparse's arguments."""
+    if not (text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
+    return int(text)
+
+
+def port_number(text: str) -> int:
+    """A port to listen on, 0 for any, as a type of argparse's arguments."""
+    if not (text.isdecimal() and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 65535, not {text!r}")
+    return int(text)

@@ -26,6 +26,7 @@ from fl_server_client.model_files import script
 from fl_server_client.watching import Follower
 from rich.console import Console
 
+from fl_server_demo.command_line import at_least_one, port_number
 from fl_server_demo.digits import (
     PIXELS,
     Samples,
@@ -207,16 +208,16 @@ def command_line() -> argparse.ArgumentParser:
     )
     parser.add_argument("--aggregation", choices=METHODS, default="FedAvg")
     parser.add_argument("--uncertainty", choices=("NONE", "MC_DROPOUT", "SWAG", "ENSEMBLE"), default="NONE")
-    parser.add_argument("--rounds", type=int, default=10, help="how many times the global model is averaged")
-    parser.add_argument("--participants", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=3, help="local epochs per round")
+    parser.add_argument("--rounds", type=at_least_one, default=10, help="how many times the global model is averaged")
+    parser.add_argument("--participants", type=at_least_one, default=5)
+    parser.add_argument("--epochs", type=at_least_one, default=3, help="local epochs per round")
     parser.add_argument("--mu", type=float, default=0.01, help="weight of FedProx's proximal term")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument(
         "--goal", type=float, help="accuracy to reach (default: 0.93 for ten rounds or more, otherwise none)"
     )
     parser.add_argument("--timeout", type=float, default=300.0, help="time limit of one training, in seconds")
-    parser.add_argument("--port", type=int, default=0, help="the server's port; 0: any free port")
+    parser.add_argument("--port", type=port_number, default=0, help="the server's port; 0: any free port")
     parser.add_argument("--pull", action="store_true", help="participants fetch their notifications")
     parser.add_argument("--pickled", action="store_true", help="upload a pickled module instead of TorchScript")
     parser.add_argument("--keep", action="store_true", help="leave the server running, and its files where they are")

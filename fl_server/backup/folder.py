@@ -37,7 +37,13 @@ class BackupFolder:
             BackupError: others could read or change what is written there.
         """
         for folder in (self.path, self.files, self.backups):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise BackupError(
+                    f"The folder {folder} can't be made: {error.strerror}. Name another one, on a disk that this user "
+                    "can write to."
+                ) from error
         self._refuse_strangers()
 
     def _refuse_strangers(self) -> None:

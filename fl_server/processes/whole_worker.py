@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fl_server.celery import app, refuse_without_broker, wait_until_migrated
 from fl_server.checks import refuse_misconfiguration
-from fl_server.processes.embedded import EmbeddedWorker
+from fl_server.processes.embedded import READY_SECONDS, EmbeddedWorker
 from fl_server.processes.limits import allow_many_files
 from fl_server.storage.shared_files import refuse_unshared_files
 from fl_server.telemetry.pulse import clock_pulse
@@ -40,7 +40,7 @@ def run() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
     worker = EmbeddedWorker(app, host=socket.gethostname())
-    worker.start()
+    start_or_end(worker)
     sys.stderr.write("The worker for all queues is ready; it needs no beat.\n")
     clock = clock_pulse()
     clock.start()
@@ -52,3 +52,16 @@ def run() -> int:
     worker.stop(settings.FL_STOP_SECONDS + STOP_SLACK_SECONDS)
     # A thread may still compute. Its round has been handed over, and what it would write is refused.
     os._exit(1 if has_failed else 0)
+
+
+def start_or_end(worker: EmbeddedWorker) -> None:
+    """Return once tasks are taken; without a broker, end this process with a sentence."""
+    try:
+        worker.start()
+    except RuntimeError:
+        sys.stderr.write(
+            f"The worker takes no tasks after {READY_SECONDS:.0f} s. Is Redis running where FL_REDIS_HOST or "
+            "FL_REDIS_LOCATION says?\n"
+        )
+        sys.stderr.flush()
+        os._exit(1)  # its threads go on trying

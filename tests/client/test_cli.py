@@ -3,6 +3,7 @@
 import io
 import json
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from fl_server_client import cli
 from fl_server_client.cli import credentials, output
+from fl_server_client.cli.train import _moment
 from rich.console import Console
 
 pytestmark = pytest.mark.once
@@ -274,3 +276,13 @@ def test_the_shell_can_complete_commands(fl: Run, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("COMP_WORDS", "fl train ")
     monkeypatch.setenv("COMP_CWORD", "2")
     assert {"create", "start", "watch", "stop", "compare"} <= set(fl()[1].split())
+
+
+def test_a_time_is_shown_to_the_second_in_the_zone_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", "UTC")
+            time.tzset()
+            assert _moment("2026-11-29T22:26:01.588815+01:00") == "2026-11-29 21:26:01 UTC"
+    finally:
+        time.tzset()

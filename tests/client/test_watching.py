@@ -82,6 +82,28 @@ def test_every_round_is_told_with_its_updates_and_accuracies() -> None:
     assert "2/2" in shown
 
 
+class SlowTesters(PlayedTraining):
+    """Participant b tests a model two looks later than a."""
+
+    asked = 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked += request.url.path == "/api/models/m/metrics/"
+        return super().__call__(request)
+
+    def _metrics(self, number: int) -> list[dict[str, Any]]:
+        return [one for one in super()._metrics(number) if one["reporter"] == "a" or self.asked >= 3]
+
+
+def test_the_line_of_a_round_waits_for_those_who_test_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fl_server_client.watching.SECONDS_PER_STATUS", 0.0)
+    steps = [(0, "O", 0), (1, "O", 0), (1, "O", 0), (1, "O", 1), (1, "O", 1), (2, "O", 0), (2, "C", 0)]
+    actor = Actor("http://server", transport=httpx.MockTransport(SlowTesters(steps)))
+    out = io.StringIO()
+    Follower(actor, "t", poll=0.0).follow(Console(file=out, width=120), "slow", timeout=60)
+    assert "round 1/2: 2/2 updates in 0.0 s, accuracy at the participants 0.200" in out.getvalue()
+
+
 def test_a_round_that_was_over_too_soon_is_told_without_a_tested_model() -> None:
     rounds, _ = follow([(0, "O", 0), (3, "O", 2), (3, "C", 0)])
     assert [(row.number, row.updates, row.held_out) for row in rounds] == [(1, 2, None), (2, 2, None), (3, 2, 3.0)]

@@ -107,3 +107,12 @@ def test_a_short_training_has_no_goal_unless_one_is_given(words: str, goal: floa
 def test_all_methods_of_the_server_can_be_demonstrated() -> None:
     built_in = [name for name, method in aggregation_methods.items() if method.__module__.startswith("fl_server")]
     assert sorted(METHODS) == sorted(built_in)
+
+
+@pytest.mark.parametrize("words", ["--participants 0", "--rounds -1", "--epochs two", "--port 65536"])
+def test_numbers_that_make_no_sense_are_refused_before_a_server_starts(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse_arguments(words.split())
+    assert "must be a whole number" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings
 from django.core.management import get_commands
 
+from fl_server.processes.whole_worker import start_or_end
 from fl_server_command import main as command
 from fl_server_command.main import QUEUES, main, worker_arguments
 from fl_server_command.overview import OURS, other_commands, overview
@@ -94,6 +95,34 @@ def test_a_worker_without_redis_is_refused_with_a_sentence(words: list[str], tmp
 def test_a_worker_for_all_queues_takes_no_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["worker", "all", "--concurrency", "8"]) == 2
     assert "takes no options" in capsys.readouterr().err
+
+
+def test_a_worker_that_does_not_exist_is_a_sentence_that_names_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["worker", "computes"]) == 2
+    sentence = "There is no worker 'computes'. Say one of: compute, celery, notifications, control, all.\n"
+    assert capsys.readouterr().err == sentence
+
+
+def test_a_worker_for_all_queues_that_finds_no_broker_ends_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Unready:
+        def start(self) -> None:
+            raise RuntimeError("did not start")
+
+    monkeypatch.setattr("fl_server.processes.whole_worker.os._exit", sys.exit)
+    with pytest.raises(SystemExit, match="1"):
+        start_or_end(Unready())  # type: ignore[arg-type]  # no more of it is used
+    assert "Is Redis running where FL_REDIS_HOST" in capsys.readouterr().err
+
+
+def test_a_database_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
+    empty = run("retention", data=tmp_path)
+    assert (empty.returncode, empty.stdout) == (1, "")
+    assert empty.stderr.startswith("The database can't be used: no such table")
+    assert "`fl-server migrate`" in empty.stderr
+    assert "Traceback" not in empty.stderr
+    assert "Traceback" in run("retention", "--traceback", data=tmp_path).stderr
 
 
 def test_config_prints_a_file_and_takes_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:

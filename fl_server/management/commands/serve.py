@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import socket
 from collections.abc import Callable
 from threading import Thread
 from typing import Any
@@ -28,10 +29,14 @@ BEYOND_LOOPBACK = (
 )
 
 
+CANNOT_LISTEN = "Can't listen on {} port {}: {}. Stop what listens there, or choose another with --host and --port."
+
+
 class Command(BaseCommand):
     """Migrates, then serves API, admin and static files; without Redis it runs the tasks as well."""
 
     help = __doc__
+    _listened = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The address, and how much is done at once."""
@@ -82,13 +87,18 @@ class Command(BaseCommand):
         self._prepare(self._wait if no_migrate else self._migrate)
         # A connection must not be shared with the processes that gunicorn forks.
         connections.close_all()
-        Server(
-            host=host,
-            port=port,
-            threads=threads,
-            workers=_processes(workers),
-            on_listening=self._announce,
-        ).run()
+        try:
+            Server(
+                host=host,
+                port=port,
+                threads=threads,
+                workers=_processes(workers),
+                on_listening=self._announce,
+            ).run()
+        except SystemExit:
+            if not self._listened and (reason := why_not_listening(host, port)):
+                raise CommandError(CANNOT_LISTEN.format(host, port, reason)) from None
+            raise
 
     def _lock_data_folder(self) -> None:
         try:
@@ -140,6 +150,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _announce(self, host: str, port: int) -> None:
+        self._listened = True
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{port}"
         self.stdout.write(f"Serving on {url}/  (admin: {url}/admin/, data: {settings.FL_DATA_DIR})")
@@ -149,6 +160,19 @@ class Command(BaseCommand):
 
 def _processes(wanted: int | None) -> int:
     return wanted or (1 if settings.FL_EMBEDDED else int(settings.FL_WEB_WORKERS))
+
+
+def why_not_listening(host: str, port: int) -> str:
+    """What the system says to a server there; nothing if there may be one."""
+    try:
+        family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+            tried.listen()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def is_loopback(host: str) -> bool:

@@ -52,3 +52,9 @@ def test_a_link_that_waits_for_a_file_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         write_whole(tmp_path / "database", [b"x"])
     assert (tmp_path / "precious").read_bytes() == b"precious"
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(BackupError, match=r"file.* can't be made: .*Name another one"):
+        BackupFolder(tmp_path / "file").make()

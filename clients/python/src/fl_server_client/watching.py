@@ -33,11 +33,12 @@ NAMES = 5
 
 @dataclass
 class Round:
-    """Figures of one round. Accuracies are those of the model that the round produced."""
+    """Figures of one round. Accuracies are those of the model that the round produced; `reported` is a mean."""
 
     number: int
     updates: int = 0
     reported: float | None = None
+    reports: int = 0
     held_out: float | None = None
     seconds: float = 0.0
 
@@ -78,7 +79,7 @@ class Follower:
         self.rounds = [Round(current + 1)]
         self._note = self._awaited = ""
         self._started = time.monotonic()
-        self._asked_at = self._started
+        self._asked_at = self._read_at = self._started
 
     def follow(self, console: Console, title: str, *, timeout: float) -> list[Round]:
         """Show the training until it is completed; return its rounds.
@@ -151,7 +152,9 @@ class Follower:
         current.seconds = time.monotonic() - self._started
         if number >= current.number:
             self._close_rounds(number)
-        elif training["state"] == "O":
+        elif self._awaits_reports() and time.monotonic() - self._read_at >= SECONDS_PER_STATUS:
+            self._read_reports()
+        if number < current.number and training["state"] == "O":
             current.updates = max(current.updates, training["local_models_arrived"])
         # A SWAG round follows the round that has just been closed, and the next round isn't open yet.
         done = self.rounds[-1].number - 1 - self._first
@@ -201,10 +204,17 @@ class Follower:
 
     def _read_reports(self) -> None:
         """Read the participants' test results. Each participant has the same weight."""
+        self._read_at = time.monotonic()
         reports = self._actor.metrics(self._model_id, "accuracy")
         for row in self.rounds:
             if row.number in reports:
-                row.reported = fmean(reports[row.number].values())
+                row.reported, row.reports = fmean(reports[row.number].values()), len(reports[row.number])
+
+    def _awaits_reports(self) -> bool:
+        """Is the mean of the round that was closed a moment ago one of a part of the participants?"""
+        closed = self.rounds[-2:-1]
+        missing = bool(closed) and closed[0].reports < self._expected
+        return missing and time.monotonic() - self._started < SECONDS_PER_LINE
 
     def _reason(self) -> str:
         """The training's status, which says why it isn't going on."""
@@ -225,8 +235,8 @@ class Follower:
         lines = _Lines(console, title)
 
         def finished() -> list[tuple[str, ...]]:
-            cells = [self._cells(row) for row in self._shown_rounds()]
-            return cells if len(cells) < len(self.rounds) else cells[:-1]
+            told = -2 if self._awaits_reports() else -1  # a mean of the first who have tested would mislead
+            return [self._cells(row) for row in self.rounds[:told]]
 
         def write() -> None:
             lines.add(finished())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from statistics import fmean
 from typing import Annotated, Any
 
@@ -127,7 +128,7 @@ def status(training: Training, json_: JSON = False) -> None:
         f"{found['rounds_closed']} of {found['target_num_updates']} rounds."
     )
     if awaited:
-        say(f"Waiting for {', '.join(awaited)} ({found['phase']}), since {found['since']}.")
+        say(f"Waiting for {', '.join(awaited)} ({found['phase']}), since {_moment(found['since'])}.")
     if found["invited"]:
         say(f"Invited, without an answer: {', '.join(person['username'] for person in found['invited'])}.")
     for sentence in (found["problem"], found["failure"]):
@@ -225,3 +226,8 @@ def _value(text: str) -> Any:
         return json_module.loads(text)
     except ValueError:
         return text
+
+
+def _moment(text: str) -> str:
+    """A time of the server, in this machine's time zone, to the second."""
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S %Z}"

@@ -10,8 +10,8 @@ from unittest.mock import Mock
 
 import pytest
 from django.conf import settings
-from fl_server.pulse import PulseStep
 
+from fl_server.telemetry.pulse import PulseStep
 from fl_server_core.monitoring.heartbeats import read_heartbeats
 from tests.builders.waiting import wait_until
 
