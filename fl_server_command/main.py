@@ -53,9 +53,8 @@ def _worker(words: list[str]) -> int:
     if words[:1] != ["all"]:
         command, *rest = arguments = worker_arguments(words)
         if words and arguments[1:2] == words[:1] and not words[0].startswith("-"):
-            sys.stderr.write(
-                f"There is no worker {words[0]!r}. Say one of: {', '.join([*PURPOSES, *QUEUES, 'all'])}.\n"
-            )
+            names = ", ".join([*PURPOSES, *QUEUES, "all"])
+            sys.stderr.write(f"There is no worker {words[0]!r}. Say one of: {names}.\n")
             return 2
         return _celery([command, *_own_name(words), *rest])
     if words[1:]:

@@ -117,7 +117,7 @@ class Zygote:
 
     def _running(self) -> socket.socket:
         if self._control is None:
-            self._control, theirs = socket.socketpair()
+            self._control, theirs = _blocking_pair()
             with theirs:
                 self._process = _spawn(theirs.fileno(), self._setup)
             self._control.settimeout(START_SECONDS)
@@ -164,11 +164,19 @@ def _read_reply(control: socket.socket) -> int:
     return int(reply)
 
 
+def _blocking_pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets that wait, whatever the default timeout of this process: Celery sets one while it stops."""
+    pair = socket.socketpair()
+    for end in pair:
+        end.setblocking(True)
+    return pair
+
+
 class Child:
     """One sandboxed process. Not thread-safe: it belongs to one job at a time."""
 
     def __init__(self, zygote: Zygote, limits: RequestLimits) -> None:
-        ours, theirs = socket.socketpair()
+        ours, theirs = _blocking_pair()
         with theirs:
             try:
                 self._pid = zygote.fork(theirs)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from time import time
 from typing import cast
 
 import httpx
@@ -178,7 +179,8 @@ def _written(cluster: Cluster) -> dict[str, float]:
     """When each worker last told that it lives, in seconds of its clock."""
     with closing(redis.Redis.from_url(cluster.redis_url, decode_responses=True)) as connection:
         found = cast(dict[str, str], connection.hgetall("fl_server.heartbeats:postgres"))
-    return {name: json.loads(value)["at"] for name, value in found.items() if name.startswith("worker-")}
+    beats = {name: json.loads(value)["at"] for name, value in found.items() if name.startswith("worker-")}
+    return {name: at for name, at in beats.items() if at > time() - LIFE_SECONDS}  # others were killed
 
 
 def _counted(watched: Watched) -> float | None:

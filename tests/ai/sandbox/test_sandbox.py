@@ -199,6 +199,7 @@ def test_a_child_gets_nothing_of_the_servers_environment_or_descriptors(
     zygote = zygote_of(own)
     assert set(zygote.environ()) <= {
         "PYTHONPATH", "LANG", "LC_CTYPE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+        "CUDA_CACHE_DISABLE",
     }  # fmt: skip
     child = zygote.children()[0]
     if os.geteuid() != 0:
