@@ -73,6 +73,7 @@ class Cluster(Site):
         self.ports = {name: free_port() for name in WEBS}
         self.connection = {"host": "127.0.0.1", "port": self.postgres_port, "user": "postgres", "dbname": "postgres"}
         self.ledger = Ledger(PostgresDatabase(self.connection))
+        self.others: list[Process] = []
         self.processes = {process.name: process for process in (self._postgres(), self._redis(), *self._servers())}
         try:
             self._make_database()
@@ -115,7 +116,8 @@ class Cluster(Site):
 
     def logs(self) -> str:
         # Those that have ended last, where they are read first.
-        processes = sorted(self.processes.values(), key=lambda process: process.is_alive, reverse=True)
+        others = [process for process in self.others if process.is_alive]
+        processes = sorted([*self.processes.values(), *others], key=lambda process: process.is_alive, reverse=True)
         return "\n".join(
             f"== {process.name}{'' if process.is_alive else ', which has ended'}\n{process.tail(15)}"
             for process in processes
@@ -233,7 +235,9 @@ class Cluster(Site):
 
     def other(self, name: str, *command: str, sign: str, **settings: str) -> Process:
         """A process with settings of its own; `command` for Python."""
-        return self._server(name, [sys.executable, *command], sign, **settings)
+        process = self._server(name, [sys.executable, *command], sign, **settings)
+        self.others.append(process)
+        return process
 
     def newer(self, name: str, *words: str, sign: str) -> Process:
         """A process of a version that needs more migrations; `words` for manage.py or, in front of them, a module."""
