@@ -123,7 +123,7 @@ class _QueueWorker:
             without_mingle=True,
             without_heartbeat=True,
             # Such a worker that has taken all it may looks for more after two seconds only.
-            prefetch_multiplier=1 if settings.FL_EMBEDDED or self.queue == "celery" else PREFETCHED,
+            prefetch_multiplier=1 if settings.FL_EMBEDDED else PREFETCHED,
             use_eventloop=False,  # there is one of these loops in a process, and here are several workers
             ready_callback=lambda _consumer: self.ready.set(),
             loglevel="WARNING",
