@@ -11,7 +11,7 @@ from pathlib import Path
 from docs.generator.tables import plain, table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PLACES = ("fl_server_core", "fl_server_ai", "fl_server_api", "fl_server", "clients/python/src")
+PLACES = ("fl_server_core", "fl_server_ai", "fl_server_api", "fl_server", "clients/python/src", "fl_server_command")
 GAP = "…"
 """Stands for what the code puts into a sentence."""
 CHECK_ID = r"fl_server\.[EW]\d{3}"
