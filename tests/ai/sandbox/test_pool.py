@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -104,3 +105,15 @@ def test_what_happens_is_told_and_adds_up() -> None:
     finally:
         sandbox.close()
     assert (told[Change.PROCESSES], told[Change.WAITING]) == (0, 0)
+
+
+def test_a_default_timeout_of_sockets_does_not_reach_the_processes() -> None:
+    """Celery sets one while a worker of this process stops, and several that stop at once leave it behind."""
+    sandbox = new_sandbox()
+    socket.setdefaulttimeout(0.5)
+    try:
+        reply = sandbox.run(prediction(saved(linear(1.0)), key="m"), tenant="anna")
+    finally:
+        socket.setdefaulttimeout(None)
+        sandbox.close()
+    assert (reply.arrays["inference"] == 4.0).all()
