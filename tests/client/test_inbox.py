@@ -168,3 +168,23 @@ def test_a_poller_pauses_where_it_is_not_let_wait() -> None:
     assert thrice.wait(20)
     poller.close()
     assert min(later - earlier for earlier, later in pairwise(times)) >= PAUSE_SECONDS
+
+
+def test_a_poller_whose_client_is_closed_meanwhile_ends_quietly(caplog: pytest.LogCaptureFixture) -> None:
+    asked, closed = threading.Event(), threading.Event()
+
+    def server(_request: httpx.Request) -> httpx.Response:
+        asked.set()
+        assert closed.wait(20)
+        return httpx.Response(200, json=[{**message(number=1), "id": 5}])
+
+    client, before = ParticipantClient("http://server", transport=httpx.MockTransport(server)), threading.enumerate()
+    poller = Poller(client, lambda _taken: None)
+    assert asked.wait(20)
+    [thread] = [one for one in threading.enumerate() if one not in before]
+    poller.close()
+    client.close()
+    closed.set()
+    thread.join(20)  # an exception in the thread fails this test
+    assert not thread.is_alive()
+    assert not caplog.records

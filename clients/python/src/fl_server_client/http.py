@@ -84,6 +84,10 @@ class Client:
             response: httpx.Response | None = None
             try:
                 response = self._http.request(method, path, **kwargs)
+            except RuntimeError as error:  # what httpx raises where another thread has closed the client
+                if not self._http.is_closed:
+                    raise
+                raise Unreachable(f"{method} {path} was not sent: this client is closed.") from error
             except httpx.TransportError as error:
                 problem = f"{type(error).__name__}: {error}"
             else:
