@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from _pytest.terminal import TerminalReporter
 from django.db.backends.base.operations import BaseDatabaseOperations
+from pytest_django import Settings
 from whitenoise.middleware import WhiteNoiseMiddleware
 from whitenoise.responders import StaticFile
 from xdist.remote import Producer
@@ -37,6 +38,12 @@ def _forget_sign_ins() -> Iterator[None]:
     successes.clear()
     forget_refusals()
     buffer.clear()
+
+
+@pytest.fixture
+def consent(settings: Settings) -> None:
+    """Whom an actor adds is asked first."""
+    settings.FL_ENROLMENT = "consent"
 
 
 def pytest_configure(config: pytest.Config) -> None:

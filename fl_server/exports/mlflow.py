@@ -14,7 +14,7 @@ import httpx
 
 from fl_server_core.models import EventKind, Training
 from fl_server_core.models.training import TrainingState
-from fl_server_core.selectors.metrics import Point, curves_of_training, newest_metric
+from fl_server_core.selectors.reported_values import ReportedValue, newest_metric, reported_values
 
 TIMEOUT_SECONDS = 60.0
 METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100
@@ -100,7 +100,7 @@ def export_training(server: MLflowServer, experiment_id: str, training: Training
     known = {tag["key"]: tag["value"] for tag in run["data"].get("tags", [])}
     _log_params(server, run_id, training, {param["key"] for param in run["data"].get("params", [])})
     newest, number = newest_metric(training), 0
-    for points in _pieces(curves_of_training(training, after=int(known.get(NEWEST_TAG, 0))), METRICS_AT_ONCE):
+    for points in _pieces(reported_values(training, after=int(known.get(NEWEST_TAG, 0))), METRICS_AT_ONCE):
         metrics = [_metric(point) for point in points]
         server.call("POST", "runs/log-batch", json={"run_id": run_id, "metrics": metrics})
         number += len(metrics)
@@ -162,7 +162,7 @@ def _log_params(server: MLflowServer, run_id: str, training: Training, known: se
         server.call("POST", "runs/log-batch", json={"run_id": run_id, "params": list(some)})
 
 
-def _metric(point: Point) -> dict[str, Any]:
+def _metric(point: ReportedValue) -> dict[str, Any]:
     name = f"{point.key}/{point.reporter}" if point.reporter else point.key
     value: float | str = point.value
     if not math.isfinite(point.value):  # JSON has no such numbers; MLflow reads these words

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fl_server_core.models import Training
-from fl_server_core.selectors.metrics import curves_of_training
+from fl_server_core.selectors.reported_values import reported_values
 
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
@@ -52,7 +52,7 @@ def export_training(training: Training, folder: Path) -> int:
         file.unlink()
     number = 0
     with _Writers(target) as writers:
-        for point in curves_of_training(training):
+        for point in reported_values(training):
             name = f"participants/{_folder_name(point.reporter)}" if point.reporter else MEAN
             writers.of(name).add_scalar(point.key, point.value, point.step, walltime=point.at.timestamp())
             number += 1

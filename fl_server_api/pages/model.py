@@ -202,7 +202,7 @@ def _compared(model: Model, first: int, second: int, user: User) -> dict[str, An
     points = version_points(model, number__in=(first, second))
     means: dict[str, dict[int, float]] = {}
     for point in points:
-        means.setdefault(point.key, {})[point.version] = point.mean
+        means.setdefault(point.key, {})[point.number] = point.mean
     metrics = [
         (key, found.get(first), found.get(second), found[second] - found[first] if len(found) == 2 else None)
         for key, found in means.items()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fl_server_api.pages.plots import rounded
+from fl_server_api.pages.plots import version_plot
 from fl_server_core.models import LocalModel, MeanModel, Model, SWAGModel
-from fl_server_core.selectors.model_page import MAX_METRICS, ShownVersion, VersionPoint
+from fl_server_core.selectors.model_page import MAX_METRICS, ShownVersion
+from fl_server_core.selectors.sums import Point
 
 KINDS: dict[type[Model], str] = {SWAGModel: "SWAG model", MeanModel: "Mean model", LocalModel: "Update"}
 
@@ -30,30 +31,9 @@ def standing(model: Model, versions: Sequence[ShownVersion]) -> str:
     return f"Version {current.row.number} is the current one. {tested}"
 
 
-def version_plots(points: Sequence[VersionPoint]) -> dict[str, dict[str, Any]]:
-    """One plot for each metric: the mean of each version, with the standard deviation over the participants."""
-    by_key: dict[str, list[VersionPoint]] = {}
+def version_plots(points: Sequence[Point]) -> dict[str, dict[str, Any]]:
+    """One plot for each metric, the first of them by name."""
+    by_key: dict[str, list[Point]] = {}
     for point in points:
         by_key.setdefault(point.key, []).append(point)
-    return {key: _plot(key, found) for key, found in list(by_key.items())[:MAX_METRICS]}
-
-
-def _plot(key: str, points: Sequence[VersionPoint]) -> dict[str, Any]:
-    return {
-        "title": f"{key}, by version",
-        "x": {"label": "version", "values": [point.version for point in points]},
-        "series": [
-            {
-                "name": "mean",
-                "y": [rounded(point.mean) for point in points],
-                "low": [rounded(point.mean - point.deviation) for point in points],
-                "high": [rounded(point.mean + point.deviation) for point in points],
-            }
-        ],
-        "columns": [
-            {"name": "deviation", "values": [rounded(point.deviation) for point in points]},
-            {"name": "least", "values": [rounded(point.least) for point in points]},
-            {"name": "most", "values": [rounded(point.most) for point in points]},
-            {"name": "participants", "values": [point.counted for point in points]},
-        ],
-    }
+    return {key: version_plot(key, found) for key, found in list(by_key.items())[:MAX_METRICS]}

@@ -9,6 +9,7 @@ from fl_server_api.pages.trends import recent
 from fl_server_core.models import Training
 from fl_server_core.selectors.curves import TESTS, Curve
 from fl_server_core.selectors.durations import Duration
+from fl_server_core.selectors.sums import Point
 from fl_server_core.selectors.update_figures import Spread
 
 DIGITS = 6
@@ -39,27 +40,42 @@ def curve_plot(curve: Curve, training: Training, smoothing: float = 0.0) -> dict
     points = curve.points
     means = [point.mean for point in points]
     extra = [{"name": "smoothed", "y": _all_rounded(smoothed(means, smoothing))}] if smoothing else []
-    rounds = [point.round - first + (curve.source != TESTS) for point in points]
+    rounds = [point.number - first + (curve.source != TESTS) for point in points]
     return {
         "title": plot_title(curve),
         "note": recent(curve.key, rounds, means),
         "x": {"label": "round", "values": rounds},
-        "series": [
-            *extra,
-            {
-                "name": "mean",
-                "y": _all_rounded(means),
-                "low": [rounded(point.mean - point.deviation) for point in points],
-                "high": [rounded(point.mean + point.deviation) for point in points],
-            },
-        ],
-        "columns": [
-            {"name": "deviation", "values": [rounded(point.deviation) for point in points]},
-            {"name": "least", "values": [rounded(point.least) for point in points]},
-            {"name": "most", "values": [rounded(point.most) for point in points]},
-            {"name": "participants", "values": [point.counted for point in points]},
-        ],
+        "series": [*extra, _mean_series(points)],
+        "columns": _spread_columns(points),
     }
+
+
+def version_plot(key: str, points: Sequence[Point]) -> dict[str, Any]:
+    """A metric's mean in each version, with the standard deviation over the participants."""
+    return {
+        "title": f"{key}, by version",
+        "x": {"label": "version", "values": [point.number for point in points]},
+        "series": [_mean_series(points)],
+        "columns": _spread_columns(points),
+    }
+
+
+def _mean_series(points: Sequence[Point]) -> dict[str, Any]:
+    return {
+        "name": "mean",
+        "y": _all_rounded(point.mean for point in points),
+        "low": _all_rounded(point.mean - point.deviation for point in points),
+        "high": _all_rounded(point.mean + point.deviation for point in points),
+    }
+
+
+def _spread_columns(points: Sequence[Point]) -> list[dict[str, Any]]:
+    return [
+        {"name": "deviation", "values": _all_rounded(point.deviation for point in points)},
+        {"name": "least", "values": _all_rounded(point.least for point in points)},
+        {"name": "most", "values": _all_rounded(point.most for point in points)},
+        {"name": "participants", "values": [point.counted for point in points]},
+    ]
 
 
 def smoothed(values: Sequence[float], weight: float) -> list[float]:
@@ -139,6 +155,7 @@ def _all_rounded(values: Iterable[float]) -> list[float | None]:
 
 
 def rounded(value: float) -> float:
+    """To as many significant digits as a plot has."""
     return float(f"{value:.{DIGITS}g}")
 
 

@@ -19,7 +19,8 @@ from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
-from fl_server_core.selectors.curves import FIGURES, TESTS, UPDATES, last_values, reported_numbers
+from fl_server_core.selectors.curves import TESTS, UPDATES
+from fl_server_core.selectors.sums import FIGURES, last_values, reported_numbers
 
 MAX_OFFERED = 30
 FILES_MOVED = {"update": 2, "passing_on": 2, "swag": 3, "test": 1}

@@ -1,54 +1,27 @@
-"""The metrics of a training by round: added up by the database, however many there are."""
+"""The metrics of a training by round."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from django.db.models import Avg, Count, F, Max, Min, QuerySet
+from django.db.models import QuerySet
 
 from fl_server_core import policies
 from fl_server_core.models.metric import Metric
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
+from fl_server_core.selectors.sums import Point, points_by, reported_numbers
 
 TESTS, UPDATES = "tests", "updates"
 """What a metric was measured of: of the global model, or of a participant's own update."""
-LARGEST = 1e100
-"""What is larger counts like infinity, which is left out: PostgreSQL refuses to add up squares of more than 1e308."""
-
-
-_VALUE = F("value_float")
-FIGURES = {
-    "mean": Avg(_VALUE),
-    "least": Min(_VALUE),
-    "most": Max(_VALUE),
-    "squares": Avg(_VALUE * _VALUE),  # the variance of SQLite is Python's: it takes five times as long
-    "counted": Count("reporter", distinct=True),
-    "values": Count("pk"),
-}
-"""What the database adds up of the metrics of one round, or of one version."""
-
-
-class Point(NamedTuple):
-    """A metric in one round: mean, smallest, largest and deviation of the participants' values. counted: how many."""
-
-    key: str
-    round: int
-    mean: float
-    least: float
-    most: float
-    deviation: float
-    counted: int
-    values: int
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One metric over the rounds. Rounds in which nobody reported a number are left out."""
+    """One metric over the rounds: `number` is the round's. Rounds in which nobody reported a number are left out."""
 
     source: str
     key: str
@@ -71,38 +44,10 @@ def participants_curves(training: Training, user: User, source: str, key: str) -
 
 
 def _curves(source: str, training: Training, user: User) -> list[Curve]:
-    metrics = _readable(source, training, user)
-    points = _points(metrics)
-    if any(point.values > point.counted for point in points):  # somebody reported twice: their last value counts
-        points = _points(last_values(metrics, "step"))
     curves: dict[str, Curve] = {}
-    for point in points:
+    for point in points_by("step", _readable(source, training, user)):
         curves.setdefault(point.key, Curve(source, point.key)).points.append(point)
     return list(curves.values())
-
-
-def _points(metrics: QuerySet[Metric, Any]) -> list[Point]:
-    rows = metrics.order_by("key", "step").values_list("key", "step").annotate(**FIGURES)
-    return [
-        Point(key, step, mean, least, most, deviation(mean, squares), counted, values)
-        for key, step, mean, least, most, squares, counted, values in rows
-    ]
-
-
-def deviation(mean: float, squares: float) -> float:
-    """The standard deviation, from the mean and the mean of the squares."""
-    return math.sqrt(max(0.0, squares - mean * mean))
-
-
-def reported_numbers() -> QuerySet[Metric, Any]:
-    """The metrics that are numbers which can be added up, reported by somebody."""
-    return Metric.objects.filter(value_float__range=(-LARGEST, LARGEST), reporter__isnull=False)
-
-
-def last_values(metrics: QuerySet[Metric, Any], *by: str) -> QuerySet[Metric, Any]:
-    """Each participant's last value for each key and each of `by`."""
-    last = metrics.order_by().values("key", "reporter", *by).annotate(last=Max("pk")).values("last")
-    return Metric.objects.filter(pk__in=last)
 
 
 def _readable(source: str, training: Training, user: User) -> QuerySet[Metric, Any]:

@@ -5,35 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import F
 
 from fl_server_core import policies
 from fl_server_core.models.event import Event, EventKind
-from fl_server_core.models.metric import Metric
 from fl_server_core.models.model import GlobalModel, LocalModel, MeanModel, Model
 from fl_server_core.models.model_version import ModelVersion
 from fl_server_core.models.training import Training
 from fl_server_core.models.user import User
-from fl_server_core.selectors.curves import FIGURES, deviation, last_values, reported_numbers
+from fl_server_core.selectors.sums import Point, points_by, reported_numbers
 
 MAX_VERSIONS = 50
 MAX_METRICS = 20
 """So many of a version's metrics are shown, the first by name."""
-
-
-class VersionPoint(NamedTuple):
-    """A metric of one version: mean, smallest, largest and deviation of the participants' values; how many."""
-
-    key: str
-    version: int
-    mean: float
-    least: float
-    most: float
-    deviation: float
-    counted: int
-    values: int
 
 
 @dataclass(frozen=True)
@@ -57,23 +43,11 @@ class Uses:
     updates: int = 0
 
 
-def version_points(model: Model, **only: Any) -> list[VersionPoint]:
-    """The metrics that test rounds asked for, by version: added up by the database. only: filters of the versions."""
+def version_points(model: Model, **only: Any) -> list[Point]:
+    """The metrics that test rounds asked for, by version: `number` is the version's. only: filters of the versions."""
     versions = {f"version__{name}": value for name, value in only.items()}
     metrics = reported_numbers().filter(model=model.pk, is_test=True, version__isnull=False, **versions)
-    points = _points(metrics)
-    if any(point.values > point.counted for point in points):  # somebody reported twice: their last value counts
-        points = _points(last_values(metrics, "version"))
-    return points
-
-
-def _points(metrics: QuerySet[Metric, Any]) -> list[VersionPoint]:
-    number = "version__number"
-    rows = metrics.order_by("key", number).values_list("key", number).annotate(**FIGURES)
-    return [
-        VersionPoint(key, version, mean, least, most, deviation(mean, squares), counted, values)
-        for key, version, mean, least, most, squares, counted, values in rows
-    ]
+    return points_by("version__number", metrics)
 
 
 def shown_versions(model: Model) -> list[ShownVersion]:
@@ -82,8 +56,8 @@ def shown_versions(model: Model) -> list[ShownVersion]:
     rows = list(versions[:MAX_VERSIONS])
     means: dict[int, dict[str, float]] = defaultdict(dict)
     for point in version_points(model, number__gte=rows[-1].number) if rows else ():
-        if len(means[point.version]) < MAX_METRICS:
-            means[point.version][point.key] = point.mean
+        if len(means[point.number]) < MAX_METRICS:
+            means[point.number][point.key] = point.mean
     events = Event.objects.filter(model_id=model.pk, kind=EventKind.VERSION_RESTORED) if rows else Event.objects.none()
     sources = {figures["restored_as"]: figures["version"] for figures in events.values_list("figures", flat=True)}
     current = model.current_version_id if isinstance(model, GlobalModel) else None

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import pytest
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
+from django.test import Client
 from rest_framework.test import APIClient
 
 from fl_server_core.models import GlobalModel, Training, User
 from fl_server_core.services.trainings import start_training
-from tests.builders.clients import client_of, make_staff
+from tests.builders.clients import client_of, make_staff, operator_browser
 from tests.builders.files import scripted_linear
 from tests.builders.rows import make_model, make_training, make_user
 from tests.builders.storage import make_newer
@@ -46,6 +47,12 @@ def people(db: None) -> People:
         return Person(user, client_of(user))
 
     return People(person("actor"), person("participant"), person("outsider"), person("staff", make_staff), client_of())
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    """A client in which a superuser is signed in."""
+    return operator_browser()
 
 
 @pytest.fixture

@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import OperationalError, connection
-from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from fl_server_ai.trainer import ModelTrainer
-from fl_server_api.deeds import DEEDS
-from fl_server_api.urls import urlpatterns
 from fl_server_core.models import AuditEntry, GlobalModel, LocalModel, Training, User
 from fl_server_core.selectors.trail import verify_trail
 from fl_server_core.services.tokens import make_token
 from fl_server_core.services.trail_sealing import seal_trail
 from tests.api.conftest import People
+from tests.api.trails import PASSWORD, WHO, trail, update
 from tests.builders.clients import client_of, token_of
 from tests.builders.files import scripted_linear, uploaded
-from tests.builders.rows import make_user
 from tests.builders.storage import body_of
 from tests.builders.world import World
 
 pytestmark = pytest.mark.django_db
-PASSWORD = "correct horse battery staple"
-WHO = ("account_name", "credential", "verb", "object_kind", "outcome", "status")
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-
-
-def trail(*fields: str, **filters: Any) -> list[Any]:
-    """These fields of the entries of requests, in the order of their writing; not of what a fixture did."""
-    rows = AuditEntry.objects.filter(**filters).order_by("pk")
-    told = rows if "credential" in filters else rows.exclude(credential="server")
-    return list(told.values_list(*fields, flat=len(fields) == 1))
-
-
-def basic(name: str, password: str) -> APIClient:
-    client = APIClient(raise_request_exception=False)
-    both = base64.b64encode(f"{name}:{password}".encode()).decode()
-    client.credentials(HTTP_AUTHORIZATION=f"Basic {both}")
-    return client
-
-
-def update(number: int = 0) -> dict[str, Any]:
-    return {"round": number, "sample_size": 1, "model_file": uploaded(scripted_linear(2.0))}
 
 
 def download(client: APIClient, model_id: object) -> Any:
@@ -245,123 +218,6 @@ def test_a_spent_budget_is_a_refusal(
     statuses.append(people.actor.client.post("/api/models/", sent).status_code)
     assert statuses[-1] == status
     assert ("actor", "token", "create", "model", "refused", status) in trail(*WHO)
-
-
-def test_a_password_that_is_right_is_a_sign_in_once_and_not_for_each_request() -> None:
-    make_user("anna", password=PASSWORD)
-    client = basic("anna", PASSWORD)
-    for _ in range(3):
-        assert client.get("/api/users/myself/").status_code == 200
-    assert trail(*WHO) == [("anna", "password", "sign in", "account", "done", None)]
-
-
-def test_a_write_that_comes_with_a_password_has_an_entry_besides_the_sign_in() -> None:
-    anna = make_user("anna", password=PASSWORD)
-    assert basic("anna", PASSWORD).post("/api/groups/", {"name": "new"}).status_code == 201
-    assert trail("account_id", "credential", "verb", "object_kind", "address") == [
-        (anna.pk, "password", "sign in", "account", "127.0.0.1"),
-        (anna.pk, "password", "create", "group", "127.0.0.1"),
-    ]
-
-
-def test_a_new_password_has_an_entry_besides_the_look_at_the_present_one() -> None:
-    anna = make_user("anna", password=PASSWORD)
-    change = {"password": "battery staple horse correct", "current_password": PASSWORD}
-    assert client_of(anna).patch("/api/users/myself/", change, format="json").status_code == 200
-    assert trail("credential", "verb", "object_id") == [
-        ("password", "sign in", str(anna.pk)),
-        ("token", "change", str(anna.pk)),
-    ]
-    assert "battery" not in str(list(AuditEntry.objects.values()))
-
-
-def test_who_fails_to_sign_in_is_named_if_there_is_such_an_account() -> None:
-    anna = make_user("anna", password=PASSWORD)
-    for name in ("anna", "a-password-in-the-wrong-field"):
-        assert basic(name, "wrong").get("/api/users/myself/").status_code == 401
-    assert trail("account_id", "credential", "verb", "object_id", "outcome", "count") == [
-        (None, "password", "sign in", str(anna.pk), "refused", 1)
-    ]
-    assert "wrong-field" not in str(list(AuditEntry.objects.values()))
-
-
-def test_an_invalid_token_is_a_refused_sign_in_and_no_credentials_are_a_refusal() -> None:
-    client = APIClient()
-    client.get("/api/models/")
-    client.credentials(HTTP_AUTHORIZATION="Token " + "0" * 40)
-    client.get("/api/models/")
-    assert trail("credential", "verb", "status") == [("none", "read", 401), ("token", "sign in", 401)]
-
-
-def test_guesses_beyond_the_limit_are_counted(settings: Any) -> None:
-    settings.FL_SIGN_IN_FAILURES = 2
-    make_user("anna", password=PASSWORD)
-    client = basic("anna", "wrong")
-    statuses = [client.get("/api/users/myself/").status_code for _ in range(6)]
-    assert statuses == [401, 401, 429, 429, 429, 429]
-    assert trail("verb", "status", "count") == [("sign in", 401, 1), ("sign in", 429, 1)]
-
-
-def test_signing_in_and_out_by_a_form() -> None:
-    anna = make_user("anna", password=PASSWORD, is_staff=True)
-    browser = Client()
-    browser.post("/admin/login/", {"username": "anna", "password": "wrong"})
-    browser.post("/admin/login/", {"username": "anna", "password": PASSWORD})
-    browser.post("/admin/logout/")
-    assert trail("account_name", "credential", "verb", "object_id", "outcome") == [
-        ("", "none", "sign in", str(anna.pk), "refused"),
-        ("anna", "session", "sign in", str(anna.pk), "done"),
-        ("anna", "session", "sign out", str(anna.pk), "done"),
-    ]
-
-
-def test_a_write_that_can_not_be_told_is_not_confirmed(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OperationalError("away")
-
-    monkeypatch.setattr(AuditEntry, "save", fail)
-    answer = people.actor.client.post("/api/groups/", {"name": "new"})
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-    assert answer.json() == {"detail": "The database is unavailable. Try again later."}
-
-
-def test_a_refusal_that_can_not_be_told_stays_a_refusal(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OperationalError("away")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(AuditEntry.objects, "bulk_create", fail)
-        assert people.nobody.get("/api/models/").status_code == 401
-    assert trail("verb") == []
-    people.actor.client.post("/api/groups/", {"name": "new"})
-    assert trail("verb") == ["create", "read"]
-
-
-def test_an_entry_costs_one_statement(people: People) -> None:
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
-        people.actor.client.post("/api/groups/", {"name": "new"})
-    told = [query["sql"] for query in queries if "auditentry" in query["sql"]]
-    assert len(told) == 1
-    assert told[0].startswith("INSERT")
-
-
-def test_a_round_of_any_size_breaks_no_entry(people: People, running: Training) -> None:
-    assert people.participant.client.post(f"/api/models/{running.model_id}/", update(2**40)).status_code == 400
-    assert trail("verb", "round", "status") == [("upload", None, 400)]
-
-
-def test_every_request_that_writes_has_a_verb() -> None:
-    known = {(method, str(pattern.pattern)) for pattern in urlpatterns for method in METHODS if takes(pattern, method)}
-    writes = {(method, route) for method, route in known if method != "GET"}
-    assert writes == {deed for deed in DEEDS if deed[0] != "GET"}
-    assert {deed for deed in DEEDS if deed[0] == "GET"} < known
-
-
-def takes(pattern: Any, method: str) -> bool:
-    view = getattr(pattern.callback, "view_class", None) or pattern.callback.cls
-    return hasattr(view, method.lower())
 
 
 def test_what_the_server_does_to_a_training_is_in_the_trail() -> None:

@@ -10,19 +10,15 @@ import pytest
 from fl_server_core.models import GlobalModel, Training
 from fl_server_core.services.trainings import start_training
 from tests.api.conftest import People
-from tests.builders.clients import client_of
 from tests.builders.deliveries import rounds_told_to
 from tests.builders.rounds import mark_claimed, mark_completed, mark_failed
-from tests.builders.rows import make_event, make_training, make_user
+from tests.builders.rows import make_event, make_training
+
+pytestmark = pytest.mark.usefixtures("consent")
 
 UNKNOWN = "6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"
 STEPS = {"accept": "Invitation accepted!", "decline": "Invitation declined!", "leave": "Training left!"}
 STATES = ("initial", "running", "claimed", "failed", "stopped", "completed")
-
-
-@pytest.fixture(autouse=True)
-def _consent(settings: Any) -> None:
-    settings.FL_ENROLMENT = "consent"
 
 
 def post(client: Any, training: Training, step: str, body: Any = None) -> Any:
@@ -275,37 +271,3 @@ def test_open_enrolment_adds_at_once_and_leaving_is_always_possible(
     assert invite(people, training, people.outsider.id).json() == {"detail": words[enrolment]}
     assert training.participants.filter(pk=people.outsider.user.pk).exists() == (enrolment == "open")
     assert post(people.participant.client, training, "leave").status_code == 200
-
-
-REGISTRATION = {"username": "anna", "password": "correct horse battery staple", "actor": True}
-
-
-def test_where_actors_are_flagged_registering_does_not_make_one(
-    people: People, model: GlobalModel, settings: Any
-) -> None:
-    settings.FL_ACTORS = "flagged"
-    registered = people.nobody.post("/api/users/", REGISTRATION, format="json")
-    assert (registered.status_code, registered.json()["actor"]) == (201, False)
-    upload = {"name": "x", "description": "x", "type": "MEAN", "models": [str(model.pk)]}
-    training = {
-        "model_id": str(model.pk),
-        "target_num_updates": 1,
-        "metric_names": [],
-        "aggregation_method": "FedAvg",
-    }
-    for path, body in (("models/", upload), ("trainings/", training)):
-        refused = people.actor.client.post(f"/api/{path}", body, format="json")
-        assert (refused.status_code, refused.json()) == (
-            403,
-            {"detail": "You do not have permission to perform this action."},
-        )
-    people.actor.user.actor = True
-    people.actor.user.save()
-    for path, body in (("models/", upload), ("trainings/", training)):
-        assert people.actor.client.post(f"/api/{path}", body, format="json").status_code == 201
-
-
-def test_where_everyone_acts_the_flag_is_kept_as_it_was_sent(people: People) -> None:
-    assert people.nobody.post("/api/users/", REGISTRATION, format="json").json()["actor"] is True
-    made = make_user("new")
-    assert client_of(made).get("/api/users/myself/").json()["actor"] is False

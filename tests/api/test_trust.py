@@ -9,12 +9,9 @@ import pytest
 from fl_server_core.models import Training
 from tests.api.conftest import People
 
+pytestmark = pytest.mark.usefixtures("consent")
+
 UNKNOWN = "6f0c2f63-6e1d-4c19-8f21-6a3f1f0a9c02"
-
-
-@pytest.fixture(autouse=True)
-def _consent(settings: Any) -> None:
-    settings.FL_ENROLMENT = "consent"
 
 
 def invite(people: People, training: Training, *ids: str) -> Any:

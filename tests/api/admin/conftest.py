@@ -1,17 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from django.test import Client
 
 from fl_server_core.models import User
-from tests.builders.clients import operator_browser
 from tests.builders.rows import make_user
-
-
-@pytest.fixture
-def operator(db: None) -> Client:
-    """A client in which a superuser is signed in."""
-    return operator_browser()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.test import Client
 
@@ -14,12 +12,7 @@ from tests.builders.clients import browser_of, staff_with
 from tests.builders.deliveries import sent_to
 from tests.builders.rows import make_training, make_training_invitation
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _consent(settings: Any) -> None:
-    settings.FL_ENROLMENT = "consent"
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("consent")]
 
 
 def test_who_is_added_on_the_page_is_invited_and_shown_there(operator: Client, actor: User, anna: User) -> None:

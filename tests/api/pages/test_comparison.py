@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from fl_server_core.models import EventKind, GlobalModel, ModelVersion, Training, User
-from tests.builders.clients import browser_of, make_operator, staff_with
+from tests.builders.clients import browser_of, staff_with
 from tests.builders.rows import (
     make_event,
     make_metric,
@@ -26,11 +26,6 @@ from tests.builders.rows import (
 )
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def operator(db: None) -> Client:
-    return browser_of(make_operator())
 
 
 @pytest.fixture

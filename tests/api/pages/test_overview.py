@@ -15,15 +15,10 @@ from fl_server_api.pages.html import ago, moment, short_id
 from fl_server_api.pages.navigation import SECTIONS, navigation
 from fl_server_core.models import Training
 from fl_server_core.models.training import TrainingState
-from tests.builders.clients import browser_of, make_operator, staff_with
+from tests.builders.clients import browser_of, staff_with
 from tests.builders.rows import make_delivery, make_event, make_running, make_training, make_user
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def operator(db: None) -> Client:
-    return browser_of(make_operator())
 
 
 def figures(client: Client) -> dict[str, str]:

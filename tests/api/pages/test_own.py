@@ -39,11 +39,6 @@ def clinics(db: None) -> list[User]:
 
 
 @pytest.fixture
-def training(clinics: list[User]) -> Training:
-    return make_running(make_user("actor"), clinics, name="lungs", target_num_updates=40)
-
-
-@pytest.fixture
 def owner(training: Training) -> Client:
     return browser_of(training.actor)
 

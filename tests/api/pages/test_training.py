@@ -14,13 +14,13 @@ from django.utils import timezone
 from fl_server_core.models import Event, EventKind, Metric, Round, Training, User
 from fl_server_core.models.training import TrainingState
 from fl_server_core.services.participants import leave_training
-from tests.builders.clients import browser_of, make_operator, staff_with
+from tests.api.pages.addresses import training_at
+from tests.builders.clients import browser_of, staff_with
 from tests.builders.rounds import mark_failed
 from tests.builders.rows import (
     make_delivery,
     make_event,
     make_metric,
-    make_running,
     make_submission,
     make_training,
     make_training_invitation,
@@ -30,40 +30,21 @@ from tests.builders.rows import (
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def operator(db: None) -> Client:
-    return browser_of(make_operator())
-
-
-@pytest.fixture
-def clinics(db: None) -> list[User]:
-    return [make_user(f"clinic-{index}") for index in range(1, 6)]
-
-
-@pytest.fixture
-def training(clinics: list[User]) -> Training:
-    return make_running(make_user("actor"), clinics, name="lungs", target_num_updates=40)
-
-
-def address(training: Training, end: str = "") -> str:
-    return f"/admin/trainings/{training.pk}/{end}"
-
-
 def squeezed(text: str) -> str:
     return "".join(text.split())
 
 
 def sentence(client: Client, training: Training) -> str:
-    return str(client.get(address(training)).context["standing"].sentence)
+    return str(client.get(training_at(training)).context["standing"].sentence)
 
 
 def test_staff_may_watch_and_steer_by_their_permissions(training: Training) -> None:
     clerk = staff_with("view_training")
-    page = browser_of(clerk).get(address(training))
+    page = browser_of(clerk).get(training_at(training))
     assert page.status_code == 200
     assert "steps/" not in page.content.decode()
-    assert browser_of(clerk).get(address(training, "steps/stop/")).status_code == 403
-    assert browser_of(clerk).post(address(training, "steps/stop/")).status_code == 403
+    assert browser_of(clerk).get(training_at(training, "steps/stop/")).status_code == 403
+    assert browser_of(clerk).post(training_at(training, "steps/stop/")).status_code == 403
     training.refresh_from_db()
     assert training.is_running
 
@@ -74,16 +55,18 @@ def test_participants_outsiders_and_staff_without_permission_are_kept_out(
     for end in ("", "state/", "curves/", "curves/each/?plot=tests:loss", "steps/stop/"):
         for person in (None, clinics[0], training.actor, User.objects.get_or_create(username="outsider")[0]):
             client = Client() if person is None else browser_of(person)
-            assert client.get(address(training, end))["Location"].startswith("/admin/login/")
+            assert client.get(training_at(training, end))["Location"].startswith("/admin/login/")
     idle = browser_of(make_user("idle", is_staff=True))
-    assert {idle.get(address(training, end)).status_code for end in ("", "state/", "curves/", "steps/stop/")} == {403}
+    assert {idle.get(training_at(training, end)).status_code for end in ("", "state/", "curves/", "steps/stop/")} == {
+        403
+    }
 
 
 def test_an_unknown_training_step_or_plot_is_not_found(operator: Client, training: Training) -> None:
     assert operator.get("/admin/trainings/00000000-0000-4000-8000-000000000000/").status_code == 404
     for plot in ("", "x:loss", "figures:share", "tests:%00"):
-        assert operator.get(address(training, f"curves/each/?plot={plot}")).status_code == 404
-    assert operator.get(address(training, "steps/nonsense/")).status_code == 404
+        assert operator.get(training_at(training, f"curves/each/?plot={plot}")).status_code == 404
+    assert operator.get(training_at(training, "steps/nonsense/")).status_code == 404
 
 
 def test_the_state_is_told_in_one_sentence(operator: Client, training: Training, clinics: list[User]) -> None:
@@ -120,10 +103,10 @@ def test_a_failed_training_says_why_and_goes_on_by_a_button(operator: Client, tr
     mark_failed(training)
     make_event(training, EventKind.FAILED, message="The disk is <full>.")
     assert sentence(operator, training) == "In error in round 1: The disk is &lt;full&gt;."
-    assert operator.get(address(training, "steps/resume/")).status_code == 200
+    assert operator.get(training_at(training, "steps/resume/")).status_code == 200
     training.refresh_from_db()
     assert not training.is_running  # looking at the question does nothing
-    answer = operator.post(address(training, "steps/resume/"), follow=True)
+    answer = operator.post(training_at(training, "steps/resume/"), follow=True)
     assert [str(message) for message in answer.context["messages"]] == ["The training goes on."]
     training.refresh_from_db()
     assert training.is_running
@@ -137,7 +120,7 @@ def test_who_holds_the_round_up_comes_first_with_error_and_next_try(
     make_delivery(training, clinics[1], status="accepted")
     next_try = timezone.now() + timedelta(minutes=2)
     make_delivery(training, clinics[3], last_error="Connection refused", attempts=3, next_attempt_at=next_try)
-    people = operator.get(address(training)).context["people"]
+    people = operator.get(training_at(training)).context["people"]
     assert [(one.name, one.word, one.told) for one in people] == [
         ("clinic-4", "out of reach", "on its way"),
         ("clinic-2", "awaited", "yes"),
@@ -159,25 +142,25 @@ def test_who_needs_twice_the_time_of_half_of_the_others_is_late(
             submission = make_submission(training, clinic, is_silent=True)
             at = now - timedelta(seconds=100) + timedelta(seconds=took)
             type(submission).objects.filter(pk=submission.pk).update(submitted_at=at)
-        return [one.word for one in operator.get(address(training)).context["people"]]
+        return [one.word for one in operator.get(training_at(training)).context["people"]]
 
     assert words(40.0) == ["late", "late", "submitted", "submitted", "submitted"]
     training.rounds.get().submissions.all().delete()
     assert words(60.0) == ["awaited", "awaited", "submitted", "submitted", "submitted"]
-    stale_in = operator.get(address(training, "state/")).json()["stale_in"]
+    stale_in = operator.get(training_at(training, "state/")).json()["stale_in"]
     assert stale_in == pytest.approx(20, abs=5)
     Round.objects.filter(training=training).update(deadline=now - timedelta(seconds=1))
-    assert operator.get(address(training)).context["people"][0].word == "late"
+    assert operator.get(training_at(training)).context["people"][0].word == "late"
 
 
 def test_who_takes_no_part_any_more_is_named_with_the_reason(
     operator: Client, training: Training, clinics: list[User]
 ) -> None:
-    operator.post(address(training, "steps/remove/"), {"user": "clinic-1"})
+    operator.post(training_at(training, "steps/remove/"), {"user": "clinic-1"})
     leave_training(training_id=training.pk, user=clinics[1])
-    operator.post(address(training, "steps/remove/"), {"user": "clinic-3"})
-    operator.post(address(training, "steps/invite/"), {"user": "clinic-3"})
-    page = operator.get(address(training))
+    operator.post(training_at(training, "steps/remove/"), {"user": "clinic-3"})
+    operator.post(training_at(training, "steps/invite/"), {"user": "clinic-3"})
+    page = operator.get(training_at(training))
     assert [(one.name, one.how) for one in page.context["gone"]] == [
         ("clinic-2", "left"),
         ("clinic-1", "removed by operator"),
@@ -185,33 +168,11 @@ def test_who_takes_no_part_any_more_is_named_with_the_reason(
     assert "No longer part: clinic-2 (left, " in page.content.decode()
 
 
-def test_curves_are_smoothed_on_demand(operator: Client, training: Training, clinics: list[User]) -> None:
-    for step, value in enumerate((8.0, 4.0, 0.0)):
-        make_metric(training.model, value=value, reporter=clinics[0], step=step)
-
-    def series(query: str) -> list[dict[str, Any]]:
-        plots = operator.get(address(training, f"curves/{query}")).json()["plots"]
-        return list(plots["tests:loss"]["series"])
-
-    assert [(one["name"], one["y"]) for one in series("")] == [("mean", [8.0, 4.0, 0.0])]
-    # 8; 3/4 of 8 + 1/4 of 4; 3/4 of 7 + 1/4 of 0
-    assert [(one["name"], one["y"]) for one in series("?smoothing=0.75")] == [
-        ("smoothed", [8.0, 7.0, 5.25]),
-        ("mean", [8.0, 4.0, 0.0]),
-    ]
-    each = operator.get(address(training, "curves/each/?plot=tests:loss&smoothing=0.75")).json()
-    assert each == {"series": [{"name": "clinic-1", "y": [8.0, 7.0, 5.25]}]}
-    for wrong in ("1", "-0.1", "nan", "much", "1e400"):
-        for end in (f"curves/?smoothing={wrong}", f"curves/each/?plot=tests:loss&smoothing={wrong}"):
-            answer = operator.get(address(training, end))
-            assert (answer.status_code, answer.json()["detail"]) == (400, "smoothing must be a number from 0 to 0.99.")
-
-
 def test_the_history_is_told_in_words(operator: Client, training: Training, clinics: list[User]) -> None:
     make_event(training, EventKind.AGGREGATED, round=3, figures={"updates": 5, "seconds": 0.25, "models": {"a": 1}})
     make_event(training, EventKind.PARTICIPANT_LEFT, user=clinics[2])
     make_event(training, "of-a-plug-in")
-    story = [one.text for one in operator.get(address(training)).context["story"]]
+    story = [one.text for one in operator.get(training_at(training)).context["story"]]
     assert story == [
         "of-a-plug-in",
         "clinic-3 left.",
@@ -229,7 +190,7 @@ def test_stopping_reminding_inviting_and_removing_leave_events_with_their_author
         ("remove", {"user": clinics[0].username}),
         ("stop", {}),
     ):
-        answer = operator.post(address(training, f"steps/{step}/"), data, follow=True)
+        answer = operator.post(training_at(training, f"steps/{step}/"), data, follow=True)
         assert [message.level_tag for message in answer.context["messages"]] == ["success"], step
     events = Event.objects.filter(training=training, author__username="operator").values_list("kind", "user__username")
     assert ("participant_reminded", "clinic-5") in events
@@ -246,7 +207,7 @@ def test_what_a_service_refuses_becomes_a_message(operator: Client, training: Tr
         ("invite", {"user": "no\0body"}, "There is no user"),
         ("remove", {}, "There is no user"),
     ):
-        answer = operator.post(address(training, f"steps/{step}/"), data, follow=True)
+        answer = operator.post(training_at(training, f"steps/{step}/"), data, follow=True)
         assert told in str(next(iter(answer.context["messages"])))
 
 
@@ -257,7 +218,7 @@ def test_a_refresh_tells_nothing_until_something_changes(
 
     def refreshed() -> int:
         nonlocal etag
-        answer = operator.get(address(training, "state/"), headers={"If-None-Match": etag})
+        answer = operator.get(training_at(training, "state/"), headers={"If-None-Match": etag})
         etag = answer["ETag"]
         return answer.status_code
 
@@ -276,44 +237,11 @@ def test_a_refresh_tells_nothing_until_something_changes(
 
 
 def test_a_refresh_holds_the_parts_of_the_page(operator: Client, training: Training) -> None:
-    parts = operator.get(address(training, "state/")).json()["parts"]
+    parts = operator.get(training_at(training, "state/")).json()["parts"]
     assert set(parts) == {"state", "people", "history"}
-    page = squeezed(operator.get(address(training)).content.decode())
+    page = squeezed(operator.get(training_at(training)).content.decode())
     for part, html in parts.items():
         assert f'<divid="{part}">{squeezed(html)}</div>' in page
-
-
-def test_the_plots_have_mean_spread_and_what_the_table_shows(
-    operator: Client, training: Training, clinics: list[User]
-) -> None:
-    for clinic, value in zip(clinics, (1.0, 2.0, 3.0), strict=False):
-        make_metric(training.model, "loss", value, reporter=clinic, step=0)
-    plot = operator.get(address(training, "curves/")).json()["plots"]["tests:loss"]
-    (mean,) = plot["series"]
-    assert (plot["title"], plot["x"]) == ("loss, of the global model", {"label": "round", "values": [0]})
-    assert mean == {"name": "mean", "y": [2.0], "low": [pytest.approx(1.1835, abs=1e-4)], "high": [2.8165]}
-    assert [column["name"] for column in plot["columns"]] == ["deviation", "least", "most", "participants"]
-
-
-def test_the_plots_are_asked_of_the_database_again_once_there_are_new_metrics(
-    operator: Client, training: Training, clinics: list[User]
-) -> None:
-    make_metric(training.model, "loss", 1.0, reporter=clinics[0], step=0)
-    first = operator.get(address(training, "curves/"))
-    again = operator.get(address(training, "curves/"), headers={"If-None-Match": first["ETag"]})
-    assert (again.status_code, again.content) == (304, b"")
-    make_metric(training.model, "loss", 3.0, reporter=clinics[1], step=0)
-    after = operator.get(address(training, "curves/"), headers={"If-None-Match": first["ETag"]}).json()
-    assert after["plots"]["tests:loss"]["series"][0]["y"] == [2.0]
-
-
-def test_each_participants_series_have_gaps_where_it_reported_nothing(
-    operator: Client, training: Training, clinics: list[User]
-) -> None:
-    make_metric(training.model, "loss", 1.0, reporter=clinics[0], step=0)
-    make_metric(training.model, "loss", 2.0, reporter=clinics[1], step=1)
-    series = operator.get(address(training, "curves/each/?plot=tests:loss")).json()["series"]
-    assert series == [{"name": "clinic-1", "y": [1.0, None]}, {"name": "clinic-2", "y": [None, 2.0]}]
 
 
 def test_the_page_takes_few_statements_whatever_there_is(operator: Client, training: Training) -> None:
@@ -321,17 +249,17 @@ def test_the_page_takes_few_statements_whatever_there_is(operator: Client, train
     make_event(training, EventKind.FAILED, message="x")
     make_training_invitation(training, make_user("guest"))
     with CaptureQueriesContext(connection) as few:
-        operator.get(address(training))
+        operator.get(training_at(training))
     people = [make_user() for _ in range(20)]
     training.participants.add(*people)
     Metric.objects.bulk_create(
         [Metric(model=training.model, key="loss", value_float=1.0, step=0, reporter=person) for person in people]
     )
     with CaptureQueriesContext(connection) as many:
-        operator.get(address(training))
+        operator.get(training_at(training))
     assert len(many) == len(few) <= 12
 
 
 def test_a_training_that_was_not_started_offers_to_start(operator: Client, clinics: list[User]) -> None:
     training = make_training(make_user("actor"), clinics)
-    assert [step.name for step, _ in operator.get(address(training)).context["steps"]] == ["start", "invite"]
+    assert [step.name for step, _ in operator.get(training_at(training)).context["steps"]] == ["start", "invite"]

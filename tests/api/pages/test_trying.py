@@ -37,11 +37,6 @@ def classifier(*biases: float) -> bytes:
 
 
 @pytest.fixture
-def owner(db: None) -> User:
-    return make_user("owner", is_staff=True)
-
-
-@pytest.fixture
 def model(owner: User) -> GlobalModel:
     model: GlobalModel = make_model(owner, weights=classifier(0.1, 0.7, 0.2))
     return model

@@ -15,21 +15,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def actor() -> User:
-    return make_user("actor")
-
-
-@pytest.fixture
-def anna() -> User:
-    return make_user("anna")
-
-
-@pytest.fixture
-def ben() -> User:
-    return make_user("ben")
-
-
-@pytest.fixture
 def training(actor: User, anna: User, ben: User) -> Training:
     return make_running(actor, [anna, ben])
 
@@ -52,9 +37,9 @@ def test_a_curve_has_the_mean_and_the_spread_over_the_participants(
     curve = only_curve(training, actor)
     assert (curve.source, curve.key) == (TESTS, "loss")
     first, second = curve.points
-    assert (first.round, first.mean, first.least, first.most, first.counted) == (0, 3.0, 2.0, 4.0, 2)
+    assert (first.number, first.mean, first.least, first.most, first.counted) == (0, 3.0, 2.0, 4.0, 2)
     assert first.deviation == pytest.approx(1.0)
-    assert (second.round, second.mean, second.least, second.most) == (1, 1.5, 1.0, 2.0)
+    assert (second.number, second.mean, second.least, second.most) == (1, 1.5, 1.0, 2.0)
     assert second.deviation == pytest.approx(0.5)
 
 
@@ -76,7 +61,7 @@ def test_values_that_no_mean_can_take_in_are_left_out(training: Training, actor:
     special.save()
     make_metric(training.model, "loss", b"bytes", reporter=anna, step=2)
     (point,) = only_curve(training, actor).points
-    assert (point.round, point.mean, point.counted) == (0, 2.0, 1)
+    assert (point.number, point.mean, point.counted) == (0, 2.0, 1)
 
 
 def test_each_participants_own_values_are_by_name_and_round(

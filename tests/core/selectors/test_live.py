@@ -18,11 +18,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def anna(db: None) -> User:
-    return make_user("anna")
-
-
-@pytest.fixture
 def training(anna: User) -> Training:
     return make_running(make_user("actor"), [anna])
 

@@ -24,11 +24,6 @@ from tests.builders.rows import (
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def actor() -> User:
-    return make_user("actor")
-
-
 def people(number: int) -> list[User]:
     return [make_user(f"clinic-{index}") for index in range(1, number + 1)]
 

@@ -12,11 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from fl_server_core.models import Alert, AlertRule, EventKind, Round, Training, User
-from fl_server_core.selectors.expendable import old_alerts
-from fl_server_core.services.alerts import claim_message, note_failure, note_sent, put_off_message, write_alerts
-from fl_server_core.services.retention import remove_rows
+from fl_server_core.services.alerts import write_alerts
 from tests.builders.rows import (
-    make_alert,
     make_alert_rule,
     make_event,
     make_running,
@@ -26,23 +23,6 @@ from tests.builders.rows import (
 )
 
 pytestmark = pytest.mark.django_db
-NOW = timezone.now
-
-
-@pytest.fixture
-def anna() -> User:
-    return make_user("anna")
-
-
-@pytest.fixture
-def ben() -> User:
-    return make_user("ben")
-
-
-@pytest.fixture
-def running(anna: User, ben: User) -> Training:
-    """Anna's training, in which Ben and Cleo take part."""
-    return make_running(anna, [ben, make_user("cleo")], name="digits")
 
 
 def texts(rule: AlertRule) -> list[str]:
@@ -51,7 +31,7 @@ def texts(rule: AlertRule) -> list[str]:
 
 
 def wait(training: Training, minutes: float) -> None:
-    Round.objects.filter(training=training).update(opened_at=NOW() - timedelta(minutes=minutes))
+    Round.objects.filter(training=training).update(opened_at=timezone.now() - timedelta(minutes=minutes))
 
 
 def test_a_failure_is_told_with_its_round_and_reason(anna: User, running: Training) -> None:
@@ -170,11 +150,11 @@ def test_what_happened_before_the_rule_or_too_long_ago_is_not_told(anna: User, r
     event = make_event(running, "failed")
     rule = make_alert_rule(anna)
     assert texts(rule) == []
-    old = NOW() - timedelta(days=8)
+    old = timezone.now() - timedelta(days=8)
     AlertRule.objects.update(active_since=old - timedelta(days=1))
     type(event).objects.filter(pk=event.pk).update(at=old)
     assert texts(rule) == []
-    type(event).objects.filter(pk=event.pk).update(at=NOW() - timedelta(days=6))
+    type(event).objects.filter(pk=event.pk).update(at=timezone.now() - timedelta(days=6))
     assert len(texts(rule)) == 1
 
 
@@ -190,7 +170,7 @@ def test_rules_that_are_off_or_of_accounts_that_are_off_tell_nothing(anna: User,
 def test_a_name_of_many_lines_is_told_in_one(anna: User) -> None:
     training = make_training(anna, name="digits\n\nBcc: everybody " + "x" * 200)
     make_event(training, "failed")
-    (text,) = texts(make_alert_rule(anna, active_since=NOW() - timedelta(minutes=1)))
+    (text,) = texts(make_alert_rule(anna, active_since=timezone.now() - timedelta(minutes=1)))
     assert text.startswith("Training “digits Bcc: everybody xxx")
     assert "\n" not in text
     assert len(text) < 250
@@ -205,114 +185,9 @@ def test_looking_costs_as_many_statements_for_many_trainings_as_for_few_and_one_
         for _ in range(number):
             make_event(make_running(anna), "failed")
             make_alert_rule(make_user())
-        make_alert_rule(anna, active_since=NOW() - timedelta(hours=1))
+        make_alert_rule(anna, active_since=timezone.now() - timedelta(hours=1))
         with CaptureQueriesContext(connection) as some:
             write_alerts()
         counts.append(len(some))
     assert Alert.objects.count() == 1 + 10 + 11  # the first rule is told of the first event and of ten more
     assert counts[0] == counts[1]
-
-
-# --- Messages ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def rule(anna: User, running: Training) -> AlertRule:
-    """With two alerts that nobody was told of."""
-    rule = make_alert_rule(anna, period_minutes=60)
-    make_alert(rule, running, "First.")
-    make_alert(rule, running, "Second.")
-    return rule
-
-
-def claim(rule: AlertRule) -> Any:
-    return claim_message(rule_id=rule.pk, seconds=30)
-
-
-def come_round(rule: AlertRule) -> float:
-    """Let the time of the next message come. Returns: in how many minutes it would have been."""
-    rule.refresh_from_db()
-    assert rule.next_message_at is not None
-    left = (rule.next_message_at - NOW()).total_seconds() / 60
-    AlertRule.objects.filter(pk=rule.pk).update(next_message_at=NOW() - timedelta(seconds=1))
-    return left
-
-
-def test_a_message_has_all_that_was_not_told_and_is_one_persons_to_send(rule: AlertRule) -> None:
-    message = claim(rule)
-    assert [alert.text for alert in message.alerts] == ["First.", "Second."]
-    assert claim(rule) is None
-
-
-def test_after_a_message_the_next_waits_for_the_period_and_collects(rule: AlertRule, running: Training) -> None:
-    note_sent(claim(rule))
-    make_alert(rule, running, "Third.")
-    make_alert(rule, running, "Fourth.")
-    assert claim(rule) is None
-    assert come_round(rule) == pytest.approx(60, abs=1)
-    assert [alert.text for alert in claim(rule).alerts] == ["Third.", "Fourth."]
-
-
-def test_there_is_no_message_without_news(rule: AlertRule) -> None:
-    note_sent(claim(rule))
-    come_round(rule)
-    assert claim(rule) is None
-
-
-def test_a_message_that_failed_is_tried_again_later_and_later_with_the_same_id(rule: AlertRule) -> None:
-    pauses, ids = [], set()
-    for _attempt in range(8):
-        message = claim(rule)
-        ids.add(message.id)
-        note_failure(message, "Connection refused")
-        pauses.append(round(come_round(rule)))
-    rule.refresh_from_db()
-    assert (pauses, len(ids)) == ([1, 2, 4, 8, 16, 32, 60, 60], 1)
-    assert (rule.failures, rule.last_error, rule.last_message_at) == (8, "Connection refused", None)
-    note_sent(claim(rule))
-    rule.refresh_from_db()
-    assert (rule.failures, rule.last_error) == (0, "")
-    assert rule.alerts.filter(sent_at=None).count() == 0
-
-
-def test_a_failure_for_good_waits_for_the_period(rule: AlertRule) -> None:
-    note_failure(claim(rule), "Status 410.", is_permanent=True)
-    assert come_round(rule) == pytest.approx(60, abs=1)
-
-
-def test_one_whose_lease_has_run_out_leaves_the_rule_to_its_successor(rule: AlertRule) -> None:
-    slow = claim(rule)
-    come_round(rule)
-    fast = claim(rule)
-    note_failure(slow, "too slow")
-    rule.refresh_from_db()
-    assert (rule.failures, rule.next_message_at) == (0, fast.lease_until)
-
-
-def test_putting_off_is_no_attempt(rule: AlertRule) -> None:
-    put_off_message(rule_id=rule.pk, seconds=120)
-    assert claim(rule) is None
-    assert come_round(rule) == pytest.approx(2, abs=0.1)
-    rule.refresh_from_db()
-    assert rule.failures == 0
-
-
-def test_a_message_holds_a_hundred_alerts_and_the_next_the_rest(rule: AlertRule, running: Training) -> None:
-    for number in range(100):
-        make_alert(rule, running, str(number))
-    first = claim(rule)
-    note_sent(first)
-    come_round(rule)
-    assert (len(first.alerts), [alert.text for alert in claim(rule).alerts]) == (100, ["98", "99"])
-
-
-def test_old_alerts_are_purged_but_none_that_would_be_told_again(rule: AlertRule, running: Training) -> None:
-    row = Round.objects.get(training=running)
-    waiting = make_alert(rule, running, round=row)
-    Alert.objects.update(created_at=NOW() - timedelta(days=5))
-    assert remove_rows(old_alerts(NOW() - timedelta(days=1))) == 0
-    Alert.objects.update(created_at=NOW() - timedelta(days=10))
-    assert remove_rows(old_alerts(NOW() - timedelta(days=1))) == 2
-    assert list(Alert.objects.all()) == [waiting]
-    Round.objects.update(closed_at=NOW())
-    assert remove_rows(old_alerts(NOW() - timedelta(days=1))) == 1

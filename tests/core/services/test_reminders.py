@@ -14,21 +14,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def actor() -> User:
-    return make_user("actor")
-
-
-@pytest.fixture
-def anna() -> User:
-    return make_user("anna")
-
-
-@pytest.fixture
-def ben() -> User:
-    return make_user("ben")
-
-
-@pytest.fixture
 def training(actor: User, anna: User, ben: User) -> Training:
     return make_running(actor, [anna, ben])
 

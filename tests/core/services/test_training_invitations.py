@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.db import IntegrityError, transaction
 
@@ -20,12 +18,7 @@ from tests.builders.deliveries import sent_to
 from tests.builders.rounds import event_of, events_of
 from tests.builders.rows import make_running, make_training, make_training_invitation, make_user
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _consent(settings: Any) -> None:
-    settings.FL_ENROLMENT = "consent"
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("consent")]
 
 
 @pytest.fixture

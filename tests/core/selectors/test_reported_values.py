@@ -8,21 +8,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from fl_server_core.models import GlobalModel, Metric, Training, User
-from fl_server_core.selectors.metrics import curves_of_training, newest_metric
+from fl_server_core.models import Metric, Training, User
+from fl_server_core.selectors.reported_values import newest_metric, reported_values
 from tests.builders.rows import make_metric, make_training, make_update, make_user
+from tests.builders.versions import model_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def anna() -> User:
-    return make_user("anna")
-
-
-@pytest.fixture
-def ben() -> User:
-    return make_user("ben")
 
 
 @pytest.fixture
@@ -30,12 +21,8 @@ def training(anna: User, ben: User) -> Training:
     return make_training(make_user("actor"), [anna, ben])
 
 
-def model_of(training: Training) -> GlobalModel:
-    return GlobalModel.objects.get(pk=training.model_id)
-
-
 def curves(training: Training, after: int = 0) -> list[tuple[str, str, int, float]]:
-    return [(point.key, point.reporter, point.step, point.value) for point in curves_of_training(training, after)]
+    return [(point.key, point.reporter, point.step, point.value) for point in reported_values(training, after)]
 
 
 def test_values_come_step_by_step_with_their_mean(anna: User, ben: User, training: Training) -> None:
