@@ -77,7 +77,7 @@ def bench(method: str, paths: list[Path], folder: Path, repeat: int) -> None:
 
     def work() -> None:
         out, state = folder / "out.pt", folder / "state"
-        beat = lambda: grown.append(anonymous_memory() - before)  # noqa: E731
+        beat = lambda: grown.append(anonymous_memory() - before)  # noqa: E731  one line says it
         aggregate_files(paths, weights, out, method, state_out=state, heartbeat=beat)
 
     runs = [

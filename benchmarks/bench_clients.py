@@ -29,9 +29,9 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file: only its own folder is on the path
 
-from fl_server_client import Actor  # noqa: E402
+from fl_server_client import Actor
 
-from tests.e2e.sites import Account, Site, embedded  # noqa: E402
+from tests.e2e.sites import Account, Site, embedded
 
 MOST_REQUESTS = 20_000  # of a client in a phase
 TIMEOUT_SECONDS = 60

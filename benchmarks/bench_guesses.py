@@ -24,7 +24,7 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file: only its own folder is on the path
 
-from tests.e2e.sites import embedded  # noqa: E402
+from tests.e2e.sites import embedded
 
 USERNAME, PASSWORD = "bench-owner", "a-long-password-of-the-owner"
 PATH = "/api/users/myself/"

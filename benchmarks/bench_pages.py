@@ -28,7 +28,7 @@ import requests
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file: only its own folder is on the path
 
-from tests.e2e.sites import Site, embedded  # noqa: E402
+from tests.e2e.sites import Site, embedded
 
 ACTOR, PASSWORD = "large-actor", "a-long-password-of-the-actor"
 REPEAT = 5

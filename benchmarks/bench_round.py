@@ -21,11 +21,11 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # when run as a file, only its own folder is on the path
 
-from fl_server_client import Actor, ParticipantClient  # noqa: E402
-from fl_server_client.http import LIMITS  # noqa: E402
+from fl_server_client import Actor, ParticipantClient
+from fl_server_client.http import LIMITS
 
-from tests.e2e.sites import embedded  # noqa: E402
-from tests.server_process import server_environment  # noqa: E402
+from tests.e2e.sites import embedded
+from tests.server_process import server_environment
 
 WIDTH = 1000
 BLOCK = 1 << 20

@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file: only its own folder is on the path
 os.environ |= {"DJANGO_SETTINGS_MODULE": "tests.settings", "FL_TEST_DATABASE": "postgres"}
 
-from fl_server.processes.limits import allow_many_files  # noqa: E402
-from tests.builders.strangers import KINDS, strangers  # noqa: E402
-from tests.e2e.sites import Site, distributed, embedded  # noqa: E402
-from tests.services import missing_services  # noqa: E402
+from fl_server.processes.limits import allow_many_files
+from tests.builders.strangers import KINDS, strangers
+from tests.e2e.sites import Site, distributed, embedded
+from tests.services import missing_services
 
 TIMEOUT_SECONDS = 30
 SETTLE_SECONDS = 3.0  # those who ask for a page are served first

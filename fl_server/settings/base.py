@@ -10,8 +10,10 @@ from csp.constants import NONE, SELF, UNSAFE_INLINE
 
 from fl_server.settings.data_dir import read_or_make_token
 from fl_server.settings.document import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
+from fl_server.settings.domain import *  # noqa: F403 - settings, like those below
 from fl_server.settings.logging import logging_settings
 from fl_server.settings.mail import *  # noqa: F403 - settings, like those below
+from fl_server.settings.processes import *  # noqa: F403 - settings, like those below
 from fl_server.settings.queues import *  # noqa: F403 - settings, like those below
 from fl_server.settings.stores import *  # noqa: F403 - settings, like those below
 from fl_server.settings.stores import FL_DATA_DIR, FL_EMBEDDED, env
@@ -139,71 +141,15 @@ FL_ACTORS = env.word("FL_ACTORS", "everyone", ACTORS)
 # Do all users see each other's email addresses and message endpoints?
 FL_SHOW_CONTACTS = env.boolean("FL_SHOW_CONTACTS", True)
 
-# --- What the domain reads -------------------------------------------------------------------------------------------
-FL_LEASE_SECONDS = env.seconds("FL_LEASE_SECONDS", 60, least=1)
-FL_NOTIFICATION_TIMEOUT_SECONDS = env.seconds("FL_NOTIFICATION_TIMEOUT_SECONDS", 10, least=0.1)
-FL_NOTIFICATION_RETRY_SECONDS = env.all_seconds("FL_NOTIFICATION_RETRY_SECONDS", [2, 8, 30, 120, 300])
-FL_NOTIFICATION_SILENT_ATTEMPTS = env.integer("FL_NOTIFICATION_SILENT_ATTEMPTS", 3)
-FL_NOTIFICATION_ALLOWED_NETWORKS = env.words("FL_NOTIFICATION_ALLOWED_NETWORKS")
-# Besides 80 and 443, with the production settings.
-FL_NOTIFICATION_PORTS = env.ports("FL_NOTIFICATION_PORTS")
-# Versions of a model that are kept, besides the first and those that are named or pinned.
-FL_KEEP_VERSIONS = env.integer("FL_KEEP_VERSIONS", 10, least=2)
-# Days after which rows are removed; 0: never. By default, what belongs to a training is kept. docs/backup.md
-FL_KEEP_DELIVERIES_DAYS = env.days("FL_KEEP_DELIVERIES_DAYS", 90)
-FL_KEEP_ALERTS_DAYS = env.days("FL_KEEP_ALERTS_DAYS", 90)
-FL_KEEP_TOKENS_DAYS = env.days("FL_KEEP_TOKENS_DAYS", 90)
-FL_KEEP_EVENTS_DAYS = env.days("FL_KEEP_EVENTS_DAYS", 0)
-FL_KEEP_METRICS_DAYS = env.days("FL_KEEP_METRICS_DAYS", 0)
-FL_KEEP_UPDATES_DAYS = env.days("FL_KEEP_UPDATES_DAYS", 0)
-# Days that entries of the trail are kept; 0: for ever.
-FL_AUDIT_DAYS = env.days("FL_AUDIT_DAYS", 365)
-FL_ORPHAN_SECONDS = env.seconds("FL_ORPHAN_SECONDS", 24 * 3600, least=1)
-FL_SANDBOX_PROCESSES = env.integer("FL_SANDBOX_PROCESSES", 1, least=1)
-FL_SANDBOX_MEMORY_MB = env.integer("FL_SANDBOX_MEMORY_MB", 4096, least=512)
-FL_SANDBOX_TIMEOUT_SECONDS = env.seconds("FL_SANDBOX_TIMEOUT_SECONDS", 30, least=0.1)
-FL_SANDBOX_CPU_SECONDS = env.integer("FL_SANDBOX_CPU_SECONDS", 30, least=1)
-FL_SANDBOX_CACHE_MB = env.integer("FL_SANDBOX_CACHE_MB", 512)
-# Where models run when they are asked: cpu, cuda, cuda:1, or auto, a GPU if there is one.
-FL_INFERENCE_DEVICE = env.device("FL_INFERENCE_DEVICE", "cpu")
-FL_TRUSTED_GLOBALS = env.words("FL_TRUSTED_GLOBALS")
+# --- Checks -----------------------------------------------------------------------------------------------------------
 # Warnings of `manage.py check` that the operator has read and accepts.
 FL_SILENCED_CHECKS = env.words("FL_SILENCED_CHECKS")
 SILENCED_SYSTEM_CHECKS = [*FL_SILENCED_CHECKS]
-FL_MAX_UPLOAD_MB = env.integer("FL_MAX_UPLOAD_MB", 4096, least=1)
-# What one account may own and do; 0: no bound. docs/budgets.md
-FL_MAX_MODELS = env.integer("FL_MAX_MODELS", 200)
-FL_MAX_TRAININGS = env.integer("FL_MAX_TRAININGS", 200)
-FL_MAX_ALERT_RULES = env.integer("FL_MAX_ALERT_RULES", 20)
-FL_MAX_METRICS = env.integer("FL_MAX_METRICS", 1_000_000)
-FL_MAX_STORAGE_MB = env.integer("FL_MAX_STORAGE_MB", 2048)
-FL_MAX_INFERENCES = env.integer("FL_MAX_INFERENCES", 4)
-FL_MAX_POLLS = env.integer("FL_MAX_POLLS", 4)
-FL_MAX_REQUESTS = env.integer("FL_MAX_REQUESTS", 6000)
-
-# --- Processes and threads -------------------------------------------------------------------------------------------
-FL_WEB_THREADS = env.integer("FL_WEB_THREADS", 16, least=1)
-FL_WEB_WORKERS = env.integer("FL_WEB_WORKERS", 1, least=1)
-# Threads of a process that notifies: they wait for receivers. docker-compose.yml gives its notifier as many.
-FL_NOTIFICATION_THREADS = env.integer("FL_NOTIFICATION_THREADS", 32, least=1)
-# At a stop: how long running requests and closings may take, and, before that, how long requests are still accepted.
-FL_STOP_SECONDS = env.seconds("FL_STOP_SECONDS", 10)
-FL_DRAIN_SECONDS = env.seconds("FL_DRAIN_SECONDS", 0)
-# How long a process waits at its start until the database has the migrations that it needs.
-FL_MIGRATION_WAIT_SECONDS = env.seconds("FL_MIGRATION_WAIT_SECONDS", 300)
-FL_EMBEDDED_WORKER_THREADS = env.integer("FL_EMBEDDED_WORKER_THREADS", 8, least=1)
 
 # --- Monitoring ------------------------------------------------------------------------------------------------------
 # Who may read /metrics, and the details of /readyz, besides programs on this machine.
 FL_METRICS_TOKEN = env.text("FL_METRICS_TOKEN")
 FL_METRICS_NETWORKS = env.words("FL_METRICS_NETWORKS")
-
-# --- Slow clients ----------------------------------------------------------------------------------------------------
-FL_MAX_CONNECTIONS = env.integer("FL_MAX_CONNECTIONS", 2000, least=1)
-FL_MAX_CONNECTIONS_PER_ADDRESS = env.integer("FL_MAX_CONNECTIONS_PER_ADDRESS", 0)
-FL_HEADER_SECONDS = env.seconds("FL_HEADER_SECONDS", 20, least=0.1)
-FL_SILENCE_SECONDS = env.seconds("FL_SILENCE_SECONDS", 60, least=0.1)
-FL_MIN_BYTES_PER_SECOND = env.integer("FL_MIN_BYTES_PER_SECOND", 1000)
 
 # --- The API ---------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
