@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db.models import QuerySet
 from django.utils import timezone
 
-from fl_server_core.models import Delivery, Training, User
+from fl_server_core.models import Delivery, User
 from tests.builders.rows import make_round
 
 
@@ -19,11 +18,6 @@ def sent_to(user: User) -> list[str]:
 def rounds_told_to(user: User) -> list[tuple[str, int | None]]:
     """Type and round of a user's notifications, oldest first."""
     return list(Delivery.objects.filter(receiver=user).order_by("id").values_list("notification_type", "round__number"))
-
-
-def deliveries_of_round(training: Training, round: int) -> QuerySet[Delivery]:
-    """What announces this round."""
-    return Delivery.objects.filter(training=training, round__number=round)
 
 
 def make_about(delivery: Delivery, *, round: int | None = None, kind: str | None = None) -> None:

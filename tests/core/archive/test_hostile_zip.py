@@ -25,7 +25,6 @@ from tests.core.archive.files import (
 from tests.core.archive.refusals import refusal
 
 CONTENT = saved({"x": torch.arange(4.0), "y": torch.ones(2)})
-EMPTY_LIST = b"\x80\x02]q\x00."
 
 
 def entry_field(content: bytes, record: str, offset: int, layout: str, value: int) -> bytes:

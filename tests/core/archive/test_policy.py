@@ -16,7 +16,6 @@ from tests.core.archive.files import with_pickle, with_record
 from tests.core.archive.layers import LAYERS, make
 
 MODULE = saved(nn.Linear(2, 3))
-MODULE_4 = saved(nn.Linear(2, 3), pickle_protocol=4)
 
 
 class Own(nn.Linear):

@@ -28,7 +28,6 @@ from fl_server_client.inbox import ROUNDS
 from tests.faults.harness import arithmetic
 from tests.faults.harness.proxy import Address, Proxy
 
-ANSWER_SECONDS = 20.0
 # Longer than any fault lasts, and with short pauses, so that the tests are.
 PAUSES = (0.2,) * 1000
 
