@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from fl_server_ai.aggregation.engine import aggregate_archives
+from fl_server_ai.aggregation.archives import aggregate_archives
 from fl_server_ai.aggregation.influence import UpdateFigures
 from fl_server_core.archive import check_compatible, open_archive
 

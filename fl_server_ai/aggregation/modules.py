@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from fl_server_ai.aggregation.base import Aggregation
-from fl_server_ai.aggregation.engine import Arrays, Engine, is_floating
+from fl_server_ai.aggregation.engine import Arrays, Engine
 from fl_server_ai.aggregation.exceptions import CannotAggregate
 from fl_server_ai.aggregation.state import Layout, State
 from fl_server_core.archive import TensorInfo
-from fl_server_core.archive.dtypes import DTYPES
+from fl_server_core.archive.dtypes import DTYPES, is_floating
 
 Array = np.ndarray[Any, Any]
 
@@ -29,10 +29,10 @@ def aggregate_modules(
     _check_alike(states)
     _check_order(method, states[0])
     sources = [Arrays({name: _array(tensor) for name, tensor in state.items()}) for state in states]
-    parameters = [name for name, _ in models[0].named_parameters() if is_floating(sources[0].array(name).dtype)]
+    floating = [name for name, tensor in states[0].items() if is_floating(_dtype(tensor))]
+    parameters = [name for name, _ in models[0].named_parameters() if name in floating]
     infos = {name: _info(name, states[0][name]) for name in parameters}
     engine = Engine(method, sources[0], sources, sample_sizes)
-    floating = [name for name in states[0] if is_floating(sources[0].array(name).dtype)]
     engine.prepare(parameters, [name for name in floating if name not in parameters])
     new = {}
     with State(Layout.of(method, infos), method.initial_state(), None, None) as state:
@@ -61,7 +61,7 @@ def _check_order(method: Aggregation, state: dict[str, torch.Tensor]) -> None:
 
 
 def _array(tensor: torch.Tensor) -> Array:
-    dtype = DTYPES[str(tensor.dtype).removeprefix("torch.")]  # NumPy has no type of its own for some, so go by bytes
+    dtype = DTYPES[_dtype(tensor)]  # NumPy has no type of its own for some, so go by bytes
     flat = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy().view(dtype).reshape(tuple(tensor.shape))
 
@@ -74,5 +74,9 @@ def _tensor(parts: list[Array], like: torch.Tensor) -> torch.Tensor:
 
 
 def _info(name: str, tensor: torch.Tensor) -> TensorInfo:
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    return TensorInfo(name, dtype, tuple(tensor.shape), name, 0, tuple(tensor.stride()))
+    return TensorInfo(name, _dtype(tensor), tuple(tensor.shape), name, 0, tuple(tensor.stride()))
+
+
+def _dtype(tensor: torch.Tensor) -> str:
+    """The type's name, as archives have it."""
+    return str(tensor.dtype).removeprefix("torch.")

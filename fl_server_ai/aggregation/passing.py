@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fl_server_ai.aggregation.engine import Engine, buffers_of, parameters_of
+from fl_server_ai.aggregation.archives import buffers_of, parameters_of
+from fl_server_ai.aggregation.engine import Engine
 from fl_server_ai.aggregation.fed_avg import MeanAggregation
 from fl_server_ai.aggregation.influence import BUFFERS, GROUPS, PARAMETERS, UpdateFigures, clipped, clipping_scales
 from fl_server_core.archive import (

@@ -102,6 +102,7 @@ class State:
         return StatePart(self, name, at, size)
 
     def put(self, content: memoryview, at: int) -> None:
+        """Write bytes to the new file, from its byte `at` on. Without a new file nothing is written."""
         while self._file is not None and content:
             written = os.pwrite(self._file.fileno(), content, at)
             content, at = content[written:], at + written
@@ -117,9 +118,11 @@ class StatePart:
     size: int
 
     def read(self) -> dict[str, Array]:
+        """The arrays by name, of shape (size,)."""
         return {key: self._array(key, value) for key, value in self.state.initial.items()}
 
     def write(self, arrays: Mapping[str, Array]) -> None:
+        """Put the next round's arrays, of shape (size,). Raises ValueError for another shape."""
         for key in self.state.initial:
             dtype, start = self.state.layout.places[self.name, key]
             array = np.ascontiguousarray(arrays[key], dtype)

@@ -38,7 +38,7 @@ class TestRound(RoundKind[None]):
     def compute(self, claim: Claim, files: NewFiles) -> None:
         """The metrics are there already."""
 
-    def apply(self, claim: Claim, training: Training, result: None) -> None:  # noqa: ARG002
+    def apply(self, claim: Claim, training: Training, result: None) -> None:  # noqa: ARG002  nothing was computed
         number = claim.round.number
         record(
             training=training,

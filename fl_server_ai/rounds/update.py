@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from fl_server_ai.aggregation import CannotAggregate, get_aggregation_class
-from fl_server_ai.aggregation.engine import aggregate_archives
+from fl_server_ai.aggregation.archives import aggregate_archives
 from fl_server_ai.aggregation.influence import capped
 from fl_server_ai.rounds.figures import Figures, keep_figures
 from fl_server_core.archive import (

@@ -44,6 +44,8 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True)
 class Message:
+    """header: what the other side says, without its sizes of blobs."""
+
     header: dict[str, Any]
     blobs: list[bytearray] = field(default_factory=list)
 
@@ -111,6 +113,14 @@ class Channel:
         if left <= 0:
             raise ChannelTimeout
         self._stream.settimeout(left)
+
+
+def blocking_pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets that wait, whatever the default timeout of this process: Celery sets one while it stops."""
+    pair = socket.socketpair()
+    for end in pair:
+        end.setblocking(True)
+    return pair
 
 
 def pack_arrays(arrays: Mapping[str, Array]) -> tuple[list[list[Any]], list[Blob]]:

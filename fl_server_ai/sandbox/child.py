@@ -110,7 +110,7 @@ class Worker:
                 self._cache.put(key, loaded[key], len(content))
             header, blobs = self._run(job, {name: loaded[key] for name, key in named})
         # The edge to code that anyone may have written: it can raise anything, and all of it is the model's failure.
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  see above
             header, blobs = {"error": _KINDS.get(type(error), MODEL), "message": _sentence(error)}, []
         self._channel.send(header, blobs)
 

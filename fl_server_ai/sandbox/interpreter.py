@@ -15,6 +15,7 @@ def command(module: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
+    """The variables of the zygote: none of the server's, which hold secrets."""
     root = str(Path(fl_server_ai.__file__).parent.parent)
     # Where the operator's own packages (FL_TRUSTED_GLOBALS, methods) may lie.
     added = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != root]

@@ -36,6 +36,7 @@ def call(function: str, *arguments: object) -> int:
 
 
 def machine() -> str:
+    """The architecture, as uname tells it: x86_64, aarch64."""
     return platform.machine()
 
 

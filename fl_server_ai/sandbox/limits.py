@@ -46,6 +46,7 @@ def limit_descriptors() -> None:
 
 
 def limit_memory(size: int) -> None:
+    """size: bytes of this process's address space."""
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 

@@ -31,7 +31,7 @@ def load_module(
     if check_runnable(memoryview(content), trusted, failed) == ArchiveKind.SCRIPT:
         if not may_script:
             raise NeedsAllWalls("TorchScript runs only where all walls stand.")
-        module = torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]
+        module = torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]  # it has types in part
     else:
         module = torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)
     if not isinstance(module, torch.nn.Module):

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from fl_server_ai.sandbox.configuration import ChildSetup, RequestLimits
 from fl_server_ai.sandbox.errors import InvalidInput, ModelRunError, ModelStopped, SandboxBusy, SandboxFailed
+from fl_server_ai.sandbox.forking import Zygote
 from fl_server_ai.sandbox.job import Job, Reply
-from fl_server_ai.sandbox.process import Child, Zygote
+from fl_server_ai.sandbox.process import Child
 from fl_server_ai.sandbox.watching import Change, Watch, watch_nothing
 
 _TENANTS_REMEMBERED = 1000

@@ -1,4 +1,4 @@
-"""Handles on the zygote and on one sandboxed process."""
+"""One sandboxed process, as the server sees it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import logging
 import os
 import signal
 import socket
-import subprocess
-import threading
 import time
 from typing import Any, TypeGuard
 
@@ -18,10 +16,11 @@ from fl_server_ai.sandbox.channel import (
     ChannelTimeout,
     Message,
     ProtocolError,
+    blocking_pair,
     pack_arrays,
     unpack_arrays,
 )
-from fl_server_ai.sandbox.configuration import ChildSetup, RequestLimits
+from fl_server_ai.sandbox.configuration import RequestLimits
 from fl_server_ai.sandbox.errors import (
     DeviceFailed,
     InvalidInput,
@@ -29,20 +28,16 @@ from fl_server_ai.sandbox.errors import (
     ModelRunError,
     ModelStopped,
     NeedsAllWalls,
-    SandboxBusy,
     SandboxError,
     SandboxFailed,
 )
-from fl_server_ai.sandbox.interpreter import command, environment
+from fl_server_ai.sandbox.forking import Zygote
 from fl_server_ai.sandbox.job import Job, Reply
 from fl_server_ai.sandbox.limits import cpu_seconds
-from fl_server_ai.sandbox.relay import relayed_stderr
-from fl_server_ai.sandbox.zygote import COMMAND, END, FORK, LIMIT, REFUSED, REPLY, WALLS_DOWN
+from fl_server_ai.sandbox.zygote import WALLS_DOWN
 
 logger = logging.getLogger(__name__)
 
-START_SECONDS = 120
-_COMMAND_SECONDS = 30
 # Between jobs there is nothing to compute. Threads that a model left behind have this much until they are ended.
 _IDLE_CPU_SECONDS = 1
 # The hard limit of a process: the CPU time of so many jobs that use all they may. Then a new process takes its place.
@@ -55,128 +50,11 @@ _ERRORS: dict[str, type[ModelRunError | InvalidInput]] = {
 }
 
 
-class Zygote:
-    """Starts the program that processes are forked from, when first needed and whenever it is gone. Thread-safe."""
-
-    def __init__(self, setup: ChildSetup) -> None:
-        self._setup = setup
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-
-    def fork(self, stream: socket.socket) -> int:
-        """The id of a new process that serves the stream. Raises SandboxFailed, SandboxBusy."""
-        with self._lock:
-            for _ in range(2):  # an old zygote may have died unnoticed
-                try:
-                    control = self._running()
-                    socket.send_fds(control, [COMMAND.pack(FORK, 0, 0, 0)], [stream.fileno()])
-                    reply = _read_reply(control)
-                except OSError as error:
-                    self._stop()
-                    cause = error
-                else:
-                    if reply == REFUSED:
-                        raise SandboxBusy("The system has no room for another process.")
-                    return reply
-            raise SandboxFailed from cause
-
-    def end(self, pid: int) -> int:
-        """Kill a process and return its wait status: its own, if it was dead already."""
-        with self._lock:
-            if self._control is None:
-                return signal.SIGKILL  # the zygote went, and its processes with it
-            try:
-                self._control.sendall(COMMAND.pack(END, pid, 0, 0))
-                return _read_reply(self._control)
-            except OSError:
-                self._stop()
-                return signal.SIGKILL
-
-    def limit(self, pid: int, soft: int, hard: int) -> None:
-        """Limit the CPU time of a process, see `limits.limit_cpu`. One that has ended is left as it is."""
-        with self._lock:
-            if self._control is not None:
-                try:
-                    self._control.sendall(COMMAND.pack(LIMIT, pid, soft, hard))
-                    _read_reply(self._control)
-                except OSError:
-                    self._stop()
-
-    def close(self) -> None:
-        """End it, and with it every process."""
-        with self._lock:
-            self._stop()
-
-    def abandon(self) -> None:
-        """After a fork: let go of what belongs to the parent process."""
-        if self._control is not None:
-            self._control.close()
-        if self._process is not None:
-            self._process.returncode = 0  # the parent waits for it
-
-    def _running(self) -> socket.socket:
-        if self._control is None:
-            self._control, theirs = _blocking_pair()
-            with theirs:
-                self._process = _spawn(theirs.fileno(), self._setup)
-            self._control.settimeout(START_SECONDS)
-            _read_reply(self._control)
-            self._control.settimeout(_COMMAND_SECONDS)
-        return self._control
-
-    def _stop(self) -> None:
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        if self._process is not None:
-            try:
-                self._process.wait(_COMMAND_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
-
-
-def _spawn(descriptor: int, setup: ChildSetup) -> subprocess.Popen[bytes]:
-    stderr = relayed_stderr()
-    try:
-        return subprocess.Popen(  # noqa: S603 - our own program and no shell
-            [*command("fl_server_ai.sandbox"), str(descriptor), setup.to_json()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            env=environment(),
-            pass_fds=[descriptor],
-        )
-    finally:
-        os.close(stderr)
-
-
-def _read_reply(control: socket.socket) -> int:
-    content = b""
-    while len(content) < REPLY.size:
-        piece = control.recv(REPLY.size - len(content))
-        if not piece:
-            raise ConnectionResetError("The zygote has ended.")
-        content += piece
-    (reply,) = REPLY.unpack(content)
-    return int(reply)
-
-
-def _blocking_pair() -> tuple[socket.socket, socket.socket]:
-    """Two connected sockets that wait, whatever the default timeout of this process: Celery sets one while it stops."""
-    pair = socket.socketpair()
-    for end in pair:
-        end.setblocking(True)
-    return pair
-
-
 class Child:
     """One sandboxed process. Not thread-safe: it belongs to one job at a time."""
 
     def __init__(self, zygote: Zygote, limits: RequestLimits) -> None:
-        ours, theirs = _blocking_pair()
+        ours, theirs = blocking_pair()
         with theirs:
             try:
                 self._pid = zygote.fork(theirs)

@@ -41,6 +41,8 @@ _AARCH64 = {
 
 @dataclass(frozen=True)
 class Machine:
+    """The numbers of system calls on one architecture."""
+
     audit: int  # the kernel's name of the architecture, AUDIT_ARCH_…
     allowed: dict[str, int]
     clone: int

@@ -50,7 +50,7 @@ def import_error(module: str) -> str | None:
     try:
         importlib.import_module(module)
     # Code that anyone may have written: it can raise anything, or ask to end the process.
-    except (Exception, SystemExit) as error:  # noqa: BLE001
+    except (Exception, SystemExit) as error:  # noqa: BLE001  see above
         return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
     return None
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from fl_server_ai.aggregation import Aggregation, CannotAggregate, get_aggregation_class
-from fl_server_ai.aggregation.engine import reduce_arrays
 from fl_server_ai.aggregation.influence import UpdateFigures
 from fl_server_core.registry import aggregation_methods
 from fl_server_core.schema import AggregationOptions, wanted
 from fl_server_core.selectors.figures import REPLAY_OF
+from tests.ai.aggregation.arrays import reduce_arrays
 from tests.documents import execute, python_blocks
 
 DOCS = Path(__file__).parents[3] / "docs" / "methods.md"

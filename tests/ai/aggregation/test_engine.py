@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from fl_server_ai.aggregation import Aggregation, get_aggregation_class
-from fl_server_ai.aggregation.engine import aggregate_archives, reduce_arrays
+from fl_server_ai.aggregation.archives import aggregate_archives
 from fl_server_core.archive import open_archive
 from fl_server_core.registry import aggregation_methods
+from tests.ai.aggregation.arrays import reduce_arrays
 from tests.ai.aggregation.models import Array, Bag, aggregated, arrays, bag, written
 from tests.memory import anonymous_memory
 

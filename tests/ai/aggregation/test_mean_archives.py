@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from fl_server_ai.aggregation.engine import aggregate_archives
+from fl_server_ai.aggregation.archives import aggregate_archives
 from fl_server_core.archive import ArchiveError, open_archive
 from tests.builders.files import saved, scripted
 from tests.memory import anonymous_memory
