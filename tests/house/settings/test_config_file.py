@@ -13,7 +13,7 @@ from fl_server.checks import check_config_file
 from fl_server.settings import config_file
 from fl_server.settings.config_file import example_toml, merged, read_config_file, setting_names
 from fl_server.settings.environment import Environment
-from tests.house.test_settings import read_settings
+from tests.house.settings.reading import read_settings
 from tests.server_process import REPOSITORY, run_manage, server_environment
 
 pytestmark = pytest.mark.once

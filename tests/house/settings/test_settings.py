@@ -1,41 +1,16 @@
 """The settings as the environment makes them, each read in a process of its own."""
 
-import json
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.house.settings.reading import read_settings
 from tests.server_process import REPOSITORY, server_environment
 
 pytestmark = pytest.mark.once
-
-READ = """
-import json
-import re
-import sys
-from django.conf import settings
-print(json.dumps({name: getattr(settings, name) for name in sys.argv[1:]}, default=str))
-"""
-
-
-def read_settings(
-    data_dir: Path, *names: str, module: str = "fl_server.settings.production", **variables: str
-) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-c", READ, *names],
-        cwd=REPOSITORY,
-        env=server_environment(data_dir) | {"DJANGO_SETTINGS_MODULE": module} | variables,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=True,
-    )
-    settings: dict[str, Any] = json.loads(done.stdout)
-    return settings
 
 
 @pytest.mark.parametrize("module", ["fl_server.settings.development", "fl_server.settings.production"])
