@@ -18,7 +18,7 @@ def exposition(accepted: str) -> tuple[bytes, str]:
     counting()
     registry = CollectorRegistry()
     if os.environ.get(FOLDER_VARIABLE):
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has types in part
     else:
         registry.register(REGISTRY)
     registry.register(LookedUp())

@@ -48,5 +48,5 @@ class IdentityTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-un
     target_class = IdentityTokenAuthentication
     name = "identityTokenAuth"
 
-    def get_security_definition(self, auto_schema: object) -> dict[str, str]:  # noqa: ARG002
+    def get_security_definition(self, auto_schema: object) -> dict[str, str]:  # noqa: ARG002  the library's signature
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}

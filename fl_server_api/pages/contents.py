@@ -43,6 +43,8 @@ class TensorRow:
 
 @dataclass(frozen=True)
 class Layer:
+    """The tensors of one module. size: elements of all of them."""
+
     name: str
     size: int
     tensors: list[TensorRow]

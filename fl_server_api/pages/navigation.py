@@ -40,6 +40,8 @@ SECTIONS = (
 
 @dataclass(frozen=True)
 class Link:
+    """A line of the navigation. is_current: the page that is shown."""
+
     title: str
     url: str
     is_current: bool

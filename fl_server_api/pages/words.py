@@ -104,6 +104,8 @@ STORY = {
 
 @dataclass(frozen=True)
 class Happening:
+    """An event in words. tone: as the page colours it."""
+
     at: datetime
     text: str
     tone: str

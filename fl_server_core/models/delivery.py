@@ -11,6 +11,8 @@ from fl_server_core.registry import round_kinds
 
 
 class DeliveryStatus(models.TextChoices):
+    """Rejected: by the receiver, for good. Failed: after the last attempt. Superseded: nobody waits for it any more."""
+
     PENDING = "pending", "pending"
     ACCEPTED = "accepted", "accepted"
     REJECTED = "rejected", "rejected"
@@ -19,6 +21,8 @@ class DeliveryStatus(models.TextChoices):
 
 
 class NotificationType(models.TextChoices):
+    """As the wire has it. Kinds of rounds of other packages add theirs: see `notification_choices`."""
+
     TRAINING_START = "TRAINING_START"
     TRAINING_FINISHED = "TRAINING_FINISHED"
     UPDATE_ROUND_START = "UPDATE_ROUND_START"

@@ -9,6 +9,8 @@ from fl_server_core.models.training import Training
 
 
 class RoundOutcome(models.TextChoices):
+    """Abandoned: its training ended before it did."""
+
     CLOSED = "closed", "closed"
     ABANDONED = "abandoned", "abandoned"
 

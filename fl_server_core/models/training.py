@@ -12,6 +12,8 @@ from fl_server_core.registry import aggregation_choices, uncertainty_choices
 
 
 class TrainingState(models.TextChoices):
+    """As the wire has it. `transitions` says which may follow which."""
+
     INITIAL = "I", "initial"
     ONGOING = "O", "ongoing"
     COMPLETED = "C", "completed"
@@ -20,12 +22,16 @@ class TrainingState(models.TextChoices):
 
 
 class AggregationMethod(models.TextChoices):
+    """Names for scripts. `registry.aggregation_methods` has all methods, those of other packages, too."""
+
     FED_AVG = "FedAvg", "FedAvg"
     FED_DC = "FedDC", "FedDC"
     FED_PROX = "FedProx", "FedProx"
 
 
 class UncertaintyMethod(models.TextChoices):
+    """Names for scripts. `registry.uncertainty_methods` has all methods, those of other packages, too."""
+
     NONE = "NONE", "none"
     ENSEMBLE = "ENSEMBLE", "ensemble"
     MC_DROPOUT = "MC_DROPOUT", "MC dropout"

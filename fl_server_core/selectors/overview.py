@@ -149,6 +149,7 @@ def failed_trainings(limit: int = MAX_ROWS) -> list[Stopped]:
 
 
 def pace(now: datetime | None = None) -> Pace:
+    """How many rounds were closed within the last hour and the last day. One statement."""
     at = now or timezone.now()
     found = Round.objects.filter(outcome=RoundOutcome.CLOSED, closed_at__gt=at - timedelta(days=1)).aggregate(
         hour=Count("pk", filter=Q(closed_at__gt=at - timedelta(hours=1))), day=Count("pk"), last=Max("closed_at")

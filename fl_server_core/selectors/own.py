@@ -46,6 +46,7 @@ def own_trainings(user: User) -> QuerySet[Training]:
 
 
 def own_figures(user: User) -> OwnFigures:
+    """What a user's first page counts. Four statements."""
     found = trainings_of(user).aggregate(
         running=Count("pk", filter=Q(state__in=RUNNING_STATES)),
         failed=Count("pk", filter=Q(state=TrainingState.ERROR)),

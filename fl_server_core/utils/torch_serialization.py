@@ -113,7 +113,7 @@ def _load(content: bytes) -> object:
     buffer = io.BytesIO(content)
     try:
         if _is_scripted(content):
-            return torch.jit.load(buffer, map_location="cpu")  # type: ignore[no-untyped-call]
+            return torch.jit.load(buffer, map_location="cpu")  # type: ignore[no-untyped-call]  # it has types in part
         return torch.load(buffer, map_location="cpu", weights_only=False)
     except UNREADABLE as error:
         raise ValueError(f"The file cannot be loaded: {error}") from error
