@@ -59,10 +59,15 @@ def make_environ(request: h11.Request, client: Address, server: Address) -> WSGI
     return environ
 
 
-def declared_length(request: h11.Request) -> int | None:
-    """The size that the header gives to the body, in bytes; None: it arrives in chunks, and nobody knows."""
+def address_of(name: Any) -> Address:
+    """Of one end of a socket, as the socket names it; a socket without addresses has an empty one."""
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else ("", 0)
+
+
+def declared_length(request: h11.Request) -> int:
+    """The size that the header gives to the body, in bytes; 0 if the body arrives in chunks, and nobody knows."""
     names = dict(request.headers)
-    return None if b"transfer-encoding" in names else int(names.get(b"content-length", b"0"))
+    return 0 if b"transfer-encoding" in names else int(names.get(b"content-length", b"0"))
 
 
 def _origin_form(target: bytes) -> bytes:

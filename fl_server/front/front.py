@@ -86,11 +86,11 @@ class Front:
         deadline = monotonic() + seconds
         while self._connections and monotonic() < deadline:
             for connection in list(self._waiting):
-                connection.transport.close()
+                connection.stream.close()
             await asyncio.sleep(0.05)
             self.sweep()
         for connection in list(self._connections):
-            connection.transport.abort()
+            connection.stream.abort()
         await asyncio.sleep(0)  # they hear of it, and let go of their files
         for pool in (self._requests, self._probes, self._checks, self._slow_checks):
             pool.shutdown(wait=False, cancel_futures=True)
@@ -103,7 +103,7 @@ class Front:
         self._connections.add(connection)
         self._addresses[connection.address[0]] += 1
         if self.limits.per_address and self._addresses[connection.address[0]] > self.limits.per_address:
-            connection.transport.abort()
+            connection.stream.abort()
             return
         self._waiting[connection] = None
         if len(self._connections) > self.limits.connections:

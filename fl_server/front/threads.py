@@ -23,18 +23,26 @@ class Threads(Protocol):
     limits: Limits
     is_stopping: bool
 
-    def opened(self, connection: Connection) -> None: ...
+    def opened(self, connection: Connection) -> None:
+        """A client has connected. At the bounds, one connection is closed: it, or another one."""
 
-    def closed(self, connection: Connection) -> None: ...
+    def closed(self, connection: Connection) -> None:
+        """It has come to its end."""
 
-    def note_waiting(self, connection: Connection, *, is_waiting: bool) -> None: ...
+    def note_waiting(self, connection: Connection, *, is_waiting: bool) -> None:
+        """One that waits holds nothing but its place: it is closed first where places are short."""
 
-    def check(self, environ: WSGIEnvironment, then: Callable[[Known], None]) -> None: ...
+    def check(self, environ: WSGIEnvironment, then: Callable[[Known], None]) -> None:
+        """Look at the credentials."""
 
-    def store(self, body: Body, then: Callable[[bool], None]) -> None: ...
+    def store(self, body: Body, then: Callable[[bool], None]) -> None:
+        """Write what is in memory to the disk. `then` is told whether that was possible."""
 
-    def run(self, environ: WSGIEnvironment, body: Body, then: Callable[[Answer], None]) -> None: ...
+    def run(self, environ: WSGIEnvironment, body: Body, then: Callable[[Answer], None]) -> None:
+        """Ask the application. The body is closed by then."""
 
-    def read(self, answer: Answer, size: int) -> asyncio.Future[bytes]: ...
+    def read(self, answer: Answer, size: int) -> asyncio.Future[bytes]:
+        """The next bytes of an answer that is a file; none at its end."""
 
-    def discard(self, thing: Body | Answer) -> None: ...
+    def discard(self, thing: Body | Answer) -> None:
+        """Close it; it may be called twice."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.builders.waiting import wait_until
-from tests.house.sockets import Reply, connected, header, read_reply
+from tests.house.front.sockets import Reply, connected, header, read_reply
 from tests.server_process import ServerProcess
 
 pytestmark = pytest.mark.once

@@ -16,7 +16,7 @@ import requests
 
 from tests.builders.strangers import HALF_A_BODY, HALF_A_HEADER, KINDS, LARGE_PAGE, NO_READER, strangers
 from tests.builders.waiting import wait_until
-from tests.house.sockets import ask, connected, header, read_reply, wait_for_end
+from tests.house.front.sockets import ask, connected, header, read_reply, wait_for_end
 from tests.server_process import ServerProcess
 
 pytestmark = pytest.mark.once

@@ -15,7 +15,7 @@ import requests
 
 from tests.builders.files import scripted_linear
 from tests.builders.waiting import wait_until
-from tests.house.sockets import Reply, ask, connected, header, read_reply, wait_for_end
+from tests.house.front.sockets import Reply, ask, connected, header, read_reply, wait_for_end
 from tests.server_process import ServerProcess
 
 KILOBYTE, MEGABYTE = 1024, 1024 * 1024

@@ -13,7 +13,7 @@ import requests
 from tests.builders.files import scripted_linear
 from tests.builders.strangers import LARGE_PAGE
 from tests.builders.waiting import wait_until
-from tests.house.sockets import ask, connected, header, read_reply, wait_for_end
+from tests.house.front.sockets import ask, connected, header, read_reply, wait_for_end
 from tests.memory import anonymous_memory
 from tests.server_process import ServerProcess
 

@@ -14,7 +14,7 @@ import pytest
 from fl_server.front.answer import Answer
 from fl_server.front.front import Front
 from fl_server.front.limits import Limits
-from tests.house.sockets import connected, header, read_reply, wait_for_end
+from tests.house.front.sockets import connected, header, read_reply, wait_for_end
 
 pytestmark = pytest.mark.once
 
