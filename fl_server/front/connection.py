@@ -92,7 +92,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.stream.note_writable(True)
 
-    def connection_lost(self, _exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
         self.stream.note_writable(True)
         if self._sending is not None:
             self._sending.cancel()
