@@ -24,6 +24,7 @@ FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+PATIENCE = 15_000.0  # milliseconds: a page asks for news every three seconds
 WIDTHS = (1280, 390)
 THEMES = ("light", "dark")
 SCREENSHOTS = os.environ.get("SCREENSHOTS", "")

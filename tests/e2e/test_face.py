@@ -25,17 +25,14 @@ from tests.builders.rows import (
     make_training_invitation,
     make_user,
 )
-from tests.e2e.browser import assert_fits_everyone, chromium, heard_on, sign_in
+from tests.e2e.browser import PATIENCE, assert_fits_everyone, chromium, sign_in
 
-pytestmark = [pytest.mark.once, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("may_use_rows_here"),
+]
 ZONE = "America/New_York"
-PATIENCE = 15_000.0  # milliseconds: a page asks for news every three seconds
-
-
-@pytest.fixture(autouse=True)
-def may_use_rows_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Playwright runs a loop in this thread, beside which Django would refuse to ask the database."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 
 @pytest.fixture
@@ -95,16 +92,6 @@ def context(operator: User, live_server: LiveServer) -> Iterator[BrowserContext]
         )
         sign_in(opened, operator, live_server.url)
         yield opened
-
-
-@pytest.fixture
-def page(context: BrowserContext, live_server: LiveServer) -> Iterator[Page]:
-    """One that must neither complain nor ask another host."""
-    opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
-    heard = heard_on(opened, live_server.url)
-    yield opened
-    assert heard == []
 
 
 def address(training: Training) -> str:

@@ -29,18 +29,15 @@ from tests.builders.rows import (
     make_training,
     make_user,
 )
-from tests.e2e.browser import THEMES, WIDTHS, barriers, chromium, heard_on, keep_picture, overflow, sign_in
+from tests.e2e.browser import THEMES, WIDTHS, barriers, chromium, keep_picture, overflow, sign_in
 
-pytestmark = [pytest.mark.once, pytest.mark.django_db(transaction=True)]
-PATIENCE = 15_000.0  # milliseconds
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("may_use_rows_here"),
+]
 BEST = {"lungs": (0.52, 0.7, 0.83, 0.85, 0.91, 0.92, 0.93, 0.93, 0.92, 0.94), "hearts": (0.5, 0.6, 0.7),
         "bones": (0.4, 0.77, 0.97, 0.9)}  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def may_use_rows_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Playwright runs a loop in this thread, beside which Django would refuse to ask the database."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 
 def person(name: str) -> User:
@@ -100,16 +97,6 @@ def context(transactional_db: None, live_server: LiveServer) -> Iterator[Browser
         opened = browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 900})
         sign_in(opened, make_operator(), live_server.url)
         yield opened
-
-
-@pytest.fixture
-def page(context: BrowserContext, live_server: LiveServer) -> Iterator[Page]:
-    """One that must neither complain nor ask another host."""
-    opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
-    heard = heard_on(opened, live_server.url)
-    yield opened
-    assert heard == []
 
 
 def address(model: GlobalModel, end: str = "") -> str:

@@ -20,16 +20,14 @@ from tests.builders.rows import (
     make_training_invitation,
     make_user,
 )
-from tests.e2e.browser import assert_fits_everyone, chromium, heard_on, sign_in
+from tests.e2e.browser import assert_fits_everyone, chromium, sign_in
 
-pytestmark = [pytest.mark.once, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("may_use_rows_here"),
+]
 PASSWORD = "a-long-password-of-the-participant"
-
-
-@pytest.fixture(autouse=True)
-def may_use_rows_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Playwright runs a loop in this thread, beside which Django would refuse to ask the database."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 
 @pytest.fixture
@@ -53,16 +51,6 @@ def training(transactional_db: None) -> Training:
 def context(training: Training, live_server: LiveServer) -> Iterator[BrowserContext]:
     with chromium() as browser:
         yield browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 900})
-
-
-@pytest.fixture
-def page(context: BrowserContext, live_server: LiveServer) -> Iterator[Page]:
-    """One that must neither complain nor ask another host."""
-    opened = context.new_page()
-    opened.set_default_timeout(15_000)
-    heard = heard_on(opened, live_server.url)
-    yield opened
-    assert heard == []
 
 
 def test_no_page_has_barriers_or_is_wider_than_the_window(
