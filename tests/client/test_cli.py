@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 import stat
 import time
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fl_server_client import cli
+from fl_server_client import NumpyFormat, cli
 from fl_server_client.cli import credentials, output
 from fl_server_client.cli.train import _moment
 from rich.console import Console
@@ -31,6 +33,8 @@ class PlayedServer:
         request.read()
         self.asked.append(request)
         found = self.answers.get(f"{request.method} {request.url.path}", {})
+        if callable(found):
+            found = found(request)
         return found if isinstance(found, httpx.Response) else httpx.Response(200, json=found)
 
     def calls(self) -> list[str]:
@@ -286,3 +290,39 @@ def test_a_time_is_shown_to_the_second_in_the_zone_of_this_machine(monkeypatch: 
             assert _moment("2026-11-29T22:26:01.588815+01:00") == "2026-11-29 21:26:01 UTC"
     finally:
         time.tzset()
+
+
+CLINIC = """
+from fl_server_client import NumpyFormat, Participant
+
+class Clinic(Participant):
+    models = NumpyFormat()
+
+    def evaluate(self, model):
+        return {}
+"""
+
+
+@pytest.mark.parametrize(("words", "query"), [(["--direct"], {"direct": "1"}), ([], {})])
+def test_a_participant_fetches_models_from_the_bucket_if_it_is_told_to(
+    fl: Run, server: PlayedServer, tmp_path: Path, words: list[str], query: dict[str, str]
+) -> None:
+    def model(request: httpx.Request) -> httpx.Response:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return httpx.Response(200, content=NumpyFormat().save({}))
+
+    (tmp_path / "direct_clinic.py").write_text(CLINIC)
+    announcement = {
+        "notification_type": "MODEL_TEST_ROUND",
+        "id": "d",
+        "body": {"round": 1, "global_model_uuid": "m"},
+    }
+    server.answers |= {
+        "GET /api/users/myself/": {"id": "u1", "username": "anna", "message_endpoint": ""},
+        "GET /api/users/trainings/": [{"id": "t", "state": "O"}],
+        "GET /api/trainings/t/status/": {"participants": [{"id": "u1", "awaited": True, "notification": announcement}]},
+        "GET /api/models/m/": model,
+    }
+    assert fl("participant", "run", "direct_clinic:Clinic", *words)[0] == 0
+    [asked] = [request for request in server.asked if request.url.path == "/api/models/m/"]
+    assert dict(asked.url.params) == {"format": "safetensors"} | query

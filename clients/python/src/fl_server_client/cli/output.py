@@ -19,6 +19,7 @@ WIDE = 1000
 IDS = ("id", "training")
 """Columns whose values the next command takes."""
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DIRECT = Annotated[bool, typer.Option(help="Fetch models from the server's bucket, if it has one.")]
 console = Console()
 
 
