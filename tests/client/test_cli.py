@@ -228,6 +228,28 @@ def test_ids_are_on_one_line_to_copy_them(
     assert terminal is (max(map(len, out.getvalue().splitlines())) <= 80)
 
 
+@pytest.mark.parametrize(
+    ("words", "call", "titles"),
+    [
+        (["train", "list"], "GET /api/trainings/", ["id", "state", "aggregation", "rounds", "model"]),
+        (["participant", "invitations"], "GET /api/users/invitations/", ["training", "actor", "model"]),
+        (
+            ["model", "versions", "m"],
+            "GET /api/models/m/versions/",
+            ["version", "created", "size", "available", "name", "metrics"],
+        ),
+    ],
+)
+def test_columns_have_words_as_titles(
+    fl: Run, server: PlayedServer, words: list[str], call: str, titles: list[str]
+) -> None:
+    row = {"target_num_updates": 5, "global_model_uuid": "m", "state": "O"}
+    server.answers[call] = [row]
+    heading = fl(*words)[1].splitlines()[1]
+    assert [title.strip() for title in heading.strip("┃").split("┃")] == titles
+    assert json.loads(fl(*words, "--json")[1]) == [row]
+
+
 def test_a_training_that_is_over_has_nothing_to_watch(fl: Run, server: PlayedServer) -> None:
     server.answers["GET /api/trainings/t/status/"] = {
         "state": "C",
