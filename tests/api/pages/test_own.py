@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from fl_server_core.models import Event, EventKind, GlobalModel, Training, User
+from fl_server_core.models import Delivery, Event, EventKind, GlobalModel, Training, User
 from fl_server_core.models.training import TrainingState
 from tests.builders.clients import browser_of, make_operator, staff_with
 from tests.builders.rows import (
@@ -171,6 +171,37 @@ def test_the_actor_has_the_buttons_and_a_participant_may_leave(
     training.refresh_from_db()
     assert training.is_running
     assert training.participants.count() == 3
+
+
+@pytest.mark.parametrize("state", [TrainingState.INITIAL, TrainingState.ERROR, TrainingState.COMPLETED])
+def test_nobody_is_removed_from_a_training_that_is_over(
+    training: Training, owner: Client, state: TrainingState
+) -> None:
+    Training.objects.filter(pk=training.pk).update(state=state)
+    page = owner.get(address(training)).content.decode()
+    assert ("Remove clinic-1" in page) is (state != TrainingState.COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "takes_part", "counted"), [("", False, 0), ("", True, 1), ("https://actor.example.org/", False, 1)]
+)
+def test_notifications_that_nobody_waits_for_are_not_counted(
+    training: Training, owner: Client, participant: Client, endpoint: str, takes_part: bool, counted: int
+) -> None:
+    User.objects.filter(pk=training.actor_id).update(message_endpoint=endpoint)
+    training.participants.add(*[training.actor] * takes_part)
+    make_delivery(training, training.actor, "TRAINING_FINISHED")
+    make_delivery(training, User.objects.get(username="clinic-1"), "TRAINING_FINISHED")
+    for client, number in ((owner, counted), (participant, 1)):
+        figures = {one.title: one.value for one in client.get("/").context["figures"]}
+        assert figures["Notifications"] == str(number)
+
+
+def test_notifications_of_a_training_that_is_gone_still_count(training: Training, owner: Client) -> None:
+    make_delivery(training, training.actor, "TRAINING_INVITATION")
+    Delivery.objects.update(training=None)
+    figures = {one.title: one.value for one in owner.get("/").context["figures"]}
+    assert figures["Notifications"] == "1"
 
 
 def test_a_button_asks_and_leaves_an_event_with_its_author(training: Training, owner: Client) -> None:
