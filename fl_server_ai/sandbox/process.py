@@ -32,6 +32,7 @@ from fl_server_ai.sandbox.errors import (
     SandboxBusy,
     SandboxError,
     SandboxFailed,
+    WrongShape,
 )
 from fl_server_ai.sandbox.interpreter import command, environment
 from fl_server_ai.sandbox.job import Job, Reply
@@ -50,6 +51,7 @@ _JOBS_IN_A_LIFE = 10
 _MAX_MESSAGE = 1000
 _ERRORS: dict[str, type[ModelRunError | InvalidInput]] = {
     "input": InvalidInput,
+    "shape": WrongShape,
     "trust": ModelNotTrusted,
     "walls": NeedsAllWalls,
 }
