@@ -142,6 +142,25 @@ def test_bad_input_gives_a_sentence_and_exit_code_2(
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "create"], "Missing argument 'model'. (fl train create --help explains the arguments)"),
+        (["train", "nope"], "No such command 'nope'. (fl train --help explains the arguments)"),
+        (["--nope"], "No such option: --nope (fl --help explains the arguments)"),
+    ],
+)
+def test_wrong_arguments_are_a_sentence_that_says_where_the_help_is(fl: Run, words: list[str], sentence: str) -> None:
+    assert fl(*words) == (2, "", f"{sentence}\n")
+
+
+def test_without_arguments_the_help_is_printed(fl: Run) -> None:
+    code, output, error = fl("train")
+    assert code == 2
+    assert "Start a training." in output + error
+    assert "explains the arguments" not in error
+
+
 def test_a_refusal_is_a_sentence(fl: Run, server: PlayedServer) -> None:
     server.answers["POST /api/trainings/t/start/"] = httpx.Response(404, json={"detail": "Training t not found."})
     assert fl("train", "start", "t") == (2, "", "404: Training t not found.\n")
