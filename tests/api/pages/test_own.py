@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -325,3 +326,15 @@ def test_notifications_are_shown_to_their_receiver_with_its_errors(
     for client in (owner, participant, outsider):
         assert "Not for others" not in client.get("/notifications/").content.decode()
     assert len(outsider.get("/notifications/").context["page"].object_list) == 0
+
+
+@pytest.mark.parametrize("state", TrainingState)
+def test_a_state_has_one_word_on_all_pages_and_in_the_admin(
+    training: Training, owner: Client, state: TrainingState
+) -> None:
+    Training.objects.filter(pk=training.pk).update(state=state)
+    for path in ("/", address(training), f"/trainings/compare/?id={training.pk}"):
+        badges = re.findall(r'<(?:span|strong) class="state[^"]*">([^<]*)</', owner.get(path).content.decode())
+        assert state.label in badges, path
+    listed = browser_of(make_operator()).get("/admin/fl_server_core/training/").content.decode()
+    assert f'<td class="field-state">{state.label}</td>' in listed
