@@ -12,11 +12,13 @@ from fl_server_core import policies
 from fl_server_core.exceptions import EntityNotFound, InvalidValue, NotAllowed
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.user import User
+from fl_server_core.selectors.users import has_lookalike
 from fl_server_core.services.history import record
 from fl_server_core.services.tokens import end_all_tokens
 from fl_server_core.services.trust import set_trusted_actors
 
 TAKEN = "A user with that username already exists."
+ALIKE = "Another account has this name in other upper and lower case. Choose a name that differs by more than that."
 TOO_LONG = "The username or the email address is too long."
 
 
@@ -42,10 +44,13 @@ def register_user(
 
     Raises:
         NotAllowed: the author may not make accounts.
-        InvalidValue: somebody else took the name at the same moment, or a value does not fit once it is normalized.
+        InvalidValue: somebody else took the name at the same moment, an account has it in another case, or a value
+            does not fit once it is normalized.
     """
     if author is not None and not policies.may_create_accounts(author):
         raise NotAllowed
+    if has_lookalike(username):
+        raise InvalidValue(ALIKE)
     user = User(
         username=User.normalize_username(username),
         email=User.objects.normalize_email(email),
