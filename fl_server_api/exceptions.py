@@ -24,6 +24,7 @@ from fl_server_core.exceptions import (
     EntityNotFound,
     Gone,
     HasOwnPath,
+    InvalidField,
     InvalidRequest,
     InvalidValue,
     LargerThanBudget,
@@ -86,6 +87,8 @@ def _headers(error: DomainError | SandboxError, code: int) -> dict[str, str] | N
 
 def _body(error: DomainError | SandboxError) -> Any:
     match error:
+        case InvalidField():
+            return {error.field: error.messages}
         case InvalidValue():
             return error.messages
         case InvalidInput():
