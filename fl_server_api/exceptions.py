@@ -12,9 +12,10 @@ from rest_framework.exceptions import ParseError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from fl_server_ai.sandbox import InvalidInput, SandboxBusy, SandboxError, SandboxFailed
+from fl_server_ai.sandbox import InvalidInput, SandboxBusy, SandboxError, SandboxFailed, WrongShape
 from fl_server_api.middleware import RETRY_SECONDS
 from fl_server_api.parsers import RequestTooLarge
+from fl_server_api.problems import Refusal
 from fl_server_core.exceptions import (
     AccountBusy,
     BudgetSpent,
@@ -23,6 +24,7 @@ from fl_server_core.exceptions import (
     EntityNotFound,
     Gone,
     HasOwnPath,
+    InvalidField,
     InvalidRequest,
     InvalidValue,
     LargerThanBudget,
@@ -70,6 +72,8 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     if isinstance(error, SandboxFailed):
         logger.error("Models cannot be run.", exc_info=error)
     code = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    if isinstance(error, WrongShape):
+        return Refusal([error.sentence], told=str(error), status=code)
     return Response(_body(error), status=code, headers=_headers(error, code))
 
 
@@ -83,6 +87,8 @@ def _headers(error: DomainError | SandboxError, code: int) -> dict[str, str] | N
 
 def _body(error: DomainError | SandboxError) -> Any:
     match error:
+        case InvalidField():
+            return {error.field: error.messages}
         case InvalidValue():
             return error.messages
         case InvalidInput():

@@ -11,10 +11,19 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
+from rest_framework.response import Response
 
 from fl_server_core.log_context import bound_id
 
 JSON, PROBLEM = "application/json", "application/problem+json"
+
+
+class Refusal(Response):
+    """A refusal whose recorded body says less than is known. told: everything, as problem details have it."""
+
+    def __init__(self, recorded: Any, *, told: str, **about: Any) -> None:
+        super().__init__(recorded, **about)
+        self.told = told
 
 
 class ProblemMiddleware:
@@ -62,6 +71,8 @@ def _rewrite(request: HttpRequest, response: HttpResponse) -> None:
     if response.headers.get("Content-Type", "").partition(";")[0] != JSON:
         return
     told = problem(response.status_code, request.path, json.loads(response.content))
+    if isinstance(response, Refusal):
+        told["detail"] = response.told
     if response.status_code >= 500:
         told["request_id"] = bound_id("request_id")
     response.content = json.dumps(told).encode()

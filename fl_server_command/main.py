@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 from fl_server_command.overview import OURS, other_commands, overview
+from fl_server_command.usage import usage_in_a_sentence
 
 DEVELOPMENT = "fl_server.settings.development"
 PRODUCTION = "fl_server.settings.production"
@@ -80,7 +81,7 @@ def _beat(words: list[str]) -> int:
 
 def _celery(words: list[str]) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", PRODUCTION)
-    sys.argv = ["celery", "-A", "fl_server", *words]
+    sys.argv = ["fl-server", "-A", "fl_server", *words]
     from celery.__main__ import main as run
 
     run()
@@ -111,7 +112,8 @@ def _django(command: str, words: list[str]) -> int:
     from django.db import DatabaseError
 
     try:
-        execute_from_command_line(["fl-server", command, *words])
+        with usage_in_a_sentence():
+            execute_from_command_line(["fl-server", command, *words])
     except DatabaseError as error:
         if command not in OURS or "--traceback" in words:
             raise

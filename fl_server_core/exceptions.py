@@ -60,6 +60,14 @@ class InvalidValue(DomainError):
         return [self.message]
 
 
+class InvalidField(InvalidValue):
+    """The value of one field cannot be used: told as the sentences by field, as serializers do."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 def _where(current: int) -> str:
     return f"The current round is {current}."
 

@@ -15,7 +15,7 @@ class CommandLine(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Explain a wrong argument and end the program."""
-        give_up_with(f"{message} (--help explains the arguments)")
+        give_up_with(f"{message} ({self.prog} --help explains the arguments)")
 
 
 def give_up_with(sentence: object) -> NoReturn:

@@ -26,7 +26,7 @@ from fl_server_client.model_files import script
 from fl_server_client.watching import Follower
 from rich.console import Console
 
-from fl_server_demo.command_line import at_least_one, port_number
+from fl_server_demo.command_line import CommandLine, at_least_one, port_number
 from fl_server_demo.digits import (
     PIXELS,
     Samples,
@@ -203,7 +203,7 @@ class Demonstration:
 
 def command_line() -> argparse.ArgumentParser:
     """The options. The documentation lists them."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         prog="fl-server demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--aggregation", choices=METHODS, default="FedAvg")

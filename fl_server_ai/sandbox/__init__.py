@@ -12,6 +12,7 @@ from fl_server_ai.sandbox.errors import (
     SandboxBusy,
     SandboxError,
     SandboxFailed,
+    WrongShape,
 )
 from fl_server_ai.sandbox.job import Job, ModelSource, Reply
 from fl_server_ai.sandbox.limits import sandbox_support
@@ -41,6 +42,7 @@ __all__ = [
     "SandboxFailed",
     "Wall",
     "Watch",
+    "WrongShape",
     "check_runnable",
     "find_device",
     "sandbox_support",

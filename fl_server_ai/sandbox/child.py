@@ -18,15 +18,20 @@ from fl_server_ai.sandbox import loading
 from fl_server_ai.sandbox.channel import Blob, Channel, ChannelClosed, Message, pack_arrays, unpack_arrays
 from fl_server_ai.sandbox.configuration import ChildSetup
 from fl_server_ai.sandbox.devices import CPU, use_device
-from fl_server_ai.sandbox.errors import InvalidInput, ModelNotTrusted, ModelRunError, NeedsAllWalls
+from fl_server_ai.sandbox.errors import InvalidInput, ModelNotTrusted, ModelRunError, NeedsAllWalls, WrongShape
 from fl_server_ai.sandbox.limits import limit_files
 from fl_server_ai.sandbox.loading import ModelCache, load_module
 from fl_server_ai.sandbox.tasks import Task, load_tasks
 from fl_server_ai.sandbox.trusted import import_trusted
 from fl_server_ai.sandbox.walls import Birth, WallsDown, raise_walls
 
-MODEL, TRUST, INPUT, WALLS, DEVICE = "model", "trust", "input", "walls", "device"
-_KINDS: dict[type[Exception], str] = {InvalidInput: INPUT, ModelNotTrusted: TRUST, NeedsAllWalls: WALLS}
+MODEL, TRUST, INPUT, SHAPE, WALLS, DEVICE = "model", "trust", "input", "shape", "walls", "device"
+_KINDS: dict[type[Exception], str] = {
+    InvalidInput: INPUT,
+    WrongShape: SHAPE,
+    ModelNotTrusted: TRUST,
+    NeedsAllWalls: WALLS,
+}
 _LONGEST_MESSAGE = 500
 _NO_MEMORY = ("std::bad_alloc", "can't allocate memory")
 _ERROR_LINE = re.compile(r"(?:[\w.]*(?:Error|Exception)): (.+)")

@@ -27,6 +27,12 @@ class InvalidInput(SandboxError):
     """The input cannot be read, or does not fit the model."""
 
 
+class WrongShape(InvalidInput):
+    """The input has another shape than the model's. `sentence` is the recorded one; the text also names the shapes."""
+
+    sentence = "Input shape does not match model input shape."
+
+
 class SandboxBusy(SandboxError):
     """Too many others ask. The same job may succeed later."""
 

@@ -30,6 +30,7 @@ from fl_server_ai.sandbox.errors import (
     NeedsAllWalls,
     SandboxError,
     SandboxFailed,
+    WrongShape,
 )
 from fl_server_ai.sandbox.forking import Zygote
 from fl_server_ai.sandbox.job import Job, Reply
@@ -45,6 +46,7 @@ _JOBS_IN_A_LIFE = 10
 _MAX_MESSAGE = 1000
 _ERRORS: dict[str, type[ModelRunError | InvalidInput]] = {
     "input": InvalidInput,
+    "shape": WrongShape,
     "trust": ModelNotTrusted,
     "walls": NeedsAllWalls,
 }

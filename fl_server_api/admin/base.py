@@ -11,7 +11,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote
-from django.contrib.admin.views.main import SEARCH_VAR
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
@@ -29,6 +29,12 @@ from fl_server_core.models import User
 
 Row = TypeVar("Row", bound=Model)
 SHORTEST_PREFIX = 4  # digits; shorter ones would match half the table
+FILTERS = {
+    "at": "time", "created at": "created", "last update": "changed", "last used at": "last used",
+    "notification type": "type", "object kind": "object", "opened at": "opened", "preprocessing file": "preprocessing",
+    "sent at": "sent", "submitted at": "submitted", "used at": "used", "weights file": "weights",
+}  # fmt: skip
+"""What filters are called, by the name of their column. In the models, labels would take a migration."""
 LONGEST_INTEGER = 18  # digits that every integer column can be compared with
 
 
@@ -104,6 +110,12 @@ class SafeAdmin(TellingAdmin[Row]):
             **(extra_context or {}),
         }
         return super().changelist_view(request, context)
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        found = super().get_changelist_instance(request)
+        for one in found.filter_specs:
+            one.title = FILTERS.get(str(one.title), one.title)
+        return found
 
     def _asks_for_incomparable(self, request: HttpRequest) -> bool:
         """If so, a message says what can't be searched for."""

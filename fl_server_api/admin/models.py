@@ -102,6 +102,10 @@ class ModelList(ChangeList):
         return reverse("admin:model", args=[result.pk])
 
 
+# Django makes "swag model" of the class's name. Said in the model, it takes a migration.
+SWAGModel._meta.verbose_name, SWAGModel._meta.verbose_name_plural = "SWAG model", "SWAG models"
+
+
 @admin.register(GlobalModel, SWAGModel, MeanModel)
 class GlobalModelAdmin(ModelPage[GlobalModel]):
     """Models that trainings improve. The list of global models includes SWAG and mean models."""

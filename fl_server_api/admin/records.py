@@ -136,7 +136,7 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
     queued = time_of("enqueued_at", "queued")
     settled = time_of("settled_at", "settled")
     list_display = (
-        "created", "notification_type", "receiver", "training_link", "round_link", "status", "attempts", "next_try",
+        "created", "notification", "receiver", "training_link", "round_link", "status", "attempts", "next_try",
         "error",
     )  # fmt: skip
     list_select_related = ("receiver", "round")
@@ -149,7 +149,7 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
     ordering = ("-id",)
     actions = ("retry",)
     fields = readonly_fields = (
-        "uuid", "notification_type", "body", "receiver", "training_link", "training_uuid", "round_link", "status",
+        "public_id", "notification", "body", "receiver", "training_link", "training_id_text", "round_link", "status",
         "created", "attempts", "tried", "due", "queued", "settled", "last_error",
     )  # fmt: skip
 
@@ -164,6 +164,18 @@ class DeliveryAdmin(TrainingColumn, ViewOnlyAdmin[Delivery]):
         ids = list(queryset.values_list("pk", flat=True))
         number = retry_deliveries(deliveries=Delivery.objects.filter(pk__in=ids), user=operator_of(request))
         self.message_user(request, f"Notifications queued again: {number} of {len(ids)}.", messages.SUCCESS)
+
+    @admin.display(description="id")
+    def public_id(self, row: DeliveryRow) -> str:
+        return str(row.uuid)
+
+    @admin.display(description="type", ordering="notification_type")
+    def notification(self, row: DeliveryRow) -> str:
+        return row.get_notification_type_display()
+
+    @admin.display(description="training's id")
+    def training_id_text(self, row: DeliveryRow) -> str:
+        return str(row.training_uuid)
 
     @admin.display(description="round", ordering="round__number")
     def round_link(self, row: DeliveryRow) -> SafeString | str:

@@ -52,6 +52,7 @@ class TokenForm(forms.ModelForm[AccessToken]):
     class Meta:
         model = AccessToken
         fields = ["user", "name", "scopes", "expires_at"]
+        labels = {"expires_at": "Expires"}
 
 
 @admin.register(AccessToken)
@@ -107,7 +108,7 @@ class TokenAdmin(SecretAdmin[AccessToken]):
 
 class InvitationForm(forms.ModelForm[Invitation]):
     days = forms.IntegerField(
-        min_value=1, max_value=invitations.MAX_DAYS, initial=invitations.DEFAULT_DAYS, label="valid for, in days"
+        min_value=1, max_value=invitations.MAX_DAYS, initial=invitations.DEFAULT_DAYS, label="Valid for, in days"
     )
 
     class Meta:

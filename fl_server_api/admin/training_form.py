@@ -40,6 +40,7 @@ class TrainingForm(forms.ModelForm[Training]):
     target_num_updates = forms.IntegerField(
         min_value=1,
         max_value=2**31 - 1,
+        label="Rounds to train",
         help_text="Number of rounds, counted from the start. A running training ends with the round that reaches it.",
     )
     options = SafeJSONField(

@@ -20,12 +20,8 @@ from fl_server_core.selectors.curves import TESTS, UPDATES
 Name = tuple[str, str]
 Curves = Mapping[str, Sequence[RoundMean]]
 MAX_METRICS = 20
-STATES = {
-    TrainingState.INITIAL: ("not started", ""),
-    TrainingState.COMPLETED: ("completed", "good"),
-    TrainingState.ERROR: ("in error", "bad"),
-}
-"""Word and tone by state; all others run."""
+TONES = {TrainingState.INITIAL: "", TrainingState.COMPLETED: "good", TrainingState.ERROR: "bad"}
+"""By state; all others run."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +60,12 @@ def lines_of(
 
 def _line(training: ComparedTraining, name: str, means: MetricMeans) -> Line:
     row = training.row
-    word, tone = STATES.get(TrainingState(row.state), ("running", "busy"))
     method = row.get_aggregation_method_display()
     return Line(
         id=row.pk,
         name=name,
-        word=word,
-        tone=tone,
+        word=row.get_state_display(),
+        tone=TONES.get(TrainingState(row.state), "busy"),
         why=(training.failure or "It was stopped.") if row.state == TrainingState.ERROR else "",
         method=method if row.uncertainty_method == "NONE" else f"{method}, {row.get_uncertainty_method_display()}",
         people=training.people,

@@ -56,7 +56,7 @@ def _of_trainings() -> Iterator[Figure]:
     yield Figure("Running", str(running), "trainings", _list("training", state__in=states), *_if(running, "busy", ""))
     yield Figure("In error", str(failed), "trainings", _in_state(TrainingState.ERROR), *_if(failed, "bad", "failed"))
     waiting = str(numbers.get(TrainingState.INITIAL, 0))
-    yield Figure("Not started", waiting, "trainings", _in_state(TrainingState.INITIAL))
+    yield Figure("Initial", waiting, "trainings", _in_state(TrainingState.INITIAL))
     done = str(numbers.get(TrainingState.COMPLETED, 0))
     yield Figure("Completed", done, "trainings", _in_state(TrainingState.COMPLETED))
 

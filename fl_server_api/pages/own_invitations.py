@@ -6,12 +6,13 @@ from collections.abc import Callable
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from fl_server_api.pages.own import own_context, signed_in
+from fl_server_api.pages.own import ROWS, own_context, signed_in
 from fl_server_core.exceptions import DomainError, InvalidRequest
 from fl_server_core.models import User
 from fl_server_core.selectors.training_invitations import EVERYONE, invitations_of_user
@@ -31,10 +32,11 @@ def invitations(request: HttpRequest) -> HttpResponse:
     """What the user can still accept, and whom it trusts."""
     user = signed_in(request)
     found = invitations_of_user(user).select_related("training__actor", "invited_by", "training__model")
+    page = Paginator(found.order_by("-pk"), ROWS).get_page(request.GET.get("page"))
     context = {
         **own_context(request),
         "title": "Invitations",
-        "invitations": found,
+        "page": page,
         "trusted": user.trusted_actors.order_by("username"),
     }
     return TemplateResponse(request, "pages/invitations.html", context)

@@ -94,9 +94,14 @@ STEPS = {step.name: step for step in _ALL}
 def offered(training: Training, *, may_steer: bool, takes_part: bool) -> list[Step]:
     """The steps that make sense in the training's state. `remove` stands beside each participant."""
     names = _steering(training) if may_steer else ()
-    if takes_part and training.state != TrainingState.COMPLETED:
+    if takes_part and people_may_go(training):
         names = (*names, "leave")
     return [STEPS[name] for name in names]
+
+
+def people_may_go(training: Training) -> bool:
+    """Is there anything left to leave, or to be removed from?"""
+    return training.state != TrainingState.COMPLETED
 
 
 def _steering(training: Training) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from django.utils.http import parse_etags
 
 from fl_server_api.pages import plots, words
 from fl_server_api.pages.people import gone, people, seconds_until_late
-from fl_server_api.pages.steps import STEPS, Step, offered
+from fl_server_api.pages.steps import STEPS, Step, offered, people_may_go
 from fl_server_core import policies
 from fl_server_core.exceptions import DomainError, EntityNotFound, NotAllowed
 from fl_server_core.models import GlobalModel, Training, User
@@ -162,6 +162,7 @@ class TrainingPages:
         may_steer = policies.may_steer_training(user, training)
         takes_part = any(person["id"] == user.pk for person in seen.status["participants"])
         steps = offered(training, may_steer=may_steer, takes_part=takes_part)
+        removes = may_steer and people_may_go(training)
         return {
             "base": self.frame.base,
             "namespace": self.frame.namespace,
@@ -175,7 +176,7 @@ class TrainingPages:
             "problem": seen.status["problem"],
             "steps": [(step, self.frame.url("training_step", training.pk, step.name)) for step in steps],
             "links": list(self._links(training, user, is_part=takes_part or training.actor_id == user.pk)),
-            "remove_url": self.frame.url("training_step", training.pk, "remove") if may_steer else "",
+            "remove_url": self.frame.url("training_step", training.pk, "remove") if removes else "",
             "curves_mark": curves_mark(training),
             **{f"{name}_url": self.frame.url(f"training_{name}", training.pk) for name in ASKED},
         }

@@ -29,16 +29,16 @@ class Standing:
 
 def standing(live: Live) -> Standing:
     """Where the training stands."""
-    status, state = live.status, live.training.state
+    status, state, word = live.status, live.training.state, live.training.get_state_display()
     if state == TrainingState.INITIAL:
         number = len(status["participants"])
-        return Standing("not started", "", format_html("Not started. {}.", _counted(number, "participant")))
+        return Standing(word, "", format_html("Not started. {}.", _counted(number, "participant")))
     if state == TrainingState.COMPLETED:
-        return Standing("completed", "good", format_html("Completed after {}.", _counted(_closed(status), "round")))
+        return Standing(word, "good", format_html("Completed after {}.", _counted(_closed(status), "round")))
     if state == TrainingState.ERROR:
         reason = status["failure"] or "It was stopped before a round was closed."
-        return Standing("in error", "bad", format_html("In error in round {}: {}", _number(status), reason))
-    return Standing("running", "busy", _running(status))
+        return Standing(word, "bad", format_html("In error in round {}: {}", _number(status), reason))
+    return Standing(word, "busy", _running(status))
 
 
 def _running(status: Mapping[str, Any]) -> SafeString:

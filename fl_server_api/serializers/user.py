@@ -13,6 +13,8 @@ from fl_server_api.serializers.training import identifiers
 from fl_server_core import policies
 from fl_server_core.models import User
 from fl_server_core.selectors.training_invitations import EVERYONE, trusted_actors_of
+from fl_server_core.selectors.users import has_lookalike
+from fl_server_core.services.users import ALIKE
 
 USER_FIELDS = ["username", "first_name", "last_name", "email", "id", "actor", "client", "message_endpoint"]
 CONTACTS = ("email", "message_endpoint")
@@ -145,6 +147,8 @@ class RegisterRequest(serializers.ModelSerializer[User]):
         name = User.normalize_username(value)
         if len(name) > USERNAME_LENGTH:
             raise serializers.ValidationError(f"Ensure this field has no more than {USERNAME_LENGTH} characters.")
+        if has_lookalike(name):
+            raise serializers.ValidationError(ALIKE)
         return name
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -177,13 +177,15 @@ class UserView(ApiView):
 
 
 class MyInvitationsView(ApiView):
-    @extend_schema(responses=answers({200: TrainingInvitationSerializer(many=True)}, *READ))
-    def get(self, request: Request) -> Response:
+    @extend_schema(
+        parameters=[PageQuery], responses=answers({200: TrainingInvitationSerializer(many=True)}, 400, *READ)
+    )
+    def get(self, request: Request) -> HttpResponseBase:
         """List the invitations that the caller can accept.
 
         Oldest first. Those to trainings that have ended are left out.
         """
-        return Response(TrainingInvitationSerializer(invitations_of_user(caller(request)), many=True).data)
+        return listed(request, invitations_of_user(caller(request)), each(TrainingInvitationSerializer))
 
 
 class MyGroupsView(ApiView):

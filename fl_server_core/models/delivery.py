@@ -21,15 +21,15 @@ class DeliveryStatus(models.TextChoices):
 
 
 class NotificationType(models.TextChoices):
-    """As the wire has it. Kinds of rounds of other packages add theirs: see `notification_choices`."""
+    """As the wire has it, and in words. Kinds of rounds of other packages add theirs: see `notification_choices`."""
 
-    TRAINING_START = "TRAINING_START"
-    TRAINING_FINISHED = "TRAINING_FINISHED"
-    UPDATE_ROUND_START = "UPDATE_ROUND_START"
-    MODEL_TEST_ROUND = "MODEL_TEST_ROUND"
-    SWAG_ROUND_START = "SWAG_ROUND_START"
-    CLIENT_REMOVED = "CLIENT_REMOVED"
-    TRAINING_INVITATION = "TRAINING_INVITATION"
+    TRAINING_START = "TRAINING_START", "training start"
+    TRAINING_FINISHED = "TRAINING_FINISHED", "training finished"
+    UPDATE_ROUND_START = "UPDATE_ROUND_START", "update round start"
+    MODEL_TEST_ROUND = "MODEL_TEST_ROUND", "test round start"
+    SWAG_ROUND_START = "SWAG_ROUND_START", "SWAG round start"
+    CLIENT_REMOVED = "CLIENT_REMOVED", "participant removed"
+    TRAINING_INVITATION = "TRAINING_INVITATION", "training invitation"
 
 
 def notification_choices() -> list[tuple[str, str]]:

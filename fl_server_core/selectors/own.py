@@ -18,7 +18,10 @@ from fl_server_core.selectors.training_invitations import invitations_of_user
 
 @dataclass(frozen=True)
 class OwnFigures:
-    """awaiting: the open rounds that wait for the user. pending: what it has not been told, or not acknowledged."""
+    """awaiting: the open rounds that wait for the user. pending: what it has not been told, or not acknowledged.
+
+    What nobody waits for isn't pending: an actor without an endpoint need not fetch how its trainings ended.
+    """
 
     running: int
     failed: int
@@ -53,8 +56,7 @@ def own_figures(user: User) -> OwnFigures:
     )
     awaiting = _rounds_awaiting(user).count()
     invitations = invitations_of_user(user).count()
-    pending = Delivery.objects.filter(receiver=user, status=DeliveryStatus.PENDING).count()
-    return OwnFigures(**found, awaiting=awaiting, invitations=invitations, pending=pending)
+    return OwnFigures(**found, awaiting=awaiting, invitations=invitations, pending=_pending(user).count())
 
 
 def own_notifications(user: User) -> QuerySet[Delivery]:
@@ -64,6 +66,13 @@ def own_notifications(user: User) -> QuerySet[Delivery]:
     """
     name = When(training__in=trainings_of(user).order_by().values("pk"), then=F("training__model__globalmodel__name"))
     return Delivery.objects.filter(receiver=user).annotate(name=Case(name, default=Value(None))).order_by("-pk")
+
+
+def _pending(user: User) -> QuerySet[Delivery]:
+    found = Delivery.objects.filter(receiver=user, status=DeliveryStatus.PENDING)
+    if user.message_endpoint:
+        return found
+    return found.exclude(training__in=Training.objects.filter(actor=user).exclude(participants=user))
 
 
 def _taking_part(user: User) -> QuerySet[Any, Any]:

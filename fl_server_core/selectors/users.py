@@ -41,3 +41,9 @@ def _all_found(rows: QuerySet[User], user_ids: Sequence[UUID]) -> list[User]:
 def all_users() -> QuerySet[User]:
     """Every user, oldest first."""
     return User.objects.order_by("date_joined", "id")
+
+
+def has_lookalike(username: str) -> bool:
+    """Does another account's name differ from this one in upper and lower case only?"""
+    name = User.normalize_username(username)
+    return User.objects.filter(username__iexact=name).exclude(username=name).exists()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
-from fl_server_core.exceptions import InvalidValue
+from fl_server_core.exceptions import InvalidField
 from fl_server_core.models.user import User
 from fl_server_core.selectors.groups import get_changeable_group
 
@@ -14,13 +14,13 @@ def create_group(*, name: str) -> Group:
     """Make a group without members.
 
     Raises:
-        InvalidValue: somebody took the name at the same moment.
+        InvalidField: somebody took the name at the same moment.
     """
     try:
         with transaction.atomic():
             return Group.objects.create(name=name)
     except IntegrityError:
-        raise InvalidValue(TAKEN) from None
+        raise InvalidField("name", TAKEN) from None
 
 
 def rename_group(*, group_id: int, user: User, name: str | None = None) -> Group:
@@ -28,7 +28,7 @@ def rename_group(*, group_id: int, user: User, name: str | None = None) -> Group
 
     Raises:
         EntityNotFound, NotAllowed: no such group, or the user may not change it.
-        InvalidValue: somebody took the name at the same moment.
+        InvalidField: somebody took the name at the same moment.
     """
     group = get_changeable_group(group_id, user)
     if name is None:
@@ -38,7 +38,7 @@ def rename_group(*, group_id: int, user: User, name: str | None = None) -> Group
         with transaction.atomic():
             group.save(update_fields=["name"])
     except IntegrityError:
-        raise InvalidValue(TAKEN) from None
+        raise InvalidField("name", TAKEN) from None
     return group
 
 

@@ -56,10 +56,10 @@ def register_identity(
 
 def _free_name(wanted: str) -> str:
     name = FOREIGN.sub("", User.normalize_username(wanted))[:NAME_LENGTH] or "user"
-    taken = set(User.objects.filter(username__startswith=name).values_list("username", flat=True))
-    if name not in taken:
-        return name
-    return next(candidate for number in range(2, len(taken) + 3) if (candidate := f"{name}-{number}") not in taken)
+    known = User.objects.filter(username__istartswith=name).values_list("username", flat=True)
+    taken = {username.lower() for username in known}
+    candidates = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3)))
+    return next(candidate for candidate in candidates if candidate.lower() not in taken)
 
 
 def link_identity(*, user: User, issuer: str, subject: str, author: User) -> Identity:

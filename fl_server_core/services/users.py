@@ -9,14 +9,16 @@ from django.db import DataError, IntegrityError, transaction
 from django.db.models import ManyToManyField
 
 from fl_server_core import policies
-from fl_server_core.exceptions import EntityNotFound, InvalidValue, NotAllowed
+from fl_server_core.exceptions import EntityNotFound, InvalidField, InvalidValue, NotAllowed
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.user import User
+from fl_server_core.selectors.users import has_lookalike
 from fl_server_core.services.history import record
 from fl_server_core.services.tokens import end_all_tokens
 from fl_server_core.services.trust import set_trusted_actors
 
 TAKEN = "A user with that username already exists."
+ALIKE = "Another account has this name in other upper and lower case. Choose a name that differs by more than that."
 TOO_LONG = "The username or the email address is too long."
 
 
@@ -42,10 +44,13 @@ def register_user(
 
     Raises:
         NotAllowed: the author may not make accounts.
-        InvalidValue: somebody else took the name at the same moment, or a value does not fit once it is normalized.
+        InvalidValue: somebody else took the name at the same moment, an account has it in another case, or a value
+            does not fit once it is normalized.
     """
     if author is not None and not policies.may_create_accounts(author):
         raise NotAllowed
+    if has_lookalike(username):
+        raise InvalidField("username", ALIKE)
     user = User(
         username=User.normalize_username(username),
         email=User.objects.normalize_email(email),
@@ -64,7 +69,7 @@ def register_user(
                 training=None, kind=EventKind.CREATED, user_id=user.pk, author_id=_creator(user, author, is_operator)
             )
     except IntegrityError:
-        raise InvalidValue(TAKEN) from None
+        raise InvalidField("username", TAKEN) from None
     except DataError:
         # Lower-casing and Unicode normalization, which are done on creation, may lengthen a text.
         raise InvalidValue(TOO_LONG) from None
@@ -93,7 +98,7 @@ def edit_user(*, user_id: UUID, author: User, values: Mapping[str, Any]) -> None
             _set_values(user, values)
             record(training=None, kind=EventKind.EDITED, user_id=user.pk, author_id=author.pk, edited=sorted(values))
     except IntegrityError:
-        raise InvalidValue(TAKEN) from None
+        raise InvalidField("username", TAKEN) from None
 
 
 def _set_values(user: User, values: Mapping[str, Any]) -> None:

@@ -11,7 +11,15 @@ from django.http import FileResponse
 from fl_server_api import listing, spooling
 from fl_server_core.models import GlobalModel, Training
 from tests.api.conftest import People
-from tests.builders.rows import make_event, make_metric, make_model, make_training, make_update, make_user
+from tests.builders.rows import (
+    make_event,
+    make_metric,
+    make_model,
+    make_training,
+    make_training_invitation,
+    make_update,
+    make_user,
+)
 from tests.builders.storage import body_of
 
 
@@ -22,12 +30,15 @@ def many(people: People, model: GlobalModel, running: Training) -> dict[str, int
         make_metric(model, f"m{number}", reporter=people.actor.user)
         make_event(running, round=number)
     make_update(model, people.participant.user)
+    host = make_user("host")
     for _ in range(3):
         make_training(people.actor.user)
+        make_training_invitation(make_training(host), people.actor.user)
     return {
         "/api/models/": 4,
         "/api/trainings/": 4,
-        "/api/users/": 4,
+        "/api/users/": 5,
+        "/api/users/invitations/": 3,
         "/api/users/trainings/": 4,
         f"/api/models/{model.pk}/metrics/": 4,
         f"/api/models/{model.pk}/versions/": 1,

@@ -11,6 +11,7 @@ from fl_server_api import problems
 from fl_server_api.views import users
 from fl_server_core.models import Training
 from tests.api.conftest import People
+from tests.builders.rows import make_model
 
 PROBLEM = "application/problem+json"
 BOTH = f"application/json, {PROBLEM}"
@@ -41,6 +42,18 @@ def test_a_sentence_becomes_its_detail(people: People, accept: str) -> None:
 def test_a_list_of_sentences_becomes_one_detail(people: People) -> None:
     answer = people.actor.client.post("/api/models/", {"description": ""}, HTTP_ACCEPT=BOTH)
     assert told(answer, 400)["detail"] == "Missing required field: name"
+
+
+def test_a_wrong_shape_is_told_in_full_where_the_recorded_body_is_short(people: People) -> None:
+    model = make_model(people.actor.user, input_shape=[None, 3])
+    body = {"model_id": str(model.pk), "model_input": [[1.0, 2.0]]}
+    client = people.actor.client
+    answer = client.post("/api/inference/", body, content_type="application/json")
+    assert (answer.status_code, answer.json()) == (400, ["Input shape does not match model input shape."])
+    detail = told(client.post("/api/inference/", body, content_type="application/json", HTTP_ACCEPT=BOTH), 400)[
+        "detail"
+    ]
+    assert "What reaches the model has the shape [1, 2]; its input_shape is [?, 3]" in detail
 
 
 def test_sentences_by_field_are_its_errors(people: People) -> None:

@@ -101,6 +101,26 @@ def test_name_and_password_are_required(field: str) -> None:
 
 
 @pytest.mark.django_db
+def test_a_name_that_differs_in_case_only_is_refused() -> None:
+    make_user("NEW")
+    answer = client_of().post("/api/users/", NEW, format="json")
+    assert (answer.status_code, list(answer.json())) == (400, ["username"])
+    assert answer.json()["username"][0].startswith("Another account has this name in other upper and lower case.")
+    with pytest.raises(InvalidValue, match="other upper and lower case"):  # by staff, or at the server's shell
+        register_user(username="nEw", password="x")
+    assert client_of().post("/api/users/", {**NEW, "username": "new-2"}, format="json").status_code == 201
+
+
+@pytest.mark.django_db
+def test_a_name_that_somebody_took_meanwhile_is_refused_in_the_same_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_user("NEW")
+    expected = client_of().post("/api/users/", NEW, format="json").json()
+    monkeypatch.setattr("fl_server_api.serializers.user.has_lookalike", lambda _name: False)  # it was free then
+    answer = client_of().post("/api/users/", NEW, format="json")
+    assert (answer.status_code, answer.json()) == (400, expected)
+
+
+@pytest.mark.django_db
 def test_a_name_is_taken_once_only_even_when_two_ask_at_the_same_moment() -> None:
     make_user("new")
     answer = client_of().post("/api/users/", NEW, format="json")

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 import stat
 import time
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fl_server_client import cli
+from fl_server_client import NumpyFormat, cli
 from fl_server_client.cli import credentials, output
 from fl_server_client.cli.train import _moment
 from rich.console import Console
@@ -31,6 +33,8 @@ class PlayedServer:
         request.read()
         self.asked.append(request)
         found = self.answers.get(f"{request.method} {request.url.path}", {})
+        if callable(found):
+            found = found(request)
         return found if isinstance(found, httpx.Response) else httpx.Response(200, json=found)
 
     def calls(self) -> list[str]:
@@ -138,6 +142,25 @@ def test_bad_input_gives_a_sentence_and_exit_code_2(
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "create"], "Missing argument 'model'. (fl train create --help explains the arguments)"),
+        (["train", "nope"], "No such command 'nope'. (fl train --help explains the arguments)"),
+        (["--nope"], "No such option: --nope (fl --help explains the arguments)"),
+    ],
+)
+def test_wrong_arguments_are_a_sentence_that_says_where_the_help_is(fl: Run, words: list[str], sentence: str) -> None:
+    assert fl(*words) == (2, "", f"{sentence}\n")
+
+
+def test_without_arguments_the_help_is_printed(fl: Run) -> None:
+    code, output, error = fl("train")
+    assert code == 2
+    assert "Start a training." in output + error
+    assert "explains the arguments" not in error
+
+
 def test_a_refusal_is_a_sentence(fl: Run, server: PlayedServer) -> None:
     server.answers["POST /api/trainings/t/start/"] = httpx.Response(404, json={"detail": "Training t not found."})
     assert fl("train", "start", "t") == (2, "", "404: Training t not found.\n")
@@ -224,6 +247,28 @@ def test_ids_are_on_one_line_to_copy_them(
     assert terminal is (max(map(len, out.getvalue().splitlines())) <= 80)
 
 
+@pytest.mark.parametrize(
+    ("words", "call", "titles"),
+    [
+        (["train", "list"], "GET /api/trainings/", ["id", "state", "aggregation", "rounds", "model"]),
+        (["participant", "invitations"], "GET /api/users/invitations/", ["training", "actor", "model"]),
+        (
+            ["model", "versions", "m"],
+            "GET /api/models/m/versions/",
+            ["version", "created", "size", "available", "name", "metrics"],
+        ),
+    ],
+)
+def test_columns_have_words_as_titles(
+    fl: Run, server: PlayedServer, words: list[str], call: str, titles: list[str]
+) -> None:
+    row = {"target_num_updates": 5, "global_model_uuid": "m", "state": "O"}
+    server.answers[call] = [row]
+    heading = fl(*words)[1].splitlines()[1]
+    assert [title.strip() for title in heading.strip("┃").split("┃")] == titles
+    assert json.loads(fl(*words, "--json")[1]) == [row]
+
+
 def test_a_training_that_is_over_has_nothing_to_watch(fl: Run, server: PlayedServer) -> None:
     server.answers["GET /api/trainings/t/status/"] = {
         "state": "C",
@@ -286,3 +331,39 @@ def test_a_time_is_shown_to_the_second_in_the_zone_of_this_machine(monkeypatch: 
             assert _moment("2026-11-29T22:26:01.588815+01:00") == "2026-11-29 21:26:01 UTC"
     finally:
         time.tzset()
+
+
+CLINIC = """
+from fl_server_client import NumpyFormat, Participant
+
+class Clinic(Participant):
+    models = NumpyFormat()
+
+    def evaluate(self, model):
+        return {}
+"""
+
+
+@pytest.mark.parametrize(("words", "query"), [(["--direct"], {"direct": "1"}), ([], {})])
+def test_a_participant_fetches_models_from_the_bucket_if_it_is_told_to(
+    fl: Run, server: PlayedServer, tmp_path: Path, words: list[str], query: dict[str, str]
+) -> None:
+    def model(request: httpx.Request) -> httpx.Response:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return httpx.Response(200, content=NumpyFormat().save({}))
+
+    (tmp_path / "direct_clinic.py").write_text(CLINIC)
+    announcement = {
+        "notification_type": "MODEL_TEST_ROUND",
+        "id": "d",
+        "body": {"round": 1, "global_model_uuid": "m"},
+    }
+    server.answers |= {
+        "GET /api/users/myself/": {"id": "u1", "username": "anna", "message_endpoint": ""},
+        "GET /api/users/trainings/": [{"id": "t", "state": "O"}],
+        "GET /api/trainings/t/status/": {"participants": [{"id": "u1", "awaited": True, "notification": announcement}]},
+        "GET /api/models/m/": model,
+    }
+    assert fl("participant", "run", "direct_clinic:Clinic", *words)[0] == 0
+    [asked] = [request for request in server.asked if request.url.path == "/api/models/m/"]
+    assert dict(asked.url.params) == {"format": "safetensors"} | query

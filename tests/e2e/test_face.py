@@ -180,7 +180,7 @@ def test_a_training_is_stopped_and_another_resumed_by_buttons_that_ask_first(pag
     page.goto(address(training))
     page.get_by_role("link", name="Stop …").click()
     page.get_by_role("link", name="Back, change nothing").click()
-    expect(page.locator(".standing .state")).to_have_text("running")
+    expect(page.locator(".standing .state")).to_have_text("ongoing")
     page.get_by_role("link", name="Stop …").click()
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(".standing .state")).to_have_text("completed")
@@ -188,7 +188,7 @@ def test_a_training_is_stopped_and_another_resumed_by_buttons_that_ask_first(pag
     page.get_by_role("link", name="hearts").click()
     page.get_by_role("link", name="Resume …").click()
     page.get_by_role("button", name="Resume").click()
-    expect(page.locator(".standing .state")).to_have_text("running")
+    expect(page.locator(".standing .state")).to_have_text("ongoing")
 
 
 def test_times_are_the_readers_and_an_id_is_copied(page: Page, context: BrowserContext, training: Training) -> None:

@@ -112,6 +112,6 @@ def test_an_actor_removes_and_stops_by_buttons_that_ask_first(
     expect(page.locator(".standing")).to_contain_text("waiting for clinic-1; opened")
     page.get_by_role("link", name="Stop …").click()
     page.get_by_role("button", name="Stop").click()
-    expect(page.locator(".standing .state")).to_have_text("in error")
+    expect(page.locator(".standing .state")).to_have_text("error")
     training.refresh_from_db()
     assert not training.is_running

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_celery_gets_its_arguments_and_the_production_settings(
     monkeypatch.setattr(sys, "argv", ["fl-server"])
     monkeypatch.delenv("DJANGO_SETTINGS_MODULE")
     assert main(words) == 0
-    assert seen[0][:4] == ["celery", "-A", "fl_server", words[0]]
+    assert seen[0][:4] == ["fl-server", "-A", "fl_server", words[0]]
     assert seen[0][-1] == words[-1]
     # Of two workers of one name on a machine, Celery's commands reach one.
     names = [word for word in seen[0] if word.startswith("--hostname")]
@@ -82,6 +83,30 @@ def test_commands_of_django_run_with_the_development_settings_and_their_own_help
     shell = run("shell", "-v", "0", "-c", script, data=tmp_path)
     assert (shell.returncode, shell.stdout.splitlines()[-1]) == (0, "module fl_server.settings.development")
     assert run("help", "invite", data=tmp_path).stdout.startswith("usage: fl-server invite ")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["serve", "--port", "x"], "argument --port: invalid int value: 'x'"),
+        (["audit", "verify", "--nope"], "unrecognized arguments: --nope"),
+        (["createsuperuser", "--nope"], "unrecognized arguments: --nope"),
+        (["demo", "--nope"], "unrecognized arguments: --nope"),
+    ],
+)
+def test_wrong_arguments_are_a_sentence_that_says_where_the_help_is(
+    words: list[str], sentence: str, tmp_path: Path
+) -> None:
+    done = run(*words, data=tmp_path)
+    told = f"{sentence} (fl-server {words[0]} --help explains the arguments)\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+
+
+@pytest.mark.parametrize("words", [["worker", "--nope"], ["beat", "--nope"]])
+def test_celerys_sentences_name_our_command(words: list[str], tmp_path: Path) -> None:
+    done = run(*words, data=tmp_path, start=[str(Path(sys.executable).with_name("fl-server"))])
+    assert done.returncode == 2
+    assert f"Try 'fl-server {words[0]} --help' for help." in done.stderr
 
 
 @pytest.mark.parametrize("words", [[], ["all"]])
@@ -147,9 +172,12 @@ def test_settings_that_do_not_exist_are_refused_with_a_sentence(module: str, tmp
     assert (done.returncode, done.stderr) == (1, f"{sentence}fl_server.settings.production.\n")
 
 
-def run(*words: str, data: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+MODULE = (sys.executable, "-m", "fl_server_command")
+
+
+def run(*words: str, data: Path, start: Sequence[str] = MODULE, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "fl_server_command", *words],
+        [*start, *words],
         cwd=REPOSITORY,
         env={**server_environment(data), **environment},
         capture_output=True,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fl_server_ai.inference.names import INFERENCE, PREPROCESSING, UNCERTAINTY
 from fl_server_ai.inference.sandboxed.images import image_tensor
-from fl_server_ai.sandbox import InvalidInput
+from fl_server_ai.sandbox import InvalidInput, WrongShape
 from fl_server_ai.sandbox.devices import CPU, current_device
 from fl_server_ai.sandbox.tasks import Arrays, Options, Result
 from fl_server_ai.uncertainty import Subject, get_uncertainty_class
@@ -77,9 +77,17 @@ def _preprocessed(preprocessing: torch.nn.Module | None, given: torch.Tensor) ->
 
 
 def check_shape(shape: tuple[int, ...], input_shape: list[int | None] | None) -> None:
-    """Compare dimension by dimension as far as both go; None is free. Raises InvalidInput."""
-    if any(wanted is not None and size != wanted for size, wanted in zip(shape, input_shape or [], strict=False)):
-        raise InvalidInput("Input shape does not match model input shape.")
+    """Compare dimension by dimension as far as both go; None is free. Raises WrongShape."""
+    expected = input_shape or []
+    if any(wanted is not None and size != wanted for size, wanted in zip(shape, expected, strict=False)):
+        raise WrongShape(
+            f"{WrongShape.sentence} What reaches the model has the shape {_written(shape)}; "
+            f"its input_shape is {_written(expected)}, in which ? is free."
+        )
+
+
+def _written(shape: Sequence[int | None]) -> str:
+    return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
 
 
 def _moment(arrays: Arrays, name: str) -> torch.Tensor | None:

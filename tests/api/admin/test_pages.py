@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -36,6 +37,9 @@ pytestmark = pytest.mark.django_db
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 
+LISTS = "admin:fl_server_core"
+
+
 def found_rows(client: Client, kind: type[Model], **query: str) -> list[Any]:
     response = client.get(list_url(kind), query)
     assert response.status_code == 200
@@ -50,6 +54,21 @@ def test_every_kind_of_row_has_a_page_and_the_bare_model_has_none() -> None:
 def test_the_index_names_every_kind(operator: Client) -> None:
     page = operator.get(reverse("admin:index")).content.decode()
     assert all(list_url(kind) in page for kind in KINDS)
+
+
+@kinds
+def test_labels_are_not_names_of_columns(operator: Client, kind: type[Model]) -> None:
+    """As Django makes them of the names: "created at", "target num updates", "Training uuid", "Swag models"."""
+    rows = fill(1)[kind]
+    found = operator.get(list_url(kind))
+    titles = [str(one.title) for one in found.context["cl"].filter_specs]
+    pages = [operator.get(url) for url in (page_url(rows[0]), reverse(f"{LISTS}_{kind._meta.model_name}_add"))]
+    texts = [page.content.decode() for page in (found, *pages) if page.status_code == 200]
+    labels = re.findall(r"<label[^>]*>(.*?)</label>|<div class=\"text\">(.*?)</div>", "".join(texts), re.DOTALL)
+    said = [re.sub(r"<[^>]*>", "", "".join(label)).strip(" :\n").lower() for label in labels]
+    wrong = re.compile(r"^at$| at$|uuid|_|\bnum\b|^last update$| file$")
+    assert [one for one in (*titles, *said) if wrong.search(one)] == []
+    assert "Swag" not in "".join(texts)
 
 
 @kinds

@@ -52,7 +52,7 @@ def test_each_figure_leads_to_a_list_of_as_many_rows(operator: Client) -> None:
         answer = operator.get(figure.url)
         assert answer.status_code == 200, figure.title
         assert urlsplit(answer.request["PATH_INFO"]).query == ""
-        if figure.title in ("Running", "In error", "Not started", "Completed", "Rounds", "Being retried", "Given up"):
+        if figure.title in ("Running", "In error", "Initial", "Completed", "Rounds", "Being retried", "Given up"):
             assert len(answer.context["cl"].result_list) == int(figure.value), figure.title
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from fl_server_core.models import Event, EventKind, GlobalModel, Training, User
+from fl_server_core.models import Delivery, Event, EventKind, GlobalModel, Training, User
 from fl_server_core.models.training import TrainingState
 from tests.builders.clients import browser_of, make_operator, staff_with
 from tests.builders.rows import (
@@ -168,6 +169,37 @@ def test_the_actor_has_the_buttons_and_a_participant_may_leave(
     assert training.participants.count() == 3
 
 
+@pytest.mark.parametrize("state", [TrainingState.INITIAL, TrainingState.ERROR, TrainingState.COMPLETED])
+def test_nobody_is_removed_from_a_training_that_is_over(
+    training: Training, owner: Client, state: TrainingState
+) -> None:
+    Training.objects.filter(pk=training.pk).update(state=state)
+    page = owner.get(address(training)).content.decode()
+    assert ("Remove clinic-1" in page) is (state != TrainingState.COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "takes_part", "counted"), [("", False, 0), ("", True, 1), ("https://actor.example.org/", False, 1)]
+)
+def test_notifications_that_nobody_waits_for_are_not_counted(
+    training: Training, owner: Client, participant: Client, endpoint: str, takes_part: bool, counted: int
+) -> None:
+    User.objects.filter(pk=training.actor_id).update(message_endpoint=endpoint)
+    training.participants.add(*[training.actor] * takes_part)
+    make_delivery(training, training.actor, "TRAINING_FINISHED")
+    make_delivery(training, User.objects.get(username="clinic-1"), "TRAINING_FINISHED")
+    for client, number in ((owner, counted), (participant, 1)):
+        figures = {one.title: one.value for one in client.get("/").context["figures"]}
+        assert figures["Notifications"] == str(number)
+
+
+def test_notifications_of_a_training_that_is_gone_still_count(training: Training, owner: Client) -> None:
+    make_delivery(training, training.actor, "TRAINING_INVITATION")
+    Delivery.objects.update(training=None)
+    figures = {one.title: one.value for one in owner.get("/").context["figures"]}
+    assert figures["Notifications"] == "1"
+
+
 def test_a_button_asks_and_leaves_an_event_with_its_author(training: Training, owner: Client) -> None:
     assert "ends for good" in owner.get(address(training, "steps/stop/")).content.decode()
     training.refresh_from_db()
@@ -289,3 +321,15 @@ def test_notifications_are_shown_to_their_receiver_with_its_errors(
     for client in (owner, participant, outsider):
         assert "Not for others" not in client.get("/notifications/").content.decode()
     assert len(outsider.get("/notifications/").context["page"].object_list) == 0
+
+
+@pytest.mark.parametrize("state", TrainingState)
+def test_a_state_has_one_word_on_all_pages_and_in_the_admin(
+    training: Training, owner: Client, state: TrainingState
+) -> None:
+    Training.objects.filter(pk=training.pk).update(state=state)
+    for path in ("/", address(training), f"/trainings/compare/?id={training.pk}"):
+        badges = re.findall(r'<(?:span|strong) class="state[^"]*">([^<]*)</', owner.get(path).content.decode())
+        assert state.label in badges, path
+    listed = browser_of(make_operator()).get("/admin/fl_server_core/training/").content.decode()
+    assert f'<td class="field-state">{state.label}</td>' in listed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from fl_server_api.pages.own import ROWS
 from fl_server_core.models import Event, EventKind, Training, TrainingInvitation, User
 from fl_server_core.models.training_invitation import InvitationState
 from tests.builders.clients import browser_of
@@ -31,11 +32,11 @@ def answer(client: Client, training: Training, word: str) -> tuple[int, list[str
 
 def test_an_invitation_is_accepted(training: Training, invited: User) -> None:
     client = browser_of(invited)
-    assert [row.training_id for row in client.get("/invitations/").context["invitations"]] == [training.pk]
+    assert [row.training_id for row in client.get("/invitations/").context["page"]] == [training.pk]
     assert answer(client, training, "accept") == (200, ["success: You take part."])
     assert invited in training.participants.all()
     assert Event.objects.get(kind=EventKind.PARTICIPANT_ACCEPTED).author == invited
-    assert len(client.get("/invitations/").context["invitations"]) == 0
+    assert len(client.get("/invitations/").context["page"]) == 0
 
 
 def test_an_invitation_is_declined(training: Training, invited: User) -> None:
@@ -49,7 +50,7 @@ def test_others_can_neither_see_nor_answer_it(training: Training, invited: User)
     outsider, owner = make_user("outsider"), training.actor
     for person in (outsider, owner, training.participants.get()):
         client = browser_of(person)
-        assert len(client.get("/invitations/").context["invitations"]) == 0
+        assert len(client.get("/invitations/").context["page"]) == 0
         answer(client, training, "decline")
     status, messages = answer(browser_of(outsider), training, "accept")
     assert (status, messages[0].startswith("error: You are not invited")) == (200, True)
@@ -94,3 +95,13 @@ def test_an_unknown_name_is_told_and_nothing_is_saved(training: Training) -> Non
     found = browser_of(user).post("/invitations/trust/", {"actors": "participant\nno\0body"}, follow=True)
     assert [str(one) for one in found.context["messages"]] == ["There is no user 'nobody'. Enter one user name a line."]
     assert list(user.trusted_actors.all()) == [training.actor]
+
+
+def test_invitations_come_in_pages_the_latest_first(invited: User) -> None:
+    for number in range(ROWS):
+        make_training_invitation(make_training(make_user(f"actor-{number}")), invited)
+    client = browser_of(invited)
+    first, second = (client.get(f"/invitations/?page={number}") for number in (1, 2))
+    assert (len(first.context["page"]), len(second.context["page"])) == (ROWS, 1)
+    assert first.context["page"][0].training.actor.username == f"actor-{ROWS - 1}"
+    assert 'href="?page=2">Older</a>' in first.content.decode()

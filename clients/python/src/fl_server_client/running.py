@@ -58,6 +58,7 @@ def run(
     password: str = "",
     token: str = "",
     listen: Listening | None = None,
+    direct: bool = False,
     on_ready: Callable[[dict[str, Any]], None] = lambda _user: None,
     **about: Any,
 ) -> None:
@@ -67,6 +68,7 @@ def run(
         server: its address, such as https://fl.example.org.
         username, password, token: as of `Account`, like `about`.
         listen: where to listen (push); None: fetch notifications from the server (pull), which needs no open port.
+        direct: fetch models from the server's bucket, as `Client` does.
         on_ready: called with the user once it is signed in.
 
     Raises:
@@ -75,7 +77,7 @@ def run(
             listens on all interfaces and doesn't say at which URL the server reaches it.
     """
     account = Account(username, password, token, **about)
-    running = Running(participant, server, account, listen)
+    running = Running(participant, server, account, listen, direct=direct)
     with until_told(running.stop):
         running.work(on_ready)
 
@@ -84,7 +86,13 @@ class Running:
     """A participant that runs. `work` blocks; `stop` ends it from another thread or a signal's handler."""
 
     def __init__(
-        self, participant: Participant, server: str, account: Account, listen: Listening | None = None
+        self,
+        participant: Participant,
+        server: str,
+        account: Account,
+        listen: Listening | None = None,
+        *,
+        direct: bool = False,
     ) -> None:
         if not account.token and not (account.username and account.password):
             raise ValueError("Give a token, or a username and a password.")
@@ -94,7 +102,7 @@ class Running:
             )
         self._participant, self._account, self._listen = participant, account, listen
         self._agenda = Agenda()
-        self._client = ParticipantClient(server, token=account.token, pauses=FIRST_PAUSES)
+        self._client = ParticipantClient(server, token=account.token, pauses=FIRST_PAUSES, direct=direct)
 
     def stop(self) -> None:
         """End `work`: the round's part that is under way ends first."""

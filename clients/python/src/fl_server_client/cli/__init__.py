@@ -15,4 +15,4 @@ def main() -> None:
         sys.stderr.write(f"fl needs {error.name}: pip install 'fl-server-client[cli]'\n")
         sys.exit(2)
     with explained():
-        app(prog_name="fl")
+        sys.exit(app(prog_name="fl", standalone_mode=False))

@@ -24,6 +24,8 @@ app.add_typer(participant.app, name="participant")
 app.command()(predict.predict)
 
 
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""What is wrong with the arguments. typer has no name for it that all of its versions know."""
 Server = Annotated[str, typer.Argument(help="The server's address, such as https://fl.example.org.")]
 Username = Annotated[str, typer.Option(prompt=True)]
 Password = Annotated[str, typer.Option(prompt=True, hide_input=True, envvar="FL_PASSWORD")]
@@ -75,8 +77,20 @@ def explained() -> Iterator[None]:
     """What goes wrong ends the program with exit code 2 and one sentence."""
     try:
         yield
+    except UsageError as error:
+        _explain(error)
+        sys.exit(2)
+    except typer.Abort:  # at a prompt
+        sys.stderr.write("Aborted.\n")
+        sys.exit(1)
     except (FederationError, ValueError, OSError) as error:
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _explain(error: Any) -> None:
+    """A sentence, and where the help is. Where no argument was given, typer has printed the help."""
+    if sentence := " ".join(error.format_message().split()):
+        sys.stderr.write(f"{sentence} ({error.ctx.command_path} --help explains the arguments)\n")

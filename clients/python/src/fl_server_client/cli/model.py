@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from . import credentials
-from .output import JSON, print_row, print_rows, progress_bar
+from .output import DIRECT, JSON, print_row, print_rows, progress_bar
 
 app = typer.Typer(help="Models: upload, download, versions.", no_args_is_help=True)
 FREE = ("none", "null", "?", "-")
@@ -69,7 +69,7 @@ def pull(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the file.")],
     version: Annotated[int | None, typer.Option(help="A version's number; without it, the current one.")] = None,
     form: Annotated[Form, typer.Option("--format", help="safetensors carry tensors and no code.")] = Form.torch,
-    direct: Annotated[bool, typer.Option(help="Fetch it from the server's bucket, if it has one.")] = False,
+    direct: DIRECT = False,
     json_: JSON = False,
 ) -> None:
     """Download a model. A download that breaks off goes on where it stopped."""

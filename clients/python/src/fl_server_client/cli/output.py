@@ -18,7 +18,15 @@ from ..downloads import Progress
 WIDE = 1000
 IDS = ("id", "training")
 """Columns whose values the next command takes."""
+TITLES = {
+    "aggregation_method": "aggregation",
+    "created_at": "created",
+    "global_model_uuid": "model",
+    "target_num_updates": "rounds",
+}
+"""What tables call the API's fields."""
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DIRECT = Annotated[bool, typer.Option(help="Fetch models from the server's bucket, if it has one.")]
 console = Console()
 
 
@@ -40,7 +48,7 @@ def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, jso
         return
     table = Table()
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in IDS)
+        table.add_column(TITLES.get(column, column), overflow="fold", no_wrap=column in IDS)
     for row in rows:
         table.add_row(*("" if row.get(column) is None else _short(row[column]) for column in columns))
     # A pipe has no width to keep to: ids in it are on one line.

@@ -17,7 +17,7 @@ from ..errors import FederationError
 from ..participant import Participant
 from ..running import Account, Listening, Running, until_told
 from . import credentials
-from .output import JSON, done, print_rows
+from .output import DIRECT, JSON, done, print_rows
 
 app = typer.Typer(help="Take part in trainings.", no_args_is_help=True)
 Training = Annotated[str, typer.Argument(help="The training's id.")]
@@ -33,6 +33,7 @@ def run(
     invitation: Annotated[str, typer.Option(help="Code of an invitation to register.")] = "",
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Listen (push). Without it: fetch (pull).")] = "",
     endpoint: Annotated[str, typer.Option(help="The URL at which the server reaches the listener.")] = "",
+    direct: DIRECT = False,
     accept: Annotated[bool, typer.Option(help="Accept every invitation to a training.")] = False,
     trust: Annotated[list[str] | None, typer.Option(help="Trust this actor, by id, or everyone. Repeat it.")] = None,
 ) -> None:
@@ -55,7 +56,8 @@ def run(
     else:
         server, token = credentials.login(server)
         account = Account(token=token, trust=trusted)
-    running = Running(participant, credentials.address(server), account, listening(listen, endpoint))
+    where = listening(listen, endpoint)
+    running = Running(participant, credentials.address(server), account, where, direct=direct)
     with until_told(running.stop):
         running.work(lambda user: typer.echo(json.dumps({"id": user["id"], "username": user["username"]})))
 
