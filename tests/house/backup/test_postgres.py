@@ -18,13 +18,13 @@ from fl_server.backup.making import make_backup
 from fl_server.backup.manifest import read_manifest
 from fl_server.backup.restoring import Permissions, restore_backup
 from fl_server.storage.shared_files import refuse_unshared_files
-from fl_server_core.models import GlobalModel
+from fl_server_core.models import AuditEntry, Credential, GlobalModel
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(connection.vendor != "postgresql", reason="of PostgreSQL and Redis: run in that pass"),
 ]
-WRITTEN_ANEW = "ALTER TABLE fl_server_core_globalmodel ADD COLUMN lot double precision DEFAULT random()"
+WRITTEN_ANEW = "ALTER TABLE fl_server_core_auditentry ADD COLUMN lot double precision DEFAULT random()"
 
 
 def test_a_table_that_a_migration_would_write_anew_waits_until_the_backup_has_it(
@@ -32,6 +32,8 @@ def test_a_table_that_a_migration_would_write_anew_waits_until_the_backup_has_it
 ) -> None:
     """In an earlier snapshot, such a table is empty."""
     original, refused = postgres._run, []
+    details = {"said": "before the backup"}
+    AuditEntry.objects.create(credential=Credential.SERVER, verb="backup", object_kind="server", details=details)
 
     def migrate_first(command: list[str]) -> None:
         values = connection.settings_dict
@@ -53,8 +55,8 @@ def test_a_table_that_a_migration_would_write_anew_waits_until_the_backup_has_it
         made = make_backup(folder, warn=lambda sentence: pytest.fail(sentence))
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE fl_server_core_globalmodel DROP COLUMN IF EXISTS lot")
-    assert model.pk.hex in (folder.backups / made.name / "database.sql").read_text(encoding="utf-8").replace("-", "")
+            cursor.execute("ALTER TABLE fl_server_core_auditentry DROP COLUMN IF EXISTS lot")
+    assert details["said"] in (folder.backups / made.name / "database.sql").read_text(encoding="utf-8")
     assert len(refused) == 1
 
 
