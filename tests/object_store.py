@@ -114,6 +114,7 @@ def _command(folder: Path, ports: dict[str, int]) -> list[str]:
         *("-master.electionTimeout=1s", "-master.heartbeatInterval=100ms", "-volume.preStopSeconds=0"),
         *(
             f"-volume.port={ports['volume']}",
+            "-volume.max=32",  # a bucket begins with seven
             "-filer",
             f"-filer.port={ports['filer']}",
             f"-filer.localSocket={folder}/filer.sock",

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,8 +149,12 @@ def _run(command: list[str]) -> None:
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        reason = _without_data(done.stderr) or f"it ended with status {done.returncode}"
+        reason = _without_data(done.stderr) or _how_it_ended(done.returncode)
         raise BackupError(f"{Path(command[0]).name} failed: {reason}")
+
+
+def _how_it_ended(status: int) -> str:
+    return f"it was ended by {signal.Signals(-status).name}" if status < 0 else f"it ended with status {status}"
 
 
 def _without_data(errors: str) -> str:

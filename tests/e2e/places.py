@@ -100,14 +100,14 @@ class Place:
                 server.stop()
 
     def _start_celery(self) -> None:
-        for name, sign in (("worker", "ready."), ("beat", "")):
+        for name in ("worker", "beat"):
             process = Process(
                 name,
                 [sys.executable, "-m", "fl_server_command", name],
                 folder=self.data.parent,
                 environment=self.environment,
                 directory=REPOSITORY,
-                is_ready=lambda process, sign=sign: sign in process.output(),
+                is_ready=lambda process: process.name == "beat" or "ready." in process.output(),
             )
             self.celery.append(process)
             process.start()

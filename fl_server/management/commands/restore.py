@@ -50,8 +50,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(
-                f"The restore was given up: {error}. If a disk is full, make room on it. Then run the command again: "
-                "what was stored is kept."
+                f"The restore was given up: {str(error).rstrip('.')}. If a disk is full, make room on it. Then run the "
+                "command again: what was stored is kept."
             ) from error
         present = f" ({done.present} were there)" if done.present else ""
         self.stdout.write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
@@ -37,7 +38,12 @@ def bucket(store_of_objects: ObjectStore, settings: Settings, tmp_path: Path) ->
     """The storage is a bucket, and this machine keeps copies."""
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "tmp"
     (tmp_path / "tmp").mkdir()
-    options = {"bucket_name": BUCKET, "endpoint_url": store_of_objects.url, "location": PREFIX, "region_name": REGION}
+    options: dict[str, Any] = {
+        "bucket_name": BUCKET,
+        "endpoint_url": store_of_objects.url,
+        "location": PREFIX,
+        "region_name": REGION,
+    }
     options |= {"access_key": KEY, "secret_key": SECRET, "copies_bytes": 1 << 26, "file_overwrite": False}
     settings.STORAGES = {
         **settings.STORAGES,
