@@ -17,7 +17,7 @@ OURS = {
     "create_demo_data": "make an actor, participants and a training to try the server with",
     "create_large_training": "make a training of any size, to measure the pages with",
     "audit": "verify, export or prune the trail of who did what",
-    "backup": "copy the database and its files while the server runs; backup verify checks a copy",
+    "backup": "copy the database and its files while the server runs; also: backup verify, backup prune",
     "restore": "put a backup into an empty server",
     "retention": "remove what is older than the settings keep it; with --dry-run say what would go",
     "export_mlflow": "send a training to MLflow",

@@ -40,6 +40,13 @@ class FarStorage:
         """Is there a copy on this machine already?"""
         raise NotImplementedError
 
+    def fetch(self, name: str, path: Path) -> str:
+        """Write the bytes that are in the storage now, whatever they are, to `path`: no copy is read or kept.
+
+        Returns the SHA-256 that they were stored with, or "". Raises as `local_copy`, but not for damaged bytes.
+        """
+        raise NotImplementedError
+
     def open_part(self, name: str, part: range) -> IO[bytes]:
         """Open these bytes of the file, fetched before this returns. Raises as `local_copy`."""
         raise NotImplementedError

@@ -67,9 +67,9 @@ class ObjectStore:
             "FL_S3_SECRET_KEY": SECRET,
         }
 
-    def objects(self) -> dict[str, int]:
+    def objects(self, bucket: str = BUCKET) -> dict[str, int]:
         """Each object's name and size in bytes."""
-        return {one["Key"]: one["Size"] for one in self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])}
+        return {one["Key"]: one["Size"] for one in self.client.list_objects_v2(Bucket=bucket).get("Contents", [])}
 
     def unfinished(self) -> list[str]:
         """The names that uploads of several parts are under way to."""
@@ -114,6 +114,7 @@ def _command(folder: Path, ports: dict[str, int]) -> list[str]:
         *("-master.electionTimeout=1s", "-master.heartbeatInterval=100ms", "-volume.preStopSeconds=0"),
         *(
             f"-volume.port={ports['volume']}",
+            "-volume.max=32",  # a bucket begins with seven
             "-filer",
             f"-filer.port={ports['filer']}",
             f"-filer.localSocket={folder}/filer.sock",

@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from fl_server.backup.exceptions import BackupError
@@ -111,6 +111,11 @@ class BackupFolder:
         except BlockingIOError as error:
             raise BackupError(f"A backup or a restore is at work in {self.path}. Wait until it has ended.") from error
 
+    def sync_files(self) -> None:
+        """Make sure that the names of files are on the disk, too."""
+        for folder in (self.files, *(path for path in self.files.rglob("*") if path.is_dir())):
+            sync(folder)
+
     def clear_unfinished(self) -> None:
         """Remove what an interrupted backup left behind. Files that it had copied stay: they are whole."""
         for folder in self.backups.glob(f".*{UNFINISHED}"):
@@ -119,13 +124,12 @@ class BackupFolder:
             file.unlink()
 
 
-def digest_of(path: Path, on_progress: Callable[[], None] = lambda: None) -> str:
+def digest_of(path: Path) -> str:
     """SHA-256 of a file, as hexadecimal digits."""
     total = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             total.update(block)
-            on_progress()
     return total.hexdigest()
 
 

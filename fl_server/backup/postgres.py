@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -16,11 +18,10 @@ from django.conf import settings
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from fl_server.backup.exceptions import BackupError
+from fl_server.backup.exceptions import BackupError, full
 from fl_server.backup.reading import Contents, Dump, read_contents
 
 FILE_NAME = "database.sql"
-LOOK_SECONDS = 1.0
 HEAD = 4096
 NEW_SETTINGS = (b"SET transaction_timeout = 0;",)
 """Since version 17."""
@@ -30,7 +31,7 @@ INSTALL = (
 )
 
 
-def write(path: Path, on_progress: Callable[[], None]) -> Contents:
+def write(path: Path) -> Contents:
     """Have pg_dump write the database as of one moment, while others read and write."""
     program = _program("pg_dump")
     with _snapshot() as (snapshot, own):
@@ -38,7 +39,12 @@ def write(path: Path, on_progress: Callable[[], None]) -> Contents:
             contents = read_contents(cursor, _version_text(_version_of(own)))
         path.touch(mode=0o600)
         options = ["--format=plain", "--no-owner", "--no-privileges", "--encoding=UTF8"]
-        _run([program, *options, f"--snapshot={snapshot}", f"--file={path}"], on_progress)
+        try:
+            _run([program, *options, f"--snapshot={snapshot}", f"--file={path}"])
+        except BackupError as error:
+            if os.strerror(errno.ENOSPC) in str(error):
+                raise BackupError(full(path.parents[2], str(error))) from error
+            raise
     silence_new_settings(path)
     with path.open("rb") as file:
         os.fsync(file.fileno())
@@ -65,7 +71,7 @@ def restore(path: Path) -> None:
     with NamedTemporaryFile("w", dir=settings.FILE_UPLOAD_TEMP_DIR, suffix=".sql", encoding="utf-8") as first:
         first.write(drops)
         first.flush()
-        _run([program, *options, f"--file={first.name}", f"--file={path}"], lambda: None)
+        _run([program, *options, f"--file={first.name}", f"--file={path}"])
 
 
 def other_connections() -> int:
@@ -88,9 +94,14 @@ def check_programs(*names: str) -> None:
 def _snapshot() -> Iterator[tuple[str, BaseDatabaseWrapper]]:
     """A snapshot that other sessions may take over while this transaction lasts, and the session that has it."""
     own = connection.copy()
+    tables = ", ".join(connection.ops.quote_name(name) for name in connection.introspection.table_names())
+    if not tables:
+        raise BackupError("The database has no tables. Set FL_POSTGRES_DBNAME as the server has it.")
     try:
         with own.cursor() as cursor:
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            # Before the snapshot: a table that a migration writes anew after it would seem to be empty in it.
+            cursor.execute(f"LOCK TABLE {tables} IN ACCESS SHARE MODE")
             cursor.execute("SELECT pg_export_snapshot()")
             name = cursor.fetchone()[0]
         yield name, own
@@ -123,7 +134,7 @@ def _version_text(number: int) -> str:
     return f"{number // 10_000}.{number % 10_000}"
 
 
-def _run(command: list[str], on_progress: Callable[[], None]) -> None:
+def _run(command: list[str]) -> None:
     """Run one of PostgreSQL's programs on this server's database. Its password is in no argument."""
     values = connection.settings_dict
     environment = os.environ | {
@@ -134,22 +145,16 @@ def _run(command: list[str], on_progress: Callable[[], None]) -> None:
         "PGPASSWORD": str(values["PASSWORD"]),
         "PGCONNECT_TIMEOUT": "10",
     }
-    process = subprocess.Popen(  # noqa: S603  ours
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    done = subprocess.run(  # noqa: S603  ours
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    try:
-        while True:
-            try:
-                _, errors = process.communicate(timeout=LOOK_SECONDS)
-                break
-            except subprocess.TimeoutExpired:
-                on_progress()
-    except BaseException:
-        process.kill()
-        process.communicate()
-        raise
-    if process.returncode:
-        raise BackupError(f"{Path(command[0]).name} failed: {_without_data(errors)}")
+    if done.returncode:
+        reason = _without_data(done.stderr) or _how_it_ended(done.returncode)
+        raise BackupError(f"{Path(command[0]).name} failed: {reason}")
+
+
+def _how_it_ended(status: int) -> str:
+    return f"it was ended by {signal.Signals(-status).name}" if status < 0 else f"it ended with status {status}"
 
 
 def _without_data(errors: str) -> str:

@@ -44,14 +44,14 @@ class Contents:
 class Dump:
     """How a database is written to one file, and read back.
 
-    check: raises BackupError where it can't be. write: (path, on_progress) writes a snapshot and says what is in it.
+    check: raises BackupError where it can't be. write: writes a snapshot to this path and says what is in it.
     file_name: in a backup's folder.
     """
 
     engine: str
     file_name: str
     check: Callable[[], None]
-    write: Callable[[Path, Callable[[], None]], Contents]
+    write: Callable[[Path], Contents]
 
 
 def read_contents(cursor: Cursor, engine_version: str) -> Contents:

@@ -11,8 +11,6 @@ from tempfile import NamedTemporaryFile
 from time import monotonic, sleep
 
 from django.conf import settings
-from django.core.files.base import File
-from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
@@ -25,12 +23,12 @@ from fl_server.backup.folder import BLOCK, BackupFolder
 from fl_server.backup.making import dump_of_this_database
 from fl_server.backup.manifest import Manifest, Stored, digest_of_manifest, is_of_this_key, read_manifest_and_digest
 from fl_server.backup.sealing import is_sealed
+from fl_server.backup.stored import store
 from fl_server.backup.verifying import problems_of
 from fl_server.storage.shared_files import forget_files_folder
 from fl_server_core.models import AuditEntry, BackupHold, GlobalModel, Training, User
 from fl_server_core.monitoring.heartbeats import LIFE_SECONDS, read_heartbeats
 from fl_server_core.services.restored import go_on_after_restore
-from fl_server_core.storage import storage_errors
 
 LOOK_SECONDS = 0.2
 Say = Callable[[str], None]
@@ -76,7 +74,7 @@ def restore_backup(folder: BackupFolder, path: Path, manifest: Manifest, *, allo
     if problems:
         raise BackupError("The backup isn't good, so nothing was restored:\n" + "\n".join(problems))
     say(f"Storing {len(manifest.files)} files.")
-    stored = sum(_store(folder, file) for file in manifest.files)
+    stored = sum(store(folder.file(file.name), file) for file in manifest.files)
     if not is_interrupted:
         _refuse_server_in_use()  # that was started meanwhile
         say("Restoring the database.")
@@ -203,36 +201,6 @@ def _refuse_full_server(allowed: Permissions) -> None:
             f"This server isn't empty: it has {', '.join(full)}. Restore into a new one (another FL_DATA_DIR, or "
             "another database). --force replaces what is in this database: it is lost then, and nothing is merged."
         )
-
-
-def _store(folder: BackupFolder, file: Stored) -> bool:
-    """Put a file into the storage under its own name. False: it is there.
-
-    Raises:
-        BackupError: another file has that name.
-    """
-    if default_storage.exists(file.name):
-        if _is_same(file):
-            return False
-        raise BackupError(
-            f"The storage has a file {file.name} with other bytes. Files never change under their name: it is damaged. "
-            "Remove it, and restore again."
-        )
-    with folder.file(file.name).open("rb") as source, storage_errors():
-        name = default_storage.save(file.name, File(source))
-    if name != file.name:
-        raise BackupError(f"The storage calls {file.name} {name}. Does a server run on it? Stop it first.")
-    return True
-
-
-def _is_same(file: Stored) -> bool:
-    if default_storage.size(file.name) != file.size:
-        return False
-    total = hashlib.sha256()
-    with storage_errors(), default_storage.open(file.name, "rb") as stored:
-        while block := stored.read(BLOCK):
-            total.update(block)
-    return total.hexdigest() == file.sha256
 
 
 def _restore_database(path: Path, allowed: Permissions) -> None:

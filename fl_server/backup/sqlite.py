@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from django.db import connection, connections
 
-from fl_server.backup.exceptions import BackupError
-from fl_server.backup.folder import sync
+from fl_server.backup.exceptions import BackupError, full
+from fl_server.backup.folder import BLOCK, sync, write_whole
 from fl_server.backup.reading import Contents, Dump, read_contents
 
 PAGES = 4096
 FILE_NAME = "database.sqlite3"
 
 
-def write(path: Path, on_progress: Callable[[], None]) -> Contents:
+def write(path: Path) -> Contents:
     """Copy the database by SQLite's online backup, as of one moment, while others read and write.
 
     The transaction keeps that moment: without one, the copy would begin anew whenever somebody writes.
@@ -32,10 +33,13 @@ def write(path: Path, on_progress: Callable[[], None]) -> Contents:
         ):
             source.execute("BEGIN")
             source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            source.backup(copy, pages=PAGES, progress=lambda *_: on_progress(), sleep=0)
+            source.backup(copy, pages=PAGES, sleep=0)
             copy.execute("PRAGMA journal_mode = DELETE")  # the copy is one file
             contents = read_contents(copy.cursor(), sqlite3.sqlite_version)
     except sqlite3.Error as error:
+        # On a full disk it also speaks of an error of the disk.
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL or shutil.disk_usage(path.parent).free < BLOCK:
+            raise BackupError(full(path.parents[2], str(error))) from error
         raise BackupError(f"The database {live} can't be copied: {error}") from error
     with path.open("rb") as file:
         os.fsync(file.fileno())
@@ -47,13 +51,8 @@ def restore(path: Path, *, keep: str | None) -> None:
     place = _place()
     connections.close_all()
     staged = place.with_name(f"{place.name}.restoring")
-    staged.unlink(missing_ok=True)
-    staged.touch(mode=0o600)
-    with path.open("rb") as source, staged.open("wb") as target:
-        while block := source.read(1 << 20):
-            target.write(block)
-        target.flush()
-        os.fsync(target.fileno())
+    with path.open("rb") as source:
+        write_whole(staged, iter(partial(source.read, BLOCK), b""))
     if place.exists():
         with contextlib.closing(sqlite3.connect(place)) as old:  # its log goes into the file, and is gone
             old.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -13,28 +13,25 @@ from pathlib import Path
 from typing import IO, Any
 
 from boto3.exceptions import Boto3Error
-from boto3.s3.transfer import TransferConfig, create_transfer_manager
+from boto3.s3.transfer import create_transfer_manager
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.files.base import File
 from django.utils.http import content_disposition_header
 from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError, S3UploadFailedError
-from s3transfer.subscribers import BaseSubscriber
 from storages.backends.s3 import S3Storage
-from storages.utils import ReadBytesWrapper, clean_name
+from storages.utils import clean_name
 from urllib3.exceptions import HTTPError
 
 from fl_server.storage.copies import Copies
+from fl_server.storage.transfers import CHUNK, MB, Known, Lent, transfer_config
 from fl_server_core.storage import PROBE, FarStorage, StorageUnavailable, storage_errors
 
 NOT_FOUND = 404
-MB = 1024 * 1024
 MEMORY_BYTES = 64 * 1024
 """A larger part of a file is held on the disk."""
 PART_MB = 16
-CHUNK = 256 * 1024
-THREADS = 4
 TRIES = 3
 OCTETS = "application/octet-stream"
 DIGEST = "sha256"
@@ -69,18 +66,6 @@ def _quick_client_config(addressing: str) -> Config:
     return _client_config(addressing).merge(quick)
 
 
-def _transfer_config(part_mb: int) -> TransferConfig:
-    """Memory for a transfer: THREADS parts of an upload that is not a file, 8 MB of a download."""
-    return TransferConfig(
-        multipart_threshold=part_mb * MB,
-        multipart_chunksize=part_mb * MB,
-        max_concurrency=THREADS,
-        num_download_attempts=2,
-        io_chunksize=CHUNK,
-        max_io_queue=32,
-    )
-
-
 class BucketStorage(S3Storage, FarStorage):  # type: ignore[misc]  # it has no types
     """A bucket that fails as a folder does: with FileNotFoundError where an object is missing, else StorageUnavailable.
 
@@ -104,7 +89,7 @@ class BucketStorage(S3Storage, FarStorage):  # type: ignore[misc]  # it has no t
         super().__init__(**options)
         self._options = options
         self.client_config = options.get("client_config") or _client_config(self.addressing_style)
-        self.transfer_config = _transfer_config(self.part_mb)
+        self.transfer_config = transfer_config(self.part_mb)
 
     def probe(self) -> None:
         """Raise an OSError unless the bucket answers, within seconds."""
@@ -130,7 +115,7 @@ class BucketStorage(S3Storage, FarStorage):  # type: ignore[misc]  # it has no t
             about = {**self._get_write_parameters(cleaned, content), "Metadata": {DIGEST: _digest(content)}}
             content.seek(0)
             with create_transfer_manager(self._client, self.transfer_config) as transfers:
-                source = _Lent(content) if path is None else path()  # read where it lies, without a copy in memory
+                source = Lent(content) if path is None else path()  # read where it lies, without a copy in memory
                 transfers.upload(source, self.bucket_name, self._key(name), extra_args=about).result()
             if path is not None:
                 self._copies.keep(cleaned, Path(path()))
@@ -160,10 +145,19 @@ class BucketStorage(S3Storage, FarStorage):  # type: ignore[misc]  # it has no t
         return modified
 
     def local_copy(self, name: str) -> AbstractContextManager[Path]:
-        return self._copies.get(clean_name(name), partial(self._fetch, name))
+        return self._copies.get(clean_name(name), partial(self._fetch_checked, name))
 
     def is_near(self, name: str) -> bool:
         return self._copies.has(clean_name(name))
+
+    def fetch(self, name: str, path: Path) -> str:
+        about = {"Bucket": self.bucket_name, "Key": self._key(name)}
+        with _failing_as_a_folder(name):
+            found = self._client.head_object(**about)
+            known = Known(found["ContentLength"], found.get("ETag", ""))
+            with create_transfer_manager(self._client, self.transfer_config) as transfers:
+                transfers.download(about["Bucket"], about["Key"], str(path), subscribers=[known]).result()
+        return str(found.get("Metadata", {}).get(DIGEST, ""))
 
     def open_part(self, name: str, part: range) -> IO[bytes]:
         """A connection that breaks costs what is missing, not what has arrived."""
@@ -232,23 +226,12 @@ class BucketStorage(S3Storage, FarStorage):  # type: ignore[misc]  # it has no t
     def _key(self, name: str) -> str:
         return str(self._normalize_name(clean_name(name)))
 
-    def _fetch(self, name: str, path: Path) -> None:
-        about = {"Bucket": self.bucket_name, "Key": self._key(name)}
-        with _failing_as_a_folder(name):
-            found = self._client.head_object(**about)
-            with create_transfer_manager(self._client, self.transfer_config) as transfers:
-                transfers.download(
-                    about["Bucket"],
-                    about["Key"],
-                    str(path),
-                    subscribers=[_Known(found["ContentLength"], found.get("ETag", ""))],
-                ).result()
-            named = found.get("Metadata", {}).get(DIGEST)
-            with path.open("rb") as file:
-                if named not in (None, hashlib.file_digest(file, "sha256").hexdigest()):
-                    raise StorageUnavailable(
-                        f"The bucket's {name} is damaged: its SHA-256 is not the one it came with."
-                    )
+    def _fetch_checked(self, name: str, path: Path) -> None:
+        expected = self.fetch(name, path)
+        with storage_errors(), path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if expected not in ("", found):
+            raise StorageUnavailable(f"The bucket's {name} is damaged: its SHA-256 is not the one it came with.")
 
     def _receive(self, name: str, part: range, file: IO[bytes]) -> None:
         found = self._client.get_object(
@@ -256,25 +239,6 @@ class BucketStorage(S3Storage, FarStorage):  # type: ignore[misc]  # it has no t
         )
         for chunk in found["Body"].iter_chunks(CHUNK):
             file.write(chunk)
-
-
-class _Lent(ReadBytesWrapper):  # type: ignore[misc]  # it has no types
-    """A file that a transfer reads, and must not close."""
-
-    def close(self) -> None:
-        """Its owner does."""
-
-
-class _Known(BaseSubscriber):  # type: ignore[misc]  # it has no types
-    """Spares a transfer its look at the object, and holds all of its parts to the same one."""
-
-    def __init__(self, size: int, etag: str) -> None:
-        self._size, self._etag = size, etag
-
-    def on_queued(self, future: Any, **_: Any) -> None:
-        future.meta.provide_transfer_size(self._size)
-        if self._etag:  # some stores have none
-            future.meta.provide_object_etag(self._etag)
 
 
 def _digest(content: File[Any]) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,11 +18,9 @@ from fl_server_client import Notification, ParticipantClient, Refused
 
 from tests.builders.files import linear, noisy, saved
 from tests.builders.waiting import wait_until
-from tests.e2e.people import People, Worker
-from tests.e2e.sites import Site, execute, fresh_database
-from tests.faults.harness.ledger import Ledger, PostgresDatabase, SqliteDatabase
+from tests.e2e.people import PATIENCE, People, Worker
+from tests.e2e.places import a_place, in_bucket, in_folder
 from tests.object_store import object_store
-from tests.server_process import ServerProcess, run_manage, server_environment
 
 PARTICIPANTS = 3
 ROUNDS = 3
@@ -38,55 +34,9 @@ UPDATES = {
 pytestmark = pytest.mark.timeout(600)
 
 
-@dataclass
-class Place:
-    """Where a server keeps its things: a data folder, and on PostgreSQL a database of its own."""
-
-    data: Path
-    connection: dict[str, Any] | None
-    settings: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        own = {}
-        if self.connection:
-            own = {
-                "FL_POSTGRES_HOST": self.connection["host"],
-                "FL_POSTGRES_PORT": str(self.connection["port"]),
-                "FL_POSTGRES_USER": self.connection["user"],
-                "FL_POSTGRES_PASSWD": self.connection["password"],
-                "FL_POSTGRES_DBNAME": self.connection["dbname"],
-            }
-        return server_environment(self.data) | own | self.settings
-
-    @property
-    def ledger(self) -> Ledger:
-        known = self.connection
-        return Ledger(PostgresDatabase(known) if known else SqliteDatabase(self.data / "db.sqlite3"))
-
-    @contextmanager
-    def serving(self, port: int = 0) -> Iterator[tuple[Site, ServerProcess]]:
-        with ServerProcess(self.data, "--port", str(port), environment=self.environment) as server:
-            yield Site(server.base_url, self.environment, self.ledger, "backed up"), server
-            if server.process.poll() is None:
-                server.stop()
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return run_manage(*arguments, environment=self.environment)
-
-    def take_key_of(self, key: str) -> None:
-        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self.data / "secret_key").write_text(key, encoding="ascii")
-
-
-@contextmanager
-def a_place(data: Path) -> Iterator[Place]:
-    """On the database of this pass of the suite."""
-    if settings.FL_EMBEDDED:
-        yield Place(data, None)
-        return
-    with fresh_database() as connection:
-        yield Place(data, connection)
+FOLDER, BUCKET = "a folder", "a bucket"
+WAYS = [(FOLDER, FOLDER)] if not settings.FL_EMBEDDED else [(FOLDER, BUCKET), (BUCKET, FOLDER), (BUCKET, BUCKET)]
+"""Where the files are when they are backed up, and where they are restored to."""
 
 
 @dataclass
@@ -139,15 +89,6 @@ def result_of(people: People, model: str) -> list[tuple[int, str]]:
     return [(version["version"], version["sha256"]) for version in people.actor.versions(model)]
 
 
-def lose(place: Place) -> None:
-    """Nothing is left of it, neither files nor rows."""
-    shutil.rmtree(place.data)
-    if place.connection:
-        name = place.connection["dbname"]
-        execute(place.connection, f"DROP DATABASE {name} WITH (FORCE)")
-        execute(place.connection, f"CREATE DATABASE {name}")
-
-
 @contextmanager
 def models_that_come_and_go(people: People) -> Iterator[None]:
     """Somebody uploads a model and deletes it, again and again."""
@@ -168,21 +109,22 @@ def models_that_come_and_go(people: People) -> Iterator[None]:
         coming.join()
 
 
-def files_in(place: Place) -> set[str]:
-    return {str(path.relative_to(place.data / "files")) for path in place.data.glob("files/models/*/*/*")}
-
-
 def good(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # warns of no file that is lost or damaged
     return done.stdout
 
 
-def test_a_server_that_is_lost_and_restored_goes_on_and_ends_bit_by_bit_the_same(tmp_path: Path) -> None:
-    backups = str(tmp_path / "backups")
+@pytest.mark.parametrize(("before", "after"), WAYS)
+def test_a_server_that_is_lost_and_restored_goes_on_and_ends_bit_by_bit_the_same(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    backups, data = str(tmp_path / "backups"), tmp_path / "var"
     story = Story()
     with ExitStack() as stack:
-        place = stack.enter_context(a_place(tmp_path / "var"))
+        store = stack.enter_context(object_store(tmp_path)) if BUCKET in (before, after) else None
+        files = in_bucket(store, prefix="servers/one") if store and before == BUCKET else in_folder(data)
+        place = stack.enter_context(a_place(data, files))
         site, server = stack.enter_context(place.serving())
         people = stack.enter_context(People(site, PARTICIPANTS, story.participant))
         stack.callback(story.release)
@@ -195,27 +137,29 @@ def test_a_server_that_is_lost_and_restored_goes_on_and_ends_bit_by_bit_the_same
             undisturbed = result_of(people, model)
 
             training, model = start(people, story)
-            assert story.first_is_in.wait(60)
+            assert story.first_is_in.wait(PATIENCE)
             good(place.run("backup", backups))
             story.backed_up.set()
-            assert story.others_are_on.wait(60)
+            assert story.others_are_on.wait(PATIENCE)
         assert server.stop() == 0
-        lose(place)
-        assert good(place.run("backup", "verify", backups, "--all")).count("is good") == 2
+        place.kill_celery()
+        place.lose()
+        assert place.files.names() == set()
 
-        if settings.FL_EMBEDDED:  # here its files move from a folder to a bucket
-            store = stack.enter_context(object_store(tmp_path))
-            place.settings = store.settings(store.url)
+        if store and after == BUCKET:
+            place.files = in_bucket(store, "others", "servers/two")
+        elif after == FOLDER:
+            place.files = in_folder(data)
+        assert good(place.run("backup", "verify", backups, "--all")).count("is good") == 2
         refused = place.run("restore", backups)
         assert (refused.returncode, "another secret key" in refused.stderr) == (1, True)
         place.take_key_of(key)
         assert "1 trainings go on" in good(place.run("restore", backups))
-        assert place.ledger.file_names() == (set(store.objects()) if settings.FL_EMBEDDED else files_in(place))
+        assert place.files.names() == place.ledger.file_names()
         story.restored.set()
         site, _server = stack.enter_context(place.serving(int(urlsplit(site.url).port or 0)))
         refused = place.run("restore", backups)
-        assert refused.returncode == 1
-        assert "A server runs on the data folder" in refused.stderr
+        assert (refused.returncode, "Stop i" in refused.stderr) == (1, True), refused.stderr
 
         assert people.wait_for_end(training)["state"] == "C"
         assert result_of(people, model) == undisturbed
@@ -223,5 +167,4 @@ def test_a_server_that_is_lost_and_restored_goes_on_and_ends_bit_by_bit_the_same
         told = [note.receiver for note in people.heard if (note.training, note.type, note.round) == wanted]
         assert {name: told.count(name) for name in ("0", "1", "2")} == {"0": 1, "1": 2, "2": 2}
         assert people.count(training, "aggregated") == list(range(ROUNDS))
-        if settings.FL_EMBEDDED:
-            wait_until("files to go", lambda: set(store.objects()) == place.ledger.file_names())
+        wait_until("files to go", lambda: place.files.names() == place.ledger.file_names())

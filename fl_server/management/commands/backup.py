@@ -12,15 +12,18 @@ from django.db import DatabaseError
 
 from fl_server.backup.exceptions import BackupError
 from fl_server.backup.folder import BackupFolder
-from fl_server.backup.making import Made, make_backup, prune_backups
+from fl_server.backup.making import Made, make_backup
 from fl_server.backup.manifest import Manifest, digest_of_manifest, is_of_this_key, read_manifest
+from fl_server.backup.pruning import prune_backups
 from fl_server.backup.sealing import is_sealed
 from fl_server.backup.verifying import problems_of
+from fl_server_core.storage import StorageUnavailable
 
 USAGE = """\
 fl-server backup FOLDER            add a backup to the folder, which is made if need be
 fl-server backup FOLDER --keep 7   then remove all but the newest seven
 fl-server backup verify FOLDER     check the newest backup in it (or --name NAME, or --all) by its digests
+fl-server backup prune FOLDER --keep 7   make no backup, and remove all but the newest seven
 
 docs/backup.md says what is in it, and what to keep beside it: the secret key."""
 
@@ -34,23 +37,28 @@ class Command(BaseCommand):
         return super().create_parser(prog_name, subcommand, formatter_class=_Formatter, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """`FOLDER`, or `verify FOLDER`."""
-        parser.add_argument("words", nargs="+", metavar="[verify] FOLDER", help="where the backups are")
+        """`FOLDER`, `verify FOLDER` or `prune FOLDER`."""
+        parser.add_argument("words", nargs="+", metavar="[verify|prune] FOLDER", help="where the backups are")
         parser.add_argument("--keep", type=int, default=0, help="keep so many backups, the newest; 0: all")
         parser.add_argument("--name", default=None, help="verify: this backup instead of the newest")
         parser.add_argument("--all", action="store_true", help="verify: all backups of the folder")
 
     def handle(self, *, words: list[str], keep: int, name: str | None, **options: Any) -> None:
-        """Make a backup, or verify one."""
+        """Make a backup, verify one, or remove old ones."""
         os.umask(0o077)
         *verb, path = words
-        if verb not in ([], ["verify"]):
-            raise CommandError(f"Say `fl-server backup FOLDER` or `fl-server backup verify FOLDER`, not {words}.")
+        if verb not in ([], ["verify"], ["prune"]):
+            raise CommandError(f"Say `fl-server backup FOLDER`, `… verify FOLDER` or `… prune FOLDER`, not {words}.")
         if keep < 0:
             raise CommandError("--keep must be 0 or more.")
+        if verb == ["prune"] and not keep:
+            raise CommandError("Say how many backups to keep: --keep 7.")
         folder = BackupFolder(Path(path).expanduser().absolute())
         try:
-            if verb:
+            if verb == ["prune"]:
+                folder.find(None)
+                self._prune(folder, keep)
+            elif verb:
                 self._verify(folder, name, everything=options["all"])
             else:
                 self._make(folder, keep)
@@ -63,9 +71,12 @@ class Command(BaseCommand):
         self.stdout.write(f"Digest of its manifest: {made.digest}")
         self._warn_of_losses(made.manifest)
         if keep:
-            backups, files = prune_backups(folder, keep=keep)
-            if backups:
-                self.stdout.write(f"Removed {_number(backups, 'older backup')} and {_number(files, 'file')}.")
+            self._prune(folder, keep)
+
+    def _prune(self, folder: BackupFolder, keep: int) -> None:
+        backups, files = prune_backups(folder, keep=keep)
+        if backups or files:
+            self.stdout.write(f"Removed {_number(backups, 'older backup')} and {_number(files, 'file')}.")
 
     def _verify(self, folder: BackupFolder, name: str | None, *, everything: bool) -> None:
         paths = [folder.backups / one for one in folder.names()] if everything else [folder.find(name)]
@@ -117,4 +128,6 @@ def _number(count: int, noun: str) -> str:
 def _sentence(error: Exception) -> str:
     if isinstance(error, DatabaseError):
         return f"The database can't be used: {error}"
+    if isinstance(error, StorageUnavailable):
+        return f"A file can't be fetched from the storage: {error}. Make the backup again; what was copied is kept."
     return str(error)

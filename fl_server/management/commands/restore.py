@@ -46,8 +46,13 @@ class Command(BaseCommand):
                 manifest = read_manifest(path)
                 self.stdout.write(f"{path}, made at {manifest.made_at}: {described(manifest)}.")
                 done = restore_backup(backups, path, manifest, allowed=allowed, say=self._say)
-        except (BackupError, OSError, DatabaseError) as error:
+        except (BackupError, DatabaseError) as error:
             raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(
+                f"The restore was given up: {str(error).rstrip('.')}. If a disk is full, make room on it. Then run the "
+                "command again: what was stored is kept."
+            ) from error
         present = f" ({done.present} were there)" if done.present else ""
         self.stdout.write(
             f"Restored: {done.stored} files{present}. {done.running} trainings go on when the server runs."

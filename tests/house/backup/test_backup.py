@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 from io import StringIO
@@ -20,7 +20,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from fl_server.backup import making, restoring
+from fl_server.backup import copying, making, restoring
 from fl_server.backup.exceptions import BackupError
 from fl_server.backup.folder import BackupFolder, write_whole
 from fl_server.backup.making import make_backup
@@ -31,28 +31,10 @@ from fl_server_core.models import AuditEntry, BackupHold, GlobalModel, StoredFil
 from fl_server_core.monitoring.heartbeats import remove_heartbeat, write_heartbeat
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.orphans import remove_orphans
-from tests.builders.rows import make_model, make_user
-from tests.builders.storage import content_of, file_name_of, stored_files
+from tests.builders.rows import make_model
+from tests.builders.storage import content_of, file_name_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def model() -> GlobalModel:
-    made: GlobalModel = make_model(make_user("anna", password="correct horse"))
-    return made
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> BackupFolder:
-    return BackupFolder(tmp_path / "backups")
-
-
-@pytest.fixture(autouse=True)
-def _leave_no_file() -> Iterator[None]:
-    yield
-    for name in stored_files():
-        default_storage.delete(name)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("emptied_storage")]
 
 
 def back_up(folder: BackupFolder) -> making.Made:
@@ -67,13 +49,13 @@ def command(*arguments: str) -> str:
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
     """Something happens after the database was read, and before the first file is copied."""
-    original = making.Copier.copy_all
+    original = copying.Copier.copy_all
 
-    def copy_all(copier: making.Copier) -> Any:
+    def copy_all(copier: copying.Copier) -> Any:
         happens()
         return original(copier)
 
-    monkeypatch.setattr(making.Copier, "copy_all", copy_all)
+    monkeypatch.setattr(copying.Copier, "copy_all", copy_all)
 
 
 def age(name: str) -> None:
@@ -156,7 +138,7 @@ def test_a_backup_that_was_ended_leaves_none_and_the_next_one_goes_on(
     left.write_bytes(b"ha")
     other = make_model(model.owner)
     last = max(file_name_of(model), file_name_of(other))
-    monkeypatch.setattr(making, "write_whole", _failing_at(folder.file(last), write_whole))
+    monkeypatch.setattr(copying, "write_whole", _failing_at(folder.file(last), write_whole))
     with pytest.raises(CommandError, match="No space"):
         command(str(folder.path))
     assert (folder.names(), left.exists(), list(folder.backups.iterdir())) == ([], False, [])
