@@ -18,6 +18,7 @@ from fl_server.processes.migrating import MigrationsMissing, wait_for_migrations
 from fl_server.processes.web import Server
 from fl_server.storage.shared_files import refuse_unshared_files
 from fl_server.telemetry.metrics_folder import shared_figures
+from fl_server.telemetry.saying import said, say
 from fl_server_ai.sandbox import find_device, standing, summary
 
 # A server that was killed may take this long to be gone: its last requests are given time to end.
@@ -105,7 +106,7 @@ class Command(BaseCommand):
             lock_data_folder(
                 settings.FL_DATA_DIR,
                 patience=PATIENCE_SECONDS,
-                on_wait=lambda: self.stderr.write("The last server was killed; waiting for its worker to end."),
+                on_wait=lambda: say("The last server was killed; waiting for its worker to end."),
             )
         except DataFolderInUseError as error:
             raise CommandError(
@@ -145,7 +146,7 @@ class Command(BaseCommand):
 
     def _wait(self) -> None:
         try:
-            wait_for_migrations(self.stderr.write)
+            wait_for_migrations(say)
         except MigrationsMissing as error:
             raise CommandError(str(error)) from error
 
@@ -153,8 +154,8 @@ class Command(BaseCommand):
         self._listened = True
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{port}"
-        self.stdout.write(f"Serving on {url}/  (admin: {url}/admin/, data: {settings.FL_DATA_DIR})")
-        self.stdout.write(summary())
+        self.stdout.write(said(f"Serving on {url}/  (admin: {url}/admin/, data: {settings.FL_DATA_DIR})"))
+        self.stdout.write(said(summary()))
         self.stdout.flush()
 
 
