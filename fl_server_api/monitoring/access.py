@@ -15,8 +15,13 @@ FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_V
 
 
 def may_read_details(meta: Mapping[str, Any]) -> bool:
-    """A program on this machine, one in FL_METRICS_NETWORKS, or one that knows FL_METRICS_TOKEN?"""
-    return _has_token(meta) or _is_on_this_machine(meta) or _is_in_named_network(meta)
+    """One that knows FL_METRICS_TOKEN, one in FL_METRICS_NETWORKS, or, without a token, one on this machine?
+
+    Where there is a token, a proxy on this machine that adds no header opens the figures to nobody.
+    """
+    if _has_token(meta) or _is_in_named_network(meta):
+        return True
+    return not settings.FL_METRICS_TOKEN and _is_on_this_machine(meta)
 
 
 def _has_token(meta: Mapping[str, Any]) -> bool:

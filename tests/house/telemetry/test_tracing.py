@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import cast
 from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 from opentelemetry import baggage, context
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pytest_django import Settings
 
+from fl_server.telemetry.spans import Exporter, Spans
 from fl_server.telemetry.tracing import install_hooks
 from fl_server_ai.notification.client import Accepted, post
 from fl_server_ai.trainer.tasks import sweep
@@ -86,3 +89,22 @@ def test_a_notification_says_its_trace_only_where_the_operator_wants_it_and_neve
             assert said[1]["traceparent"].split("-")[1] == tracing.trace_ids()["trace_id"]
     finally:
         context.detach(token)
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(0.0, 0), (60.0, 4)])
+def test_a_stop_asks_a_collector_that_is_away_only_for_so_long(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, asked: int
+) -> None:
+    monkeypatch.setattr("fl_server.telemetry.spans.LAST_SECONDS", seconds)
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
+    calls: list[int] = []
+    monkeypatch.setattr(OTLPSpanExporter, "export", lambda _self, spans: calls.append(len(spans)))
+    processor = Spans(Exporter())
+    provider = TracerProvider()
+    tracer = provider.get_tracer("test")
+    for number in range(4):
+        processor.on_end(cast(ReadableSpan, tracer.start_span(str(number))))
+    processor.on_end(cast(ReadableSpan, tracer.start_span("run/fl_server_ai.trainer.tasks.seal")))
+    processor.shutdown()
+    assert len(calls) == asked
