@@ -10,8 +10,10 @@ from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import beat_init, celeryd_after_setup, celeryd_init, setup_logging, worker_shutting_down
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 
 from fl_server.checks import refuse_misconfiguration
+from fl_server.processes.companions import warn_of_strangers
 from fl_server.processes.limits import allow_many_files
 from fl_server.processes.migrating import MigrationsMissing, wait_for_migrations
 from fl_server.storage.shared_files import refuse_unshared_files
@@ -89,6 +91,8 @@ def wait_until_migrated(**_: object) -> None:
         wait_for_migrations(say)
     except MigrationsMissing as error:
         raise SystemExit(str(error)) from error
+    warn_of_strangers()
+    connection.close()  # processes of the pool are forked
 
 
 @worker_shutting_down.connect

@@ -9,6 +9,7 @@ from queue import Empty
 from typing import Any
 
 from kombu.transport import redis as kombu_redis
+from kombu.transport import virtual
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ResponseError
 
@@ -22,7 +23,28 @@ SHOWN = 100
 
 
 class QoS(kombu_redis.QoS):
-    """What workers have taken and not yet done."""
+    """What workers have taken and not yet done.
+
+    Where Redis refuses to hear that a message is done, and the connection stands, the message would hold one of the
+    worker's places for ever, and a worker without a free one takes no more. So the place is freed; the message comes
+    again in an hour, to a task that finds nothing to do.
+    """
+
+    def ack(self, delivery_tag: Any) -> None:
+        with self._freeing(delivery_tag):
+            super().ack(delivery_tag)
+
+    def reject(self, delivery_tag: Any, requeue: bool = False) -> None:
+        with self._freeing(delivery_tag):
+            super().reject(delivery_tag, requeue)
+
+    @contextmanager
+    def _freeing(self, delivery_tag: Any) -> Iterator[None]:
+        try:
+            yield
+        except ResponseError:
+            virtual.QoS.ack(self, delivery_tag)
+            raise
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
         """Put back a message whose worker fell silent. One that can't be read would hold up the others for ever."""

@@ -10,11 +10,10 @@ from django.db import OperationalError as DatabaseAway
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
-from fl_server_core.storage import StorageUnavailable
+from fl_server_core.storage import is_of_storage
 
 SERVICES: dict[str, tuple[type[Exception], ...]] = {
     "The database": (DatabaseAway, InterfaceError),
-    "The file storage": (StorageUnavailable,),
     "Redis": (BrokerAway, RedisError, RestartFreqExceeded),
 }
 
@@ -25,6 +24,8 @@ def service_away(error: BaseException | None, *, deep: bool = False) -> str:
         for service, kinds in SERVICES.items():
             if isinstance(error, kinds):
                 return service
+        if is_of_storage(error):
+            return "The file storage"
         error = error.__cause__ or (error.__context__ if deep else None)
     return ""
 

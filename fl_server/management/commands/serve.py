@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections
 
+from fl_server.processes.companions import warn_of_strangers
 from fl_server.processes.lock import DataFolderInUseError, lock_data_folder
 from fl_server.processes.migrating import MigrationsMissing, wait_for_migrations
 from fl_server.processes.web import Server
@@ -121,6 +122,7 @@ class Command(BaseCommand):
         try:
             self._look_at_files()
             ready_database()
+            warn_of_strangers()
         finally:
             trying.join()
         device = find_device(settings.FL_INFERENCE_DEVICE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import logging.config
@@ -47,6 +48,7 @@ def logged(lines: StringIO, name: str, error: Exception) -> dict[str, str]:
     [
         (OperationalError("timeout expired"), "The database"),
         (StorageUnavailable(5, "no"), "The file storage"),
+        (OSError(errno.ENOSPC, "No space left on device"), "The file storage"),
         (BrokerAway("refused"), "Redis"),
         (RedisAway("refused"), "Redis"),
     ],
@@ -63,7 +65,7 @@ def test_a_task_that_ends_because_a_service_is_away_is_one_warning(
 def test_a_bug_keeps_its_traceback_also_while_a_service_is_away(lines: StringIO) -> None:
     bug = ValueError("a bug")
     bug.__context__ = OperationalError("away")
-    for error in (bug, ProgrammingError("no such column")):
+    for error in (bug, ProgrammingError("no such column"), PermissionError(errno.EACCES, "a bug, too")):
         line = logged(lines, "celery.app.trace", error)
         assert (line["level"], type(error).__name__ in line["exception"]) == ("error", True)
 
