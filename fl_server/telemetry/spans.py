@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 from time import monotonic
+from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan
@@ -16,12 +17,24 @@ LAST_SECONDS = 3.0
 
 
 class Exporter(OTLPSpanExporter):
-    """Begins no export after `ends`: where the collector is away, each batch that waits would cost the time limit."""
+    """Ends in time: where the collector is away, each batch that waits would cost the time limit."""
 
-    ends = inf
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._ends, self._has_failed = inf, False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return SpanExportResult.FAILURE if monotonic() >= self.ends else super().export(spans)
+        if monotonic() >= self._ends:
+            return SpanExportResult.FAILURE
+        result = super().export(spans)
+        self._has_failed = result is not SpanExportResult.SUCCESS
+        return result
+
+    def end_soon(self) -> None:
+        """Begin no more exports after `LAST_SECONDS`; at once, if the last one failed: the next would, too."""
+        self._ends = monotonic() if self._has_failed else min(self._ends, monotonic() + LAST_SECONDS)
+        if self._has_failed:
+            self.shutdown()  # wakes the export that waits for its next try
 
 
 class Spans(BatchSpanProcessor):
@@ -36,10 +49,10 @@ class Spans(BatchSpanProcessor):
             super().on_end(span)
 
     def shutdown(self) -> None:
-        self._exporter.ends = min(self._exporter.ends, monotonic() + LAST_SECONDS)
+        self._exporter.end_soon()
         super().shutdown()
 
     def flush_and_end(self) -> None:
         """The last call of a process that ends without telling Python."""
-        self._exporter.ends = monotonic() + LAST_SECONDS
+        self._exporter.end_soon()
         self.force_flush()
