@@ -1,18 +1,24 @@
 """The Celery application: ``celery -A fl_server worker`` and ``celery -A fl_server beat``."""
 
+import logging
 import os
-import sys
+import warnings
+from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init, setup_logging, worker_shutting_down
+from celery.exceptions import CPendingDeprecationWarning
+from celery.signals import beat_init, celeryd_after_setup, celeryd_init, setup_logging, worker_shutting_down
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 
 from fl_server.checks import refuse_misconfiguration
+from fl_server.processes.companions import warn_of_strangers
 from fl_server.processes.limits import allow_many_files
 from fl_server.processes.migrating import MigrationsMissing, wait_for_migrations
 from fl_server.storage.shared_files import refuse_unshared_files
 from fl_server.telemetry.pulse import PulseStep
+from fl_server.telemetry.saying import is_json, say
 from fl_server.telemetry.task_logs import HEADER as HEADER  # connects the signals
 from fl_server_core.stopping import begin_to_stop
 
@@ -34,6 +40,19 @@ def _keep_the_logging_of_django(**_: object) -> None:
     """A receiver of this signal is all it takes: Celery then adds no handlers of its own."""
 
 
+@celeryd_init.connect
+def _leave_out_the_banner(instance: Any = None, **_: object) -> None:
+    """What collects lines as JSON can't read it."""
+    if is_json():
+        instance.quiet = True
+
+
+@celeryd_after_setup.connect
+def _ignore_what_is_decided(**_: object) -> None:
+    """Each lost connection warns that tasks go on. They should: a claim says whose result counts."""
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
+
+
 @beat_init.connect
 @celeryd_init.connect
 def _refuse_misconfiguration(**_: object) -> None:
@@ -43,7 +62,8 @@ def _refuse_misconfiguration(**_: object) -> None:
     """
     refuse_without_broker()
     try:
-        refuse_misconfiguration()
+        for sentence in refuse_misconfiguration():
+            say(sentence, logging.WARNING)
     except ImproperlyConfigured as error:
         raise SystemExit(str(error)) from error
 
@@ -68,18 +88,14 @@ def _refuse_unshared_files(**_: object) -> None:
 def wait_until_migrated(**_: object) -> None:
     """Return when the database has what this version needs, or raise SystemExit with a sentence."""
     try:
-        wait_for_migrations(_say)
+        wait_for_migrations(say)
     except MigrationsMissing as error:
         raise SystemExit(str(error)) from error
+    warn_of_strangers()
+    connection.close()  # processes of the pool are forked
 
 
 @worker_shutting_down.connect
 def _hand_over_in_time(**_: object) -> None:
     """Celery itself waits for running tasks without end. Processes of the pool hear of it through shared memory."""
     begin_to_stop(settings.FL_STOP_SECONDS)
-
-
-def _say(line: str) -> None:
-    # Not by the log, whose level may hide it.
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()

@@ -17,7 +17,8 @@ from fl_server_api.wsgi import prepared, with_trail
 
 if settings.FL_EMBEDDED:
     logging.getLogger(__name__).warning("No worker runs here: start `fl-server serve`, or set FL_REDIS_HOST.")
-refuse_misconfiguration()
+for sentence in refuse_misconfiguration():
+    logging.getLogger(__name__).warning("%s", sentence)
 refuse_unshared_files()
 logging.getLogger(__name__).info("%s", summary())
 application = with_trail(prepared(get_wsgi_application()))

@@ -10,7 +10,8 @@ from django.urls import Resolver404, resolve
 
 from fl_server_api.authentication import needs_login, refuse_known_guesses
 from fl_server_core.exceptions import TooManyFailures
-from fl_server_core.storage import StorageUnavailable
+from fl_server_core.log_context import reason_of
+from fl_server_core.storage import is_of_storage
 
 logger = logging.getLogger(__name__)
 RETRY_SECONDS = 5
@@ -24,11 +25,6 @@ NOT_FOUND = "not-found"
 def bug(request_id: str) -> str:
     """What a 500 says."""
     return f"The server has made an error. It is in the server's log, under the request {request_id}."
-
-
-def reason_of(error: BaseException) -> str:
-    """An error's class and its first line, for a line of the log without a traceback."""
-    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 class AppendSlashMiddleware:
@@ -98,7 +94,7 @@ class UnavailableMiddleware:
         status = 503
         if isinstance(error, (OperationalError, InterfaceError)):
             sentence = NO_DATABASE
-        elif isinstance(error, (StorageUnavailable, FileNotFoundError)):
+        elif is_of_storage(error) or isinstance(error, FileNotFoundError):
             sentence = NO_FILES
         elif isinstance(error, IntegrityError):
             sentence, status = CHANGED, 409

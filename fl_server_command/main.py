@@ -81,9 +81,15 @@ def _beat(words: list[str]) -> int:
 
 def _celery(words: list[str]) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", PRODUCTION)
-    sys.argv = ["fl-server", "-A", "fl_server", *words]
     from celery.__main__ import main as run
 
+    try:
+        from fl_server.telemetry.saying import is_json
+
+        quiet = ["--quiet"] if is_json() else []  # beat's banner isn't a line that can be collected as JSON
+    except ModuleNotFoundError as error:
+        return _without_settings(error)
+    sys.argv = ["fl-server", "-A", "fl_server", *quiet, *words]
     run()
     return 0
 
@@ -123,12 +129,17 @@ def _django(command: str, words: list[str]) -> int:
         )
         return 1
     except ModuleNotFoundError as error:
-        settings = os.environ["DJANGO_SETTINGS_MODULE"]
-        if not error.name or not f"{settings}.".startswith(f"{error.name}."):
-            raise
-        sys.stderr.write(f"DJANGO_SETTINGS_MODULE={settings}: no such module. Use {DEVELOPMENT} or {PRODUCTION}.\n")
-        return 1
+        return _without_settings(error)
     return 0
+
+
+def _without_settings(error: ModuleNotFoundError) -> int:
+    """Say that there are no such settings; raise the error again if another module is missing."""
+    settings = os.environ["DJANGO_SETTINGS_MODULE"]
+    if not error.name or not f"{settings}.".startswith(f"{error.name}."):
+        raise error
+    sys.stderr.write(f"DJANGO_SETTINGS_MODULE={settings}: no such module. Use {DEVELOPMENT} or {PRODUCTION}.\n")
+    return 1
 
 
 def _print(text: str) -> int:

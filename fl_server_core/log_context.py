@@ -49,5 +49,10 @@ def bound_ids_now() -> dict[str, object]:
     return dict(get_contextvars())
 
 
+def reason_of(error: BaseException) -> str:
+    """An error's class and its first line, for a line of the log without a traceback."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
 def _known(ids: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in ids.items() if value is not None and value != ""}

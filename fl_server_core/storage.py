@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import IO
 
+OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
+"""Full, read-only, broken or gone."""
 PROBE = "probe"
 """A name that no file has. Asking for it shows whether the storage answers."""
 
@@ -27,6 +30,11 @@ def storage_errors() -> Iterator[None]:
     except OSError as error:
         reason = error.args if error.errno is None else (error.errno, error.strerror, error.filename)
         raise StorageUnavailable(*reason) from error
+
+
+def is_of_storage(error: BaseException) -> bool:
+    """Is it the storage or the disk that fails, whoever was writing there?"""
+    return isinstance(error, StorageUnavailable) or (isinstance(error, OSError) and error.errno in OF_THE_DISK)
 
 
 class FarStorage:

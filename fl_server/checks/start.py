@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
+from redis.connection import parse_url
 
 
 def check_environment(**_: Any) -> list[checks.CheckMessage]:
@@ -12,6 +14,18 @@ def check_environment(**_: Any) -> list[checks.CheckMessage]:
     return [
         checks.Error(problem, hint="Correct the setting, or remove it.", id="fl_server.E003")
         for problem in settings.FL_ENVIRONMENT_PROBLEMS
+    ]
+
+
+def check_variables(**_: Any) -> list[checks.CheckMessage]:
+    """A misspelt variable is ignored, and its default stands."""
+    return [
+        checks.Warning(
+            f"The environment variable {sentence}",
+            hint="It has no effect. Correct its name, or remove it. `fl-server config` prints all settings.",
+            id="fl_server.W052",
+        )
+        for sentence in settings.FL_UNKNOWN_VARIABLES
     ]
 
 
@@ -32,6 +46,24 @@ def check_database_and_broker(**_: Any) -> Iterator[checks.CheckMessage]:
             "Redis is set, but PostgreSQL is not: the processes would not share a database.",
             hint="Set FL_POSTGRES_HOST, or remove FL_REDIS_HOST and FL_REDIS_LOCATION.",
             id="fl_server.E001",
+        )
+
+
+def check_redis(**_: Any) -> Iterator[checks.CheckMessage]:
+    """Redis' location must be one, with the number of a database: what can't be read as one would count as none."""
+    location = settings.FL_REDIS_LOCATION
+    if not location:
+        return
+    try:
+        is_socket, path = location.startswith("unix:"), urlsplit(location).path.strip("/")
+        is_usable = "db" in parse_url(location) or is_socket or not path
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        yield checks.Error(
+            "FL_REDIS_LOCATION must be an address of Redis, such as redis://:password@host:6379/1.",
+            hint="It begins with redis:// or rediss://, and ends with the number of a database.",
+            id="fl_server.E026",
         )
 
 

@@ -16,10 +16,11 @@ from django.conf import settings
 from django.utils.http import http_date
 
 from fl_server.front.body import Body
-from fl_server_api.middleware import NO_FILES, RETRY_SECONDS, bug, reason_of
+from fl_server_api.middleware import NO_FILES, RETRY_SECONDS, bug
 from fl_server_api.monitoring.paths import LIVEZ
 from fl_server_api.request_log import note_of
 from fl_server_api.wsgi import refusal_of_guess
+from fl_server_core.log_context import reason_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment

@@ -17,7 +17,7 @@ from fl_server.front.credentials import Known, look_up
 from fl_server.front.limits import Limits
 from fl_server_api.monitoring.paths import is_probe
 from fl_server_api.request_log import note_of
-from fl_server_core.log_context import log_scope
+from fl_server_core.log_context import log_scope, reason_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -179,6 +179,9 @@ class Front:
         def do() -> None:
             try:
                 result = work()
+            except OSError as error:  # a full or missing disk, where a large body waits
+                logger.warning("A request could not be taken in. %s", reason_of(error))
+                result = failed
             except Exception:
                 logger.exception("A request could not be taken in.")
                 result = failed

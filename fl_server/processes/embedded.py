@@ -6,6 +6,7 @@ That is the process that serves, where there is no Redis, and `fl-server worker 
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from typing import Any
@@ -15,7 +16,10 @@ from celery.app.amqp import AMQP
 from celery.platforms import EX_OK
 from celery.worker import state
 from django.conf import settings
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
+from fl_server_core.log_context import reason_of
 from fl_server_core.monitoring.heartbeats import BEAT
 
 logger = logging.getLogger(__name__)
@@ -33,17 +37,19 @@ class EmbeddedWorker:
 
     Start it after any fork: neither threads nor the queues of a broker in memory survive one. The first
     sweep comes at once: what an earlier process left behind goes on.
+
+    node: what follows the queue in the name of each worker. Of two with one name, Celery's commands reach one.
     """
 
-    def __init__(self, app: Celery, host: str = "localhost") -> None:
+    def __init__(self, app: Celery, node: str = "@localhost") -> None:
         self._app = app
         self._stopping = threading.Event()
         threads: int = settings.FL_EMBEDDED_WORKER_THREADS
         # Of one worker for all queues, closings and silent receivers could hold every thread, and deadlines would pass.
         self._workers = [
-            _QueueWorker(app, f"celery@{host}", threads),
-            _QueueWorker(app, f"notifications@{host}", settings.FL_NOTIFICATION_THREADS),
-            _QueueWorker(app, f"control@{host}", CONTROL_THREADS),
+            _QueueWorker(app, "celery", node, threads),
+            _QueueWorker(app, "notifications", node, settings.FL_NOTIFICATION_THREADS),
+            _QueueWorker(app, "control", node, CONTROL_THREADS),
         ]
         clocks = ((SWEEP_TASK, settings.FL_SWEEP_SECONDS), (SEAL_TASK, settings.FL_SEAL_SECONDS))
         self._clocks = [
@@ -71,6 +77,9 @@ class EmbeddedWorker:
     def stop(self, timeout: float) -> bool:
         """Let running tasks end, drop the waiting ones (the next sweep finds their work); True if all ended in time."""
         self._stopping.set()
+        # Each of Celery's workers sets a default for new sockets while it stops. Of several at once, the last to end
+        # puts back what another one had set.
+        socket_timeout = socket.getdefaulttimeout()
         # A warm stop returns when the last task does, and no task can be told to hurry: waited for, but not for ever.
         stoppers = [threading.Thread(target=worker.stop, name="embedded-stop", daemon=True) for worker in self._workers]
         for stopper in stoppers:
@@ -80,12 +89,15 @@ class EmbeddedWorker:
         deadline = time.monotonic() + timeout
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        socket.setdefaulttimeout(socket_timeout)
         return not any(thread.is_alive() for thread in threads)
 
     def _ask_for(self, task: str, interval: float) -> None:
         while True:
             try:
                 self._app.send_task(task, expires=max(interval, 1))
+            except (OperationalError, RedisError) as error:
+                logger.warning("%s could not be asked for; the next one makes up for it. %s", task, reason_of(error))
             except Exception:
                 logger.exception("%s could not be asked for; the next one makes up for it.", task)
             if self._stopping.wait(interval):
@@ -95,12 +107,11 @@ class EmbeddedWorker:
 class _QueueWorker:
     """A Celery worker that takes tasks from one queue, in a thread."""
 
-    def __init__(self, app: Celery, name: str, threads: int) -> None:
-        queue = name.partition("@")[0]
+    def __init__(self, app: Celery, queue: str, node: str, threads: int) -> None:
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._work, name=f"embedded-{queue}", daemon=True)
         self._app = app
-        self.queue, self._name = queue, name
+        self.queue, self._name = queue, f"{queue}{node}"
         self._threads = threads
 
     def stop(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from fl_server.processes.embedded import READY_SECONDS, EmbeddedWorker
 from fl_server.processes.limits import allow_many_files
 from fl_server.storage.shared_files import refuse_unshared_files
 from fl_server.telemetry.pulse import clock_pulse
+from fl_server.telemetry.saying import say
 from fl_server_core.stopping import begin_to_stop
 
 LOOK_SECONDS = 1.0
@@ -29,7 +31,8 @@ def run() -> int:
     django.setup()
     refuse_without_broker()
     try:
-        refuse_misconfiguration()
+        for sentence in refuse_misconfiguration():
+            say(sentence, logging.WARNING)
         refuse_unshared_files()
     except ImproperlyConfigured as error:
         sys.stderr.write(f"{error}\n")
@@ -39,9 +42,9 @@ def run() -> int:
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
-    worker = EmbeddedWorker(app, host=socket.gethostname())
+    worker = EmbeddedWorker(app, node=f".{os.getpid()}@{socket.gethostname()}")
     start_or_end(worker)
-    sys.stderr.write("The worker for all queues is ready; it needs no beat.\n")
+    say("The worker for all queues is ready; it needs no beat.")
     clock = clock_pulse()
     clock.start()
     while not told.wait(LOOK_SECONDS) and worker.is_alive():

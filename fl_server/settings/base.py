@@ -147,8 +147,9 @@ FL_SILENCED_CHECKS = env.words("FL_SILENCED_CHECKS")
 SILENCED_SYSTEM_CHECKS = [*FL_SILENCED_CHECKS]
 
 # --- Monitoring ------------------------------------------------------------------------------------------------------
-# Who may read /metrics, and the details of /readyz, besides programs on this machine.
+# Who may read /metrics, and the details of /readyz.
 FL_METRICS_TOKEN = env.text("FL_METRICS_TOKEN")
+FL_METRICS_LOOPBACK = env.boolean("FL_METRICS_LOOPBACK", True)
 FL_METRICS_NETWORKS = env.words("FL_METRICS_NETWORKS")
 
 # --- The API ---------------------------------------------------------------------------------------------------------

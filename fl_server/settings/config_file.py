@@ -7,7 +7,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,13 @@ def setting_names() -> list[str]:
     return [name for name, _ in VARIABLE.findall(EXAMPLE.read_text(encoding="utf-8"))]
 
 
+def not_a_setting(name: str, names: Sequence[str]) -> str:
+    """A sentence about a name that is none of `names`, with the one that was meant, if that can be told."""
+    close = difflib.get_close_matches(_setting(name.upper()), names, 1, 0.7)
+    suffix = "_FILE" if name.upper().endswith("_FILE") else ""
+    return f"{name} isn't a setting." + (f" Did you mean {close[0]}{suffix}?" if close else "")
+
+
 def example_toml() -> str:
     """A file with all settings, each with its explanation and its default, and all of them commented out."""
     _, _, body = EXAMPLE.read_text(encoding="utf-8").partition("\n\n")
@@ -123,9 +130,7 @@ def _read(path: Path, table: Mapping[str, Any]) -> ConfigFile:
         if name in ENVIRONMENT_ONLY:
             file.problems.append(f"{name} can't be set in {path}: set the environment variable.")
         elif _setting(name) not in names:
-            close = difflib.get_close_matches(name.upper(), names, 1, 0.7)
-            guess = f" Did you mean {close[0]}?" if close else ""
-            file.problems.append(f"{path}: {name} isn't a setting.{guess}")
+            file.problems.append(f"{path}: {not_a_setting(name, names)}")
         elif text is None:
             file.problems.append(f"{path}: {name} must be a text, a number, true, false, or a list of texts.")
         else:

@@ -22,6 +22,8 @@ SUSPICIONS = (
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
+# Loggers of Celery's that tell of the broker with a traceback.
+OF_THE_BROKER = ("beat", "bootsteps", "worker.request", "worker.consumer.consumer")
 FORMATS = ("text", "json")
 ACCESS = "fl_server.access"
 """The logger of the lines of requests (`fl_server_api/request_log.py`)."""
@@ -50,6 +52,8 @@ def logging_settings(env: Environment, *, log_file: Path | None, is_production: 
         "filters": {
             "seldom": {"()": "fl_server.telemetry.logs.Seldom"},
             "not_of_clients": {"()": "fl_server.telemetry.logs.NotOfClients"},
+            "made_up_for": {"()": "fl_server.telemetry.away.MadeUpFor"},
+            "deeply_made_up_for": {"()": "fl_server.telemetry.away.MadeUpFor", "deep": True},
         },
         "formatters": {"line": {"()": "fl_server.telemetry.log_lines.line_formatter", "style": style}},
         "handlers": handlers,
@@ -58,6 +62,9 @@ def logging_settings(env: Environment, *, log_file: Path | None, is_production: 
             **{name: {"level": level} for name in ("fl_server", "fl_server_core", "fl_server_ai", "fl_server_api")},
             ACCESS: {"level": access},
             "celery": {"level": env.choice("CELERY_LOG_LEVEL", "WARNING", LEVELS)},
+            # Who runs tasks, and who asks for them, when a service is away.
+            "celery.app.trace": {"filters": ["made_up_for"]},
+            **{f"celery.{name}": {"filters": ["deeply_made_up_for"]} for name in OF_THE_BROKER},
             # Django's own handlers would write each of these lines a second time.
             "django": {"handlers": [], "level": "WARNING", "propagate": True},
             # A 4xx is the client's error.

@@ -7,12 +7,15 @@ from typing import Any
 from fl_server.settings.config_file import merged, read_config_file
 from fl_server.settings.data_dir import default_data_dir, make_data_dir
 from fl_server.settings.environment import Environment
+from fl_server.settings.foreign import unknown_variables
 
 _file = read_config_file(os.environ)
 env = Environment(merged(os.environ, _file.values))
 env.problems += _file.problems
 # A configuration file that others can read although it holds secrets.
 FL_CONFIG_EXPOSED = _file.path if _file.is_exposed else None
+# Variables that look like settings and are none: sentences.
+FL_UNKNOWN_VARIABLES = unknown_variables(os.environ)
 
 # --- The data folder -------------------------------------------------------------------------------------------------
 FL_DATA_DIR = Path(env.text("FL_DATA_DIR", str(default_data_dir()))).expanduser().resolve()

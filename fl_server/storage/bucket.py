@@ -92,7 +92,10 @@ class BucketStorage(S3Storage, FarStorage):  # type: ignore[misc]  # it has no t
         self.transfer_config = transfer_config(self.part_mb)
 
     def probe(self) -> None:
-        """Raise an OSError unless the bucket answers, within seconds."""
+        """Raise an OSError unless the bucket answers, within seconds, and the disk takes what is on its way to it."""
+        with storage_errors(), tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file:
+            file.write(b"probe")
+            file.flush()
         self._quick.exists(PROBE)
 
     @cached_property

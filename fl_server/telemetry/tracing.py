@@ -21,10 +21,7 @@ from fl_server_core.log_context import bound_id
 from fl_server_core.tracing import hooks
 
 LIBRARIES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http", "opentelemetry.instrumentation.django")
-SILENT_TASKS = ("fl_server_ai.trainer.tasks.seal",)
-"""They run every few seconds, and would hide the other traces."""
 WITH_QUERY = ("http.url", "http.target", "url.full", "url.query")
-FLUSH_MILLISECONDS = 3000
 EXPORT_SECONDS = 3.0
 REQUEST_LOG = "fl_server_api.request_log.RequestLogMiddleware"
 """The library's middleware stands after it: it drops the headers by which strangers would choose the trace. The probes,
@@ -40,26 +37,20 @@ def trace() -> None:
     """Turn traces on if they are set. What is missing for them, a check says."""
     if not settings.FL_TRACING or not can_trace() or hooks.span is not None:
         return
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.instrumentation.celery import CeleryInstrumentor
     from opentelemetry.instrumentation.django import DjangoInstrumentor
     from opentelemetry.propagate import set_global_textmap
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import set_tracer_provider
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    class Spans(BatchSpanProcessor):
-        def on_end(self, span: ReadableSpan) -> None:
-            if not span.name.endswith(SILENT_TASKS):
-                super().on_end(span)
+    from fl_server.telemetry.spans import Exporter, Spans
 
     provider = TracerProvider(resource=Resource.create(_resource()))
     endpoint = settings.FL_TRACING_ENDPOINT.rstrip("/")
-    provider.add_span_processor(
-        Spans(OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces" if endpoint else None, timeout=_timeout()))
-    )
+    spans = Spans(Exporter(endpoint=f"{endpoint}/v1/traces" if endpoint else None, timeout=_timeout()))
+    provider.add_span_processor(spans)
     set_tracer_provider(provider)
     # Without baggage: it would carry what a client wrote from one service to the next.
     set_global_textmap(TraceContextTextMapPropagator())
@@ -67,7 +58,7 @@ def trace() -> None:
     DjangoInstrumentor().instrument(request_hook=_clean, middleware_position=position)
     CeleryInstrumentor().instrument()  # type: ignore[no-untyped-call]  # it has types in part
     # A process of Celery's pool ends without telling Python.
-    worker_process_shutdown.connect(lambda **_: provider.force_flush(FLUSH_MILLISECONDS), weak=False)
+    worker_process_shutdown.connect(lambda **_: spans.flush_and_end(), weak=False)
     install_hooks(provider.get_tracer("fl_server"))
 
 

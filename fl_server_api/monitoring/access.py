@@ -15,8 +15,10 @@ FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_V
 
 
 def may_read_details(meta: Mapping[str, Any]) -> bool:
-    """A program on this machine, one in FL_METRICS_NETWORKS, or one that knows FL_METRICS_TOKEN?"""
-    return _has_token(meta) or _is_on_this_machine(meta) or _is_in_named_network(meta)
+    """One that knows FL_METRICS_TOKEN, one in FL_METRICS_NETWORKS, or, if FL_METRICS_LOOPBACK, one on this machine?"""
+    if _has_token(meta) or _is_in_named_network(meta):
+        return True
+    return bool(settings.FL_METRICS_LOOPBACK) and _is_on_this_machine(meta)
 
 
 def _has_token(meta: Mapping[str, Any]) -> bool:

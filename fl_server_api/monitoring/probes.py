@@ -12,7 +12,8 @@ from fl_server_api.monitoring.readiness import Part, Readiness, Status, watcher
 
 STRICT = "strict"
 METRICS_REFUSED = (
-    "The figures are for programs on this machine, in FL_METRICS_NETWORKS, or with FL_METRICS_TOKEN as a bearer token."
+    "The figures are for programs with FL_METRICS_TOKEN as a bearer token, in FL_METRICS_NETWORKS, or, unless "
+    "FL_METRICS_LOOPBACK is false, on this machine."
 )
 
 

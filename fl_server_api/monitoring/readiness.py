@@ -30,7 +30,7 @@ REQUIRED = (DATABASE, MIGRATIONS, STORAGE)
 SENTENCES = {
     DATABASE: "The database does not answer. Check that it runs and can be reached, and that its disk is not full.",
     MIGRATIONS: "The database is older than this server. Run: fl-server migrate",
-    STORAGE: "The file storage does not take files. Check that the folder or bucket is there, writable and not full.",
+    STORAGE: "Files can't be stored. Check that the bucket answers, and that the data folder is writable and not full.",
     BROKER: "Redis does not answer. Start it: no work is lost, and rounds wait until then.",
     BEAT: "Nobody asks for sweeps: deadlines pass unnoticed and lost work stays lost. Start: fl-server beat",
     SANDBOX: "The sandbox does not start, so inferences fail. The server's log says why.",

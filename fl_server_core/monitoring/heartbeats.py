@@ -56,14 +56,19 @@ def read_heartbeats() -> list[Heartbeat]:
         return []
     names = sorted(found)
     alive = cast(list[Any], quick_redis().mget([_key(name) for name in names]))
-    beats = [_heartbeat(name, found[name], mark is not None) for name, mark in zip(names, alive, strict=True)]
+    told = [_heartbeat(name, found[name], mark is not None) for name, mark in zip(names, alive, strict=True)]
+    beats = [beat for beat in told if beat is not None]
     _forget([beat.name for beat in beats if not beat.is_alive and beat.at < time() - REMEMBERED_SECONDS])
     return beats
 
 
-def _heartbeat(name: str, value: str, is_alive: bool) -> Heartbeat:
-    content = json.loads(value)
-    return Heartbeat(name, tuple(content["queues"]), float(content["at"]), is_alive)
+def _heartbeat(name: str, value: str, is_alive: bool) -> Heartbeat | None:
+    """None for what no version of the server has written: whatever it is, the others are alive or not."""
+    try:
+        content = json.loads(value)
+        return Heartbeat(name, tuple(content["queues"]), float(content["at"]), is_alive)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _forget(names: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from fl_server_core.log_context import bound_ids
+from fl_server_core.log_context import bound_ids, reason_of
 from fl_server_core.models.event import EventKind
 from fl_server_core.models.round import Round
 from fl_server_core.models.submission import Submission
@@ -188,8 +188,8 @@ class Claim:
             held = Round.objects.filter(pk=self.round.pk, claim=self.key).update(
                 claim=HANDED_OVER, lease_until=timezone.now(), attempts=F("attempts") - 1
             )
-        except (DatabaseError, InterfaceError):
-            logger.warning("%s could not be handed over; its lease will run out.", self.round, exc_info=True)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("%s could not be handed over; its lease will run out. %s", self.round, reason_of(error))
             return
         if held:
             logger.info("%s: handed over, this worker stops.", self.round)
@@ -199,8 +199,8 @@ class Claim:
         until = timezone.now() + timedelta(seconds=settings.FL_LEASE_SECONDS)
         try:
             held = Round.objects.filter(pk=self.round.pk, claim=self.key).update(lease_until=until)
-        except (DatabaseError, InterfaceError):
-            logger.warning("A lease could not be renewed; trying again.", exc_info=True)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("A lease could not be renewed; trying again. %s", reason_of(error))
             connection.close()
         else:
             if not held:

@@ -18,6 +18,7 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
+from fl_server_core.log_context import reason_of
 from fl_server_core.models.audit import AuditEntry, Outcome
 from fl_server_core.services.sign_in_limits import group_of
 
@@ -187,8 +188,8 @@ def _flush_quietly(*, everything: bool = False) -> None:
     close_old_connections()
     try:
         buffer.flush(everything=everything)
-    except DatabaseError as error:
-        logger.warning("The trail can't be written, the entries wait: %s", error)
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("The trail can't be written, the entries wait. %s", reason_of(error))
     except Exception:
         logger.exception("The trail could not be written; the next attempt comes soon.")
     finally:

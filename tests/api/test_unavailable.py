@@ -39,6 +39,20 @@ def test_a_disk_that_fails_is_told_as_one_to_try_again(
     assert (answer.status_code, answer.json(), answer.headers["Retry-After"]) == (503, NO_FILES, "5")
 
 
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_a_full_disk_is_told_so_whoever_was_writing_to_it(
+    people: People, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    """A copy of a bucket's file, a body on its way: not all of it goes through the storage."""
+
+    def fail(**_: Any) -> None:
+        raise OSError(reason, "it fails")
+
+    monkeypatch.setattr("fl_server_api.views.models.create_global_model", fail)
+    answer = upload(people)
+    assert (answer.status_code, answer.json(), answer.headers["Retry-After"]) == (503, NO_FILES, "5")
+
+
 def test_a_folder_for_uploads_that_fails_is_told_so_too(people: People, settings: Settings, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(link)

@@ -70,7 +70,7 @@ def test_celery_gets_its_arguments_and_the_production_settings(
     monkeypatch.setattr(sys, "argv", ["fl-server"])
     monkeypatch.delenv("DJANGO_SETTINGS_MODULE")
     assert main(words) == 0
-    assert seen[0][:4] == ["fl-server", "-A", "fl_server", words[0]]
+    assert seen[0][:4] == ["fl-server", "-A", "fl_server", words[0]]  # with text, Celery's banner is shown
     assert seen[0][-1] == words[-1]
     # Of two workers of one name on a machine, Celery's commands reach one.
     names = [word for word in seen[0] if word.startswith("--hostname")]
@@ -165,9 +165,10 @@ def test_no_command_of_ours_hides_one_of_django() -> None:
     assert not OURS.keys() & {*other_commands()}
 
 
+@pytest.mark.parametrize("command", ["check", "beat"])
 @pytest.mark.parametrize("module", ["nothing", "fl_server.settings.produktion"])
-def test_settings_that_do_not_exist_are_refused_with_a_sentence(module: str, tmp_path: Path) -> None:
-    done = run("check", data=tmp_path, DJANGO_SETTINGS_MODULE=module)
+def test_settings_that_do_not_exist_are_refused_with_a_sentence(module: str, command: str, tmp_path: Path) -> None:
+    done = run(command, data=tmp_path, DJANGO_SETTINGS_MODULE=module)
     sentence = f"DJANGO_SETTINGS_MODULE={module}: no such module. Use fl_server.settings.development or "
     assert (done.returncode, done.stderr) == (1, f"{sentence}fl_server.settings.production.\n")
 

@@ -13,11 +13,13 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections
 
+from fl_server.processes.companions import warn_of_strangers
 from fl_server.processes.lock import DataFolderInUseError, lock_data_folder
 from fl_server.processes.migrating import MigrationsMissing, wait_for_migrations
 from fl_server.processes.web import Server
 from fl_server.storage.shared_files import refuse_unshared_files
 from fl_server.telemetry.metrics_folder import shared_figures
+from fl_server.telemetry.saying import said, say
 from fl_server_ai.sandbox import find_device, standing, summary
 
 # A server that was killed may take this long to be gone: its last requests are given time to end.
@@ -105,7 +107,7 @@ class Command(BaseCommand):
             lock_data_folder(
                 settings.FL_DATA_DIR,
                 patience=PATIENCE_SECONDS,
-                on_wait=lambda: self.stderr.write("The last server was killed; waiting for its worker to end."),
+                on_wait=lambda: say("The last server was killed; waiting for its worker to end."),
             )
         except DataFolderInUseError as error:
             raise CommandError(
@@ -120,6 +122,7 @@ class Command(BaseCommand):
         try:
             self._look_at_files()
             ready_database()
+            warn_of_strangers()
         finally:
             trying.join()
         device = find_device(settings.FL_INFERENCE_DEVICE)
@@ -145,7 +148,7 @@ class Command(BaseCommand):
 
     def _wait(self) -> None:
         try:
-            wait_for_migrations(self.stderr.write)
+            wait_for_migrations(say)
         except MigrationsMissing as error:
             raise CommandError(str(error)) from error
 
@@ -153,8 +156,8 @@ class Command(BaseCommand):
         self._listened = True
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{port}"
-        self.stdout.write(f"Serving on {url}/  (admin: {url}/admin/, data: {settings.FL_DATA_DIR})")
-        self.stdout.write(summary())
+        self.stdout.write(said(f"Serving on {url}/  (admin: {url}/admin/, data: {settings.FL_DATA_DIR})"))
+        self.stdout.write(said(summary()))
         self.stdout.flush()
 
 

@@ -68,3 +68,14 @@ def test_those_with_the_token_may_and_no_token_is_no_token(settings: Any) -> Non
     assert may_read_details(meta)
     for wrong in (f"Bearer {TOKEN}x", f"Token {TOKEN}", TOKEN, "Bearer", "Bearer é", ""):
         assert not may_read_details({"REMOTE_ADDR": STRANGER, "HTTP_AUTHORIZATION": wrong})
+
+
+def test_programs_on_this_machine_need_the_token_or_a_network_where_loopback_is_closed(settings: Any) -> None:
+    """A proxy on this machine that adds no header would make everyone a program on this machine."""
+    settings.FL_METRICS_TOKEN = TOKEN
+    assert may_read_details({"REMOTE_ADDR": HERE})
+    settings.FL_METRICS_LOOPBACK = False
+    assert not may_read_details({"REMOTE_ADDR": HERE})
+    assert may_read_details({"REMOTE_ADDR": HERE, "HTTP_AUTHORIZATION": f"Bearer {TOKEN}"})
+    settings.FL_METRICS_NETWORKS = ["127.0.0.1/32"]
+    assert may_read_details({"REMOTE_ADDR": HERE})

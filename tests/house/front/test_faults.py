@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pytest_django import Settings
 
 from fl_server.front.answer import Answer
 from fl_server.front.front import Front
@@ -134,3 +135,19 @@ def test_what_is_refused_at_once_needs_no_thread_however_much_of_it_comes() -> N
         assert {read_reply(third).status for _ in range(1500)} == {429}
         blocked.set()
         assert [read_reply(waiting).body for waiting in (one, other)] == [b"slow", b"slow"]
+
+
+def test_a_body_that_the_disk_does_not_take_is_a_503_and_one_warning(
+    caplog: pytest.LogCaptureFixture, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.FILE_UPLOAD_TEMP_DIR = "/nowhere"
+    monkeypatch.setattr("fl_server.front.body.BLOCK_BYTES", 1000)
+    body = b"x" * 30_000
+    with served(saying()) as url, connected(url) as opened:
+        opened.sendall(header("POST", "/api/x/", content_length=len(body)))
+        with suppress(OSError):
+            opened.sendall(body)
+        reply = read_reply(opened)
+        assert (reply.status, reply.headers["retry-after"]) == (503, "5")
+    [record] = problems(caplog)
+    assert (record.levelno, record.exc_info) == (logging.WARNING, None)

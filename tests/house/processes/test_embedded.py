@@ -1,5 +1,6 @@
 """The Celery worker and the clock inside a process."""
 
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ from django.conf import settings
 from pytest_django import Settings
 
 from fl_server.processes.embedded import SWEEP_TASK, EmbeddedWorker
+from tests.builders.waiting import wait_until
 
 pytestmark = pytest.mark.once
 
@@ -146,3 +148,39 @@ def test_a_stop_does_not_wait_for_ever(tasks: Tasks, worker: EmbeddedWorker) -> 
     tasks.long_task.delay()
     assert tasks.begun.wait(PATIENCE)
     assert worker.stop(0.1) is False
+
+
+def test_a_stop_leaves_the_default_timeout_of_sockets_as_it_was(
+    tasks: Tasks, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last, may_end = threading.Event(), threading.Event()
+
+    @tasks.app.task(name="last", shared=False)
+    def run_last() -> None:
+        last.set()
+        assert may_end.wait(PATIENCE)
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(123.0)
+    try:
+        worker = EmbeddedWorker(tasks.app)
+        worker.start()
+        run_last.apply_async(queue="control")
+        tasks.long_task.delay()
+        assert tasks.begun.wait(PATIENCE)
+        assert last.wait(PATIENCE)
+        # The worker for control begins to stop after the one for celery, and ends after it.
+        control = worker._workers[2]
+        stop = control.stop
+
+        def stop_second() -> None:
+            wait_until("another one to stop", lambda: socket.getdefaulttimeout() != 123.0, PATIENCE)
+            stop()
+
+        monkeypatch.setattr(control, "stop", stop_second)
+        threading.Timer(0.5, tasks.may_end.set).start()
+        threading.Timer(1.0, may_end.set).start()
+        assert worker.stop(PATIENCE)
+        assert socket.getdefaulttimeout() == 123.0
+    finally:
+        socket.setdefaulttimeout(before)

@@ -307,3 +307,13 @@ def test_a_missing_object_is_a_missing_file(broken: BucketStorage) -> None:
         with pytest.raises(FileNotFoundError):
             ask("models/missing.pt")
     assert not broken.exists("models/missing.pt")
+
+
+def test_a_probe_tries_the_folder_that_files_pass_on_their_way_to_the_bucket(
+    way: Relay, folder: Path, settings: Settings
+) -> None:
+    storage = storage_at(way.url)
+    storage.probe()
+    settings.FILE_UPLOAD_TEMP_DIR = folder / "gone"
+    with pytest.raises(OSError, match="gone"):
+        storage.probe()

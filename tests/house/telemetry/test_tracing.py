@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import cast
 from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 from opentelemetry import baggage, context
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pytest_django import Settings
 
+from fl_server.telemetry.spans import Exporter, Spans
 from fl_server.telemetry.tracing import install_hooks
 from fl_server_ai.notification.client import Accepted, post
 from fl_server_ai.trainer.tasks import sweep
@@ -86,3 +89,48 @@ def test_a_notification_says_its_trace_only_where_the_operator_wants_it_and_neve
             assert said[1]["traceparent"].split("-")[1] == tracing.trace_ids()["trace_id"]
     finally:
         context.detach(token)
+
+
+@pytest.fixture
+def exports(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the batches that went to a collector that takes none of them."""
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
+    sizes: list[int] = []
+
+    def fail(_self: OTLPSpanExporter, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        sizes.append(len(spans))
+        return SpanExportResult.FAILURE
+
+    monkeypatch.setattr(OTLPSpanExporter, "export", fail)
+    return sizes
+
+
+def waiting(processor: Spans, number: int) -> None:
+    """So many spans wait to be sent; and one that nobody wants."""
+    tracer = TracerProvider().get_tracer("test")
+    for name in [*map(str, range(number)), "run/fl_server_ai.trainer.tasks.seal"]:
+        processor.on_end(cast(ReadableSpan, tracer.start_span(name)))
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(0.0, 0), (60.0, 4)])
+def test_a_stop_asks_a_collector_only_for_so_long(
+    exports: list[int], monkeypatch: pytest.MonkeyPatch, seconds: float, asked: int
+) -> None:
+    monkeypatch.setattr("fl_server.telemetry.spans.LAST_SECONDS", seconds)
+    processor = Spans(Exporter())
+    waiting(processor, 4)
+    processor.shutdown()
+    assert len(exports) == asked
+
+
+def test_a_stop_does_not_ask_a_collector_that_was_away_a_moment_ago(exports: list[int]) -> None:
+    for end in (Spans.shutdown, Spans.flush_and_end):
+        exports.clear()
+        processor = Spans(Exporter())
+        waiting(processor, 1)
+        processor.force_flush()
+        waiting(processor, 4)
+        end(processor)
+        assert len(exports) == 1
+        processor.shutdown()
