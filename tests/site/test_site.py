@@ -67,6 +67,15 @@ def test_every_command_of_the_client_is_there_with_its_options(site: Path) -> No
         assert wanted in text
 
 
+def test_links_to_pages_read_as_titles(site: Path) -> None:
+    named = [
+        (page.name, name)
+        for page in site.rglob("*.html")
+        for name in re.findall(r"<a [^>]*>(?:<span[^>]*>)?([\w./-]+\.md)<", page.read_text(encoding="utf-8"))
+    ]
+    assert named == []
+
+
 def test_every_quoted_sentence_of_the_troubleshooting_is_in_the_code() -> None:
     text = (DOCS / "how-to/troubleshooting.md").read_text(encoding="utf-8")
     symptoms = [line for line in text.splitlines() if line.startswith("| ") and "you see" not in line]
