@@ -47,6 +47,17 @@ def test_settings_and_commands_exist(page: Path) -> None:
 
 
 @PAGES
+def test_defaults_in_tables_are_those_of_the_settings(page: Path) -> None:
+    example = (REPOSITORY / ".env.example").read_text(encoding="utf-8")
+    defaults = dict(re.findall(r"^#? ?([A-Z_0-9]+)=([^#\n]*)", example, re.MULTILINE))
+    assert len(defaults) > 100
+    told = {
+        match[1]: match[2].replace(",", "") for match in found(page, r"`(FL_\w+)`(?: \| | \()`?([\d,]+)`?(?: \||\))")
+    }
+    assert {name: value for name, value in told.items() if defaults[name].strip() != value} == {}
+
+
+@PAGES
 def test_calls_of_the_api_exist(page: Path) -> None:
     known = {(verb, re.sub(r"{\w+}", "<>", f"/api/{path}")) for path, verbs in OPERATIONS.items() for verb in verbs}
     named = found(page, r"`(GET|POST|PUT|PATCH|DELETE) (/api/(?!schema/)(?:<[^>]*>|[^`?\s<])*)")
