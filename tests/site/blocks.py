@@ -66,6 +66,11 @@ class Block:
         return " ".join(self.orders.get(self.order, "").split())
 
     @property
+    def before(self) -> list[str]:
+        """What the reader has done by then, to be run with the block."""
+        return [dedent(self.orders["before"])] if "before" in self.orders else []
+
+    @property
     def is_run(self) -> bool:
         """Whether it does something when the page is worked through."""
         return self.order not in ("run by", "not run") and (self.language in (*SHELL, "python") or bool(self.order))

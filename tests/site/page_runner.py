@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from textwrap import dedent
 from types import TracebackType
 
 from fl_server_demo.local_server import free_port
@@ -125,7 +124,7 @@ class Reader:
             self._terminals.pop(name).close()
 
     def _do(self, block: Block) -> None:
-        text, before = self.at_port(block.text), self.at_port(dedent(block.orders.get("before", "")).strip())
+        text = self.at_port("\n".join([*block.before, block.text]))
         match block.order, block.language:
             case "file", _:
                 (self.folder / block.about).write_text(text, encoding="utf-8")
@@ -135,7 +134,7 @@ class Reader:
                 self._opening.append((self.terminal(name), until))
             case _, language:
                 self._wait()
-                printed = self._run("\n".join([before, text]), language, may_fail=block.order == "refused")
+                printed = self._run(text, language, may_fail=block.order == "refused")
                 if block.about not in printed:
                     raise AssertionError(f"{block.about!r} was not printed, but:\n{printed}")
 
