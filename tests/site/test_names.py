@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -69,5 +70,9 @@ def test_calls_of_the_api_exist(page: Path) -> None:
 
 @PAGES
 def test_system_checks_exist(page: Path) -> None:
-    code = "".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "fl_server").rglob("*.py"))
-    assert [match[1] for match in found(page, r"\b([EW]0\d\d)\b") if match[1] not in code] == []
+    assert [match[1] for match in found(page, r"\b([EW]0\d\d)\b") if match[1] not in code_of_the_checks()] == []
+
+
+@cache
+def code_of_the_checks() -> str:
+    return "".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "fl_server").rglob("*.py"))
