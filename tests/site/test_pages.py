@@ -82,7 +82,9 @@ def operator(reader: Reader) -> Reader:
         reader.terminal(name).wait_for("takes part.")
     reader.terminal("first").run("python actor.py")
     lines = (reader.folder / "known.env").read_text(encoding="utf-8").splitlines()
-    reader.environment.update(line.split("=", 1) for line in lines)
+    for line in lines:
+        name, _, value = line.partition("=")
+        reader.environment[name] = value
     return reader
 
 
