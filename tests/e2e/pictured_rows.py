@@ -7,6 +7,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -41,7 +43,7 @@ class Shown:
 
 def name_as_clinics(training: str, actor: str) -> None:
     """The large training's people and model have the names of this story."""
-    GlobalModel.objects.filter(training=training).update(name="blood cells", description="")
+    GlobalModel.objects.filter(training__id=UUID(training)).update(name="blood cells", description="")
     for person in User.objects.filter(username__startswith=LARGE):
         person.username = actor if person.username == f"{LARGE}actor" else person.username.replace(LARGE, "clinic-")
         person.save()
@@ -58,7 +60,7 @@ def make_shown(name: str) -> Shown:
 
 def _model(actor: User, clinics: Sequence[User]) -> GlobalModel:
     """Nine versions, one of them pinned, each tested by every clinic."""
-    model = make_model(
+    model: GlobalModel = make_model(
         actor, name="blood cells", weights=pickled_linear(0.0), description="", input_shape=[None, 3], round=8
     )
     for number in range(1, 9):
@@ -80,7 +82,12 @@ def _training(actor: User, clinics: Sequence[User], method: str) -> Training:
     rounds = 8 if method == "Median" else 20
     model = make_model(actor, name=f"cells, {method}", round=rounds)
     options = {"round_deadline": 600, "mu": 0.1} if method == "FedProx" else {"round_deadline": 600}
-    rest = {"aggregation_method": method, "options": options, "first_round": 0, "target_num_updates": 20}
+    rest: dict[str, Any] = {
+        "aggregation_method": method,
+        "options": options,
+        "first_round": 0,
+        "target_num_updates": 20,
+    }
     training = make_training(actor, clinics, model=model, state="E" if rounds < 20 else "C", **rest)
     draw = random.Random(method)
     began = timezone.now() - rounds * ROUND
@@ -105,7 +112,7 @@ def _alert_rules(actor: User, trainings: Sequence[Training]) -> None:
     hook = "https://chat.example.org/hooks/1"
     told = make_alert_rule(actor, "failed", url=hook, last_message_at=timezone.now())
     failed = trainings[-1]
-    text = f"Training “{failed.model.name}” failed in round 8: At the deadline 1 of 3 participants had submitted."
+    text = "Training “cells, Median” failed in round 8: At the deadline 1 of 3 participants had submitted."
     make_alert(told, failed, text, sent_at=timezone.now())
     make_alert_rule(actor, "waiting", url="https://pager.example.org/fl", failures=3, last_error="It answered 401.")
     make_alert_rule(actor, "finished", channel="email", url="", active=False)
