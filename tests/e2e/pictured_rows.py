@@ -88,7 +88,8 @@ def _training(actor: User, clinics: Sequence[User], method: str) -> Training:
         "first_round": 0,
         "target_num_updates": 20,
     }
-    training = make_training(actor, clinics, model=model, state="E" if rounds < 20 else "C", **rest)
+    rest |= {"aggregation_method": method, "state": "E" if rounds < 20 else "C"}
+    training = make_training(actor, clinics, model=model, **rest)
     draw = random.Random(method)
     began = timezone.now() - rounds * ROUND
     for number in range(1, rounds + 1):
