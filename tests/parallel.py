@@ -17,6 +17,7 @@ LONGEST_FIRST = (
     FAULTS,
     "tests/e2e/",
     "tests/house/",
+    "tests/site/",
     "tests/api/test_schemathesis.py",
     "tests/api/admin/",
     "tests/ai/",

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
 LINK = re.compile(r"\[([^\[\]]*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
+FILE_NAME = re.compile(r"[\w./-]+\.md")
 PAGES = {
     "README.md": "docs/index.md",
     "docs/decisions": "docs/decisions/index.md",
@@ -37,7 +38,8 @@ def operations(_: str = "") -> str:
 def moved_links(text: str, path: str) -> str:
     """The text with links of a file at this path in the repository as links of the site, from its root.
 
-    What is in the repository and not on the site is named instead.
+    What is in the repository and not on the site is named instead. A link that reads as a file's name has the page's
+    title on the site, up to a colon.
     """
     folder = PurePosixPath(path).parent
 
@@ -48,10 +50,16 @@ def moved_links(text: str, path: str) -> str:
         place = _normal(folder / target)
         place = PAGES.get(place, place)
         if place.startswith("docs/"):
-            return f"[{label}](/{place.removeprefix('docs/')}{anchor})"
+            shown = _title(place) if FILE_NAME.fullmatch(label) else label
+            return f"[{shown}](/{place.removeprefix('docs/')}{anchor})"
         return f"{label} (`{place}`)" if (REPOSITORY / place).exists() else found[0]
 
     return LINK.sub(moved, text)
+
+
+def _title(place: str) -> str:
+    heading = (REPOSITORY / place).read_text(encoding="utf-8").partition("\n")[0]
+    return heading.removeprefix("# ").partition(":")[0]
 
 
 def _normal(path: PurePosixPath) -> str:

@@ -1,4 +1,4 @@
-"""Looks through a built site: every link inside it leads somewhere, and no page loads anything from elsewhere."""
+"""Looks through a built site: links lead somewhere, pictures have a description, nothing is loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ NOT_LOADED = {"canonical", "next", "prev", "author", "index", "search", "copyrig
 
 @dataclass
 class Page:
-    """What a page links to, loads, and can be linked to at."""
+    """What a page links to, loads, can be linked to at, and which of its pictures have no description."""
 
     links: list[str] = field(default_factory=list)
     loads: list[str] = field(default_factory=list)
     anchors: set[str] = field(default_factory=set)
+    undescribed: list[str] = field(default_factory=list)
 
 
 class Reader(HTMLParser):
@@ -33,13 +34,15 @@ class Reader(HTMLParser):
         self.page.anchors |= {given[name] for name in ("id", "name") if given.get(name)}
         if tag == "a" and given.get("href"):
             self.page.links.append(given["href"])
+        if tag == "img" and not given.get("alt"):
+            self.page.undescribed.append(given.get("src", ""))
         address = given.get(LOADING.get(tag, ""), "")
         if address and not (tag == "link" and given.get("rel") in NOT_LOADED):
             self.page.loads.append(address)
 
 
 def faults(folder: Path) -> list[str]:
-    """A sentence for each link that leads nowhere and each thing that is loaded from another host."""
+    """A sentence for each link that leads nowhere, picture without a description, and load from another host."""
     pages = {path.resolve(): _read(path) for path in sorted(folder.rglob("*.html"))}
     return [fault for path, page in pages.items() for fault in _faults(folder.resolve(), path, page, pages)]
 
@@ -55,6 +58,8 @@ def _faults(folder: Path, path: Path, page: Page, pages: dict[Path, Page]) -> It
     for address in page.loads:
         if urlsplit(address).netloc:
             yield f"{where} loads {address} from another host."
+    for address in page.undescribed:
+        yield f"{where} shows {address} without a description (alt)."
     for address in page.links + page.loads:
         parts = urlsplit(address)
         if parts.scheme or parts.netloc:

@@ -245,7 +245,7 @@ all of them. The permission to change something includes viewing it.
 | `delete_training` | delete it |
 | `add_training` | create a training of one's own model without the flag `actor` |
 | `view_delivery` | in a status and a history, ids of notifications, endpoints and errors of all participants |
-| `view_user` | the email addresses and message endpoints of all users, where they aren't shown to everyone |
+| `view_user` | the e-mail addresses and message endpoints of all users, where they aren't shown to everyone |
 | `view_globalmodel` | download any global model, show its versions and metadata, ask it for inferences |
 | `add_globalmodel` | upload models without the flag `actor` |
 | `delete_globalmodel` | delete a global model; one with a training only with `delete_training`, too |

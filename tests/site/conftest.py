@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from fl_server_demo.local_server import free_port
-from tests.documents import REPOSITORY
 from tests.server_process import server_environment
-from tests.site.page_runner import Reader, blocks_of
+from tests.site.blocks import blocks_of, pages
+from tests.site.page_runner import Reader
 
-DOCS = REPOSITORY / "docs"
-COMMANDS = ("fl", "fl-server")
+COMMANDS = ("fl", "fl-server", "openapi-python-client")
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +23,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """Somebody who has installed both packages as the tutorial says, and nothing else."""
     folder, home = tmp_path_factory.mktemp("reader"), tmp_path_factory.mktemp("home")
     _install(folder / "federation")
+    (home / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n", encoding="utf-8")
     environment = {
         **server_environment(home / "data"),
         "HOME": str(home),
@@ -39,10 +39,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Whoever reads the log sees which blocks of the documentation aren't tried, and why."""
     if any("tests/site/" in report.nodeid for report in terminalreporter.getreports("passed")):
         terminalreporter.section("blocks of the documentation that are not run")
-        for path in sorted([*DOCS.glob("tutorials/*.md"), *DOCS.glob("how-to/*.md")]):
-            for block in blocks_of(path):
-                if block.order == "not run":
-                    terminalreporter.line(f"{path.relative_to(DOCS)}:{block.line}: {block.about}")
+        for block in (block for page in pages() for block in blocks_of(page)):
+            if block.order == "not run":
+                terminalreporter.line(f"{block.where}: {block.about}")
 
 
 def _install(environment: Path) -> None:

@@ -1,68 +1,25 @@
 """Runs the blocks of a page, in order, as a reader would: programs are saved, commands typed into terminals.
 
-A comment before a block says what a reader reads in the text:
-
-    <!-- file: NAME -->                      save the block under this name
-    <!-- terminal: NAME, until: TEXT -->     type it into a terminal of its own, and go on when TEXT was printed
-    <!-- prints: TEXT -->                    the commands print this
-    <!-- not run: REASON -->                 the test leaves the block out, and prints the reason
-
-A block of bash without a comment is typed into the first terminal, one of Python is run by itself. Nothing is changed
-but the port, which has to be free: 8000 stands for it, and `fl-server serve` is told of it.
+`tests.site.blocks` says how a page tells what to do with a block. A block of a shell without a comment is typed into
+the first terminal, one of Python is run by itself. Nothing is changed but what stands for something of the test: port
+8000, of which `fl-server serve` is told, and 8001, for ports that have to be free, and `/backups/` for a folder.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from sybil import Document, Region
-from sybil.parsers.myst import CodeBlockParser
+from fl_server_demo.local_server import free_port
+from tests.site.blocks import SHELL, Block, blocks_of
 
-from fl_server.settings.config_file import setting_names
-
-LANGUAGES = ("bash", "sh", "python", "toml")
-COMMENT = re.compile(r"<!-- (file|terminal|prints|not run): ((?:(?!-->).)*?) -->\s*\Z", re.DOTALL)
 SECONDS = 180.0
 DONE = "=== the end of the block, exit code"
-
-
-@dataclass(frozen=True)
-class Block:
-    """One fenced block, and the comment before it. `line` counts from 1."""
-
-    language: str
-    text: str
-    line: int
-    order: str = ""
-    about: str = ""
-
-
-def blocks_of(path: Path) -> list[Block]:
-    """The blocks of a page that can be run, in order."""
-    document = Document.parse(str(path), *(CodeBlockParser(language, lambda example: None) for language in LANGUAGES))
-    return [_block(document.text, region.start, str(region.parsed)) for region in _regions(document)]
-
-
-def _regions(document: Document) -> Iterator[Region]:
-    return (example.region for example in document.examples())
-
-
-def _block(text: str, start: int, content: str) -> Block:
-    fence = text[start:].partition("\n")[0]
-    comment = COMMENT.search(text[:start])
-    line = text.count("\n", 0, start) + 1
-    order, about = (comment[1], " ".join(comment[2].split())) if comment else ("", "")
-    return Block(fence.strip("` \t"), content, line, order, about)
 
 
 class Terminal:
@@ -124,7 +81,8 @@ class Reader:
     """Somebody who works through pages in one folder, with one server at a port."""
 
     def __init__(self, folder: Path, environment: dict[str, str], port: int) -> None:
-        self.folder, self.environment, self.port = folder, environment, port
+        self.folder, self.environment = folder, environment
+        self.port, self.other_port = port, free_port()
         self._opening: list[tuple[Terminal, str]] = []
         self._terminals: dict[str, Terminal] = {}
 
@@ -140,6 +98,8 @@ class Reader:
     def work_through(self, path: Path) -> None:
         """Run a page. Raises AssertionError, which names the line."""
         for block in blocks_of(path):
+            if not block.is_run:
+                continue
             try:
                 self._do(block)
             except (AssertionError, ValueError) as error:
@@ -158,43 +118,34 @@ class Reader:
             self._terminals[name] = Terminal(self.folder, self.environment, self.folder / f"{name}.output")
         return self._terminals[name]
 
+    def leave(self, name: str) -> None:
+        """Close a terminal and what runs in it."""
+        if name in self._terminals:
+            self._terminals.pop(name).close()
+
     def _do(self, block: Block) -> None:
-        text = self.at_port(block.text)
+        text = self.at_port("\n".join([*block.before, block.text]))
         match block.order, block.language:
-            case "not run", _:
-                compiles(block)
             case "file", _:
                 (self.folder / block.about).write_text(text, encoding="utf-8")
             case "terminal", _:
                 name, _, until = block.about.partition(", until: ")
                 self.terminal(name).type(text)
                 self._opening.append((self.terminal(name), until))
-            case _, "toml":
-                compiles(block)
             case _, language:
                 self._wait()
-                printed = self._run(text, language)
-                if block.order == "prints" and block.about not in printed:
+                printed = self._run(text, language, may_fail=block.order == "refused")
+                if block.about not in printed:
                     raise AssertionError(f"{block.about!r} was not printed, but:\n{printed}")
 
-    def _run(self, text: str, language: str) -> str:
-        if language != "python":
-            return self.terminal("first").run(text)
+    def _run(self, text: str, language: str, *, may_fail: bool) -> str:
+        if language in SHELL:
+            return self.terminal("first").run(f"{{ {text}\n}} || true" if may_fail else text)
         (self.folder / "block.py").write_text(text, encoding="utf-8")
         return self.terminal("first").run(f"{sys.executable} block.py")
 
     def at_port(self, text: str) -> str:
-        """The text with the free port in place of 8000."""
-        return text.replace(":8000", f":{self.port}").replace("fl-server serve", f"fl-server serve --port {self.port}")
-
-
-def compiles(block: Block) -> None:
-    """At least its syntax is right, and the names of settings in TOML. Raises AssertionError, ValueError."""
-    if block.language == "python":
-        compile(block.text, "block", "exec")
-    elif block.language == "toml":
-        unknown = {key.removesuffix("_FILE") for key in tomllib.loads(block.text)} - set(setting_names())
-        assert not unknown, f"not settings: {unknown}"
-    else:
-        done = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        """The text with what stands for ports and folders of the test in place of 8000, 8001 and /backups/."""
+        served = text.replace("fl-server serve", f"fl-server serve --port {self.port}")
+        other = served.replace("8001", str(self.other_port)).replace("/backups/", f"{self.folder}/backups/")
+        return other.replace(":8000", f":{self.port}")

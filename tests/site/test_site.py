@@ -67,6 +67,15 @@ def test_every_command_of_the_client_is_there_with_its_options(site: Path) -> No
         assert wanted in text
 
 
+def test_links_to_pages_read_as_titles(site: Path) -> None:
+    named = [
+        (page.name, name)
+        for page in site.rglob("*.html")
+        for name in re.findall(r"<a [^>]*>(?:<span[^>]*>)?([\w./-]+\.md)<", page.read_text(encoding="utf-8"))
+    ]
+    assert named == []
+
+
 def test_every_quoted_sentence_of_the_troubleshooting_is_in_the_code() -> None:
     text = (DOCS / "how-to/troubleshooting.md").read_text(encoding="utf-8")
     symptoms = [line for line in text.splitlines() if line.startswith("| ") and "you see" not in line]
@@ -88,12 +97,15 @@ def test_a_page_in_no_toctree_and_a_link_to_nowhere_stop_the_build(tmp_path: Pat
     assert "lost.md: WARNING: document isn't included in any toctree" in done.stderr
 
 
-def test_a_broken_anchor_and_a_picture_of_another_host_are_faults(tmp_path: Path) -> None:
+def test_a_broken_anchor_and_a_picture_of_another_host_or_without_a_description_are_faults(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text('<a href="b.html#here">x</a><a href="b.html#gone">x</a>', encoding="utf-8")
-    (tmp_path / "b.html").write_text('<p id="here"><img src="https://example.org/x.png">', encoding="utf-8")
+    (tmp_path / "b.html").write_text(
+        '<p id="here"><img src="https://example.org/x.png" alt="x"><img src="a.html">', encoding="utf-8"
+    )
     assert faults(tmp_path) == [
         "a.html links to b.html#gone, which has no such heading.",
         "b.html loads https://example.org/x.png from another host.",
+        "b.html shows a.html without a description (alt).",
     ]
 
 
