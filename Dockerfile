@@ -2,7 +2,7 @@
 # docs/deployment.md explains how to build it. `deploy/image/build` builds it from packages on this machine.
 
 # Any base with Python 3.11 and its venv module.
-ARG BASE=python:3.11.14-slim-trixie
+ARG BASE=python:3.11-slim-trixie
 
 # Packages from a folder instead of an index: --build-context wheels=FOLDER puts that folder in the place of this stage.
 FROM scratch AS wheels
@@ -53,7 +53,10 @@ ENV PATH=/opt/fl-server/bin:/opt/dependencies/bin:$PATH \
 # pg_dump and psql, for backups of PostgreSQL. They must not be older than its server.
 RUN command -v pg_dump >/dev/null \
     || (apt-get update && apt-get install --yes --no-install-recommends postgresql-client && rm -rf /var/lib/apt/lists/*)
-RUN install --directory --owner 10001 --group 10001 --mode 0700 /data
+# With a name, because Celery takes a group without one for root's.
+RUN echo 'fl-server:x:10001:' >> /etc/group \
+    && echo 'fl-server:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd \
+    && install --directory --owner 10001 --group 10001 --mode 0700 /data
 COPY --from=dependencies /opt/dependencies /opt/dependencies
 COPY --from=sbom /sbom.json /opt/sbom.json
 COPY --from=code /opt/fl-server /opt/fl-server

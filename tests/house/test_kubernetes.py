@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import textwrap
 from collections import Counter
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +179,42 @@ def test_a_web_process_is_replaced_before_it_ends_and_asked_by_paths_that_it_has
         get = container(web["template"])[kind]["httpGet"]
         assert get["path"] == path
         assert path in PROBES
+
+
+STORES = {5432, 6379}
+
+
+def destinations(overlay: str, component: str) -> dict[int, list[dict[str, Any]]]:
+    """Where pods of a component may send to, by port; {} stands for anywhere."""
+    labels = pods(overlay)[component]["metadata"]["labels"]
+    allowed: dict[int, list[dict[str, Any]]] = {}
+    for policy in of_kind(overlay, "NetworkPolicy").values():
+        if selects(policy["spec"]["podSelector"]["matchLabels"], labels):
+            for rule in policy["spec"].get("egress", []):
+                for port in rule["ports"]:
+                    allowed.setdefault(port["port"], []).extend(rule.get("to", [{}]))
+    return allowed
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_process_reaches_more_of_the_internet_than_its_work_needs(overlay: str) -> None:
+    for component in pods(overlay):
+        allowed = destinations(overlay, component)
+        assert allowed.keys() >= STORES | {53}, component
+        for port in STORES | {53}:
+            for one in allowed[port]:
+                cidr = one.get("ipBlock", {}).get("cidr")
+                assert one == {"namespaceSelector": {}} or ip_network(cidr).is_private, (component, port, one)
+        needs_tls = (
+            overlay == "scaled" or component in {"web", "notifier"} or (overlay, component) == ("small", "worker")
+        )
+        assert (443 in allowed) is needs_tls, component
+
+
+def test_the_documentation_says_how_to_name_the_stores_alone(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs/deployment.md").read_text(encoding="utf-8")
+    (patch,) = re.findall(r"^   ```yaml\n(   patches:\n(?:   .*\n)+?)   ```$", page, re.MULTILINE)
+    overlay = yaml.safe_load(textwrap.dedent(patch)) | {"resources": [os.path.relpath(FOLDER / "base", tmp_path)]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    allowed = destinations(str(tmp_path), "worker")
+    assert {one["ipBlock"]["cidr"] for port in STORES for one in allowed[port]} == {"10.20.30.40/32", "10.20.30.41/32"}

@@ -7,7 +7,7 @@ import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,19 @@ def image() -> str:
     return os.environ["TEST_IMAGE"]
 
 
-def podman(*words: str, check: bool = True, seconds: float = 120) -> subprocess.CompletedProcess[str]:
-    """Run podman to its end."""
-    command = ["podman", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, cwd=REPOSITORY)
+def podman(
+    *words: str, check: bool = True, seconds: float = 120, more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run podman to its end. more: variables on top of ours."""
+    done = subprocess.run(
+        ["podman", *words],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+        cwd=REPOSITORY,
+        env=os.environ | dict(more or {}),
+    )
     assert not check or done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
     return done
 
@@ -45,15 +54,19 @@ def inspect() -> dict[str, Any]:
     return dict(found)
 
 
+def limits() -> list[str]:
+    """podman would raise these limits, which needs rights that this machine may lack."""
+    files = min(FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    return [f"nofile={files}:{files}", f"nproc={TASKS}:{TASKS}"]
+
+
 def restrictions(network: str = "host") -> list[str]:
     """The options of `podman run` for what the compose file asks of every service."""
-    # podman would raise these limits, which needs rights that this machine may lack.
-    files = min(FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     return [
         *("--network", network, "--uts", "private", "--pull", "never", "--no-healthcheck"),
         *("--read-only", "--read-only-tmpfs=false", "--tmpfs", "/tmp"),
         *("--cap-drop", "all", "--security-opt", "no-new-privileges"),
-        *("--ulimit", f"nofile={files}:{files}", "--ulimit", f"nproc={TASKS}:{TASKS}"),
+        *(f"--ulimit={limit}" for limit in limits()),
     ]
 
 
