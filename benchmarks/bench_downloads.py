@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,7 +110,11 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fl-bench-")))
         (folder / "store").mkdir()
-        store = stack.enter_context(object_store(folder / "store"))
+        try:
+            store = stack.enter_context(object_store(folder / "store"))
+        except pytest.skip.Exception as reason:
+            print(f"Downloads were not measured: {reason}")
+            return
         found = list(ways(store, folder, module, stack))
         bucket, size = alone(store)
         print(f"{arguments.downloads} downloads of {size / 1e6:.0f} MB each, one after the other")

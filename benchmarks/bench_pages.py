@@ -66,7 +66,7 @@ def seconds_of(ask: Callable[[], requests.Response]) -> list[float]:
 
 def statements(site: Site, path: str) -> int:
     """Counted in this process, on the server's database."""
-    os.environ |= {"DJANGO_SETTINGS_MODULE": "fl_server.settings.development", "FL_LOG_LEVEL": "WARNING"}
+    os.environ |= {"DJANGO_SETTINGS_MODULE": "fl_server.settings.development", "FL_ACCESS_LOG": "false"}
     os.environ |= site.environment
     import django
 
