@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -76,12 +77,9 @@ def bench(files: Path, folder: Path, repeat: int) -> None:
     runs = []
     for _ in range(repeat):
         backups, copy = BackupFolder(folder / "backups"), folder / "copy"
-        works: list[Callable[[], object]] = [
-            lambda copy=copy: copy_all(files, copy),
-            lambda backups=backups: make_backup(backups, warn=print),
-            lambda backups=backups: make_backup(backups, warn=print),
-            lambda backups=backups: verify(backups),
-        ]
+        backing_up = partial(make_backup, backups, warn=print)
+        copying, verifying = partial(copy_all, files, copy), partial(verify, backups)
+        works: list[Callable[[], object]] = [copying, backing_up, backing_up, verifying]
         runs.append([seconds(work) for work in works])
         shutil.rmtree(copy)
         shutil.rmtree(folder / "backups")
