@@ -19,12 +19,11 @@ from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 
-import psutil
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file: only its own folder is on the path
 
 from tests.e2e.sites import embedded
+from tests.processor import processor_seconds
 
 USERNAME, PASSWORD = "bench-owner", "a-long-password-of-the-owner"
 PATH = "/api/users/myself/"
@@ -43,13 +42,6 @@ def send(
     answer = connection.getresponse()
     answer.read()
     return answer.status
-
-
-def processor_seconds(pid: int) -> float:
-    """User and system time of a process and all its children."""
-    process = psutil.Process(pid)
-    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
-    return sum(one.user + one.system for one in times)
 
 
 def share_of_a_core(

@@ -22,17 +22,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import requests
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a file: only its own folder is on the path
 
 from tests.e2e.sites import Site, embedded
+from tests.processor import processor_ms
 
 ACTOR, PASSWORD = "large-actor", "a-long-password-of-the-actor"
 REPEAT = 5
-IDLE_SECONDS = 3
 TARGET_SECONDS, TARGET_STATEMENTS, TARGET_DRAWING_MS, TARGET_REFRESH_MS = 1.0, 12, 300, 5.0
 
 
@@ -65,29 +64,10 @@ def seconds_of(ask: Callable[[], requests.Response]) -> list[float]:
     return found
 
 
-def processor_seconds(pid: int) -> float:
-    """User and system time of a process and all its children."""
-    process = psutil.Process(pid)
-    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
-    return sum(one.user + one.system for one in times)
-
-
-def processor_ms(pid: int, ask: Callable[[], requests.Response], times: int, status: int) -> float:
-    """The server's processor time for each request, in milliseconds; what it needs when idle is taken off."""
-    for _ in range(20):
-        assert ask().status_code == status
-    before, started = processor_seconds(pid), time.perf_counter()
-    for _ in range(times):
-        assert ask().status_code == status
-    between, ended = processor_seconds(pid), time.perf_counter()
-    time.sleep(IDLE_SECONDS)
-    idle = (processor_seconds(pid) - between) / (time.perf_counter() - ended)
-    return 1000 * (between - before - idle * (ended - started)) / times
-
-
 def statements(site: Site, path: str) -> int:
     """Counted in this process, on the server's database."""
-    os.environ |= {"DJANGO_SETTINGS_MODULE": "fl_server.settings.development", **site.environment}
+    os.environ |= {"DJANGO_SETTINGS_MODULE": "fl_server.settings.development", "FL_ACCESS_LOG": "false"}
+    os.environ |= site.environment
     import django
 
     django.setup()

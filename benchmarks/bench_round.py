@@ -53,7 +53,8 @@ def bench_closing(model_file: Path, folder: Path, updates: int) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.ai.closing_in_a_process", str(model_file), str(updates)],
         cwd=ROOT,
-        env=server_environment(folder / "closing") | {"DJANGO_SETTINGS_MODULE": "fl_server.settings.development"},
+        env=server_environment(folder / "closing")
+        | {"DJANGO_SETTINGS_MODULE": "fl_server.settings.development", "FL_LOG_LEVEL": "WARNING"},
         stdout=subprocess.PIPE,
         check=True,
     )
