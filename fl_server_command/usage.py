@@ -10,7 +10,7 @@ from typing import NoReturn
 def usage_in_a_sentence() -> Iterator[None]:
     """Of all parsers that read arguments in it: Django makes those of its commands itself."""
     before = ArgumentParser.error
-    ArgumentParser.error = _explain  # type: ignore[method-assign]
+    ArgumentParser.error = _explain  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

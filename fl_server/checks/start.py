@@ -56,7 +56,8 @@ def check_redis(**_: Any) -> Iterator[checks.CheckMessage]:
         return
     try:
         is_socket, path = location.startswith("unix:"), urlsplit(location).path.strip("/")
-        is_usable = "db" in parse_url(location) or is_socket or not path
+        parts = parse_url(location)  # type: ignore[no-untyped-call]
+        is_usable = "db" in parts or is_socket or not path
     except ValueError:
         is_usable = False
     if not is_usable:

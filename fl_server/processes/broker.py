@@ -52,8 +52,9 @@ class QoS(kombu_redis.QoS):
             super().restore_by_tag(tag, client, leftmost)
         except (KeyError, TypeError, ValueError) as error:
             logger.error(DROPPED, self.unacked_key, repr(error)[:SHOWN])
-            with self.channel.conn_or_acquire(client) as acquired, acquired.pipeline() as pipe:
-                self._remove_from_indices(tag, pipe).execute()
+            channel: Any = self.channel
+            with channel.conn_or_acquire(client) as acquired, acquired.pipeline() as pipe:
+                self._remove_from_indices(tag, pipe).execute()  # type: ignore[attr-defined]  # missing in its types
 
 
 class Channel(kombu_redis.Channel):
@@ -75,7 +76,7 @@ class Channel(kombu_redis.Channel):
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
-            return super()._brpop_read(**options)
+            return super()._brpop_read(**options)  # type: ignore[misc]  # missing in its types
         except ValueError as error:  # it isn't JSON: kombu would let it end the worker
             logger.error(DROPPED, "not JSON", repr(error)[:SHOWN])
             raise Empty from None

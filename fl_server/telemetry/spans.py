@@ -34,7 +34,7 @@ class Exporter(OTLPSpanExporter):
         """Begin no more exports after `LAST_SECONDS`; at once, if the last one failed: the next would, too."""
         self._ends = monotonic() if self._has_failed else min(self._ends, monotonic() + LAST_SECONDS)
         if self._has_failed:
-            self.shutdown()  # wakes the export that waits for its next try
+            self.shutdown()  # type: ignore[no-untyped-call]  # wakes the export that waits for its next try
 
 
 class Spans(BatchSpanProcessor):
@@ -50,7 +50,7 @@ class Spans(BatchSpanProcessor):
 
     def shutdown(self) -> None:
         self._exporter.end_soon()
-        super().shutdown()
+        super().shutdown()  # type: ignore[no-untyped-call]
 
     def flush_and_end(self) -> None:
         """The last call of a process that ends without telling Python."""

@@ -66,13 +66,13 @@ def test_a_redis_that_refuses_ends_no_worker_and_costs_no_round(cluster: Cluster
         run = Run(cluster)
         try:
             if refusal == "a replica":
-                connection.execute_command("REPLICAOF", "127.0.0.1", "1")
+                connection.replicaof("127.0.0.1", "1")
             else:
                 connection.config_set("maxmemory", 1)
             injected(f"Redis is {refusal}")
             wait_until("the workers to be missed", lambda: "workers.control" in watched.failing())
         finally:
-            connection.execute_command("REPLICAOF", "NO", "ONE")
+            connection.replicaof("NO", "ONE")
             connection.config_set("maxmemory", 0)
         wait_until("all parts to be well", watched.is_well)
         run.finish()
