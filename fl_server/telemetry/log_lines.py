@@ -22,12 +22,25 @@ FIELDS = (*OF_ACCESS, *IDS, *TRACE)
 """What may stand in a line after the message, in this order."""
 MOST_CHARACTERS = 16_384
 """Of one value; a traceback keeps its end, which says what went wrong."""
+KEPT = "_fl_server_line"
+"""The attribute of a record that keeps its line."""
 _PLAIN = re.compile(r"[^\s\"'=]+")
 
 
+class LineFormatter(ProcessorFormatter):
+    """Formats a record once: stderr, the file, and the file's look at its size would each ask for it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        known: tuple[LineFormatter, str] | None = getattr(record, KEPT, None)
+        if known is None or known[0] is not self:
+            known = self, super().format(record)
+            setattr(record, KEPT, known)
+        return known[1]
+
+
 def line_formatter(style: str) -> logging.Formatter:
-    """The formatter of a handler. style: json or text."""
-    return ProcessorFormatter(
+    """The formatter of all handlers. style: json or text."""
+    return LineFormatter(
         foreign_pre_chain=[ExtraAdder(allow=FIELDS), _add_context, _add_trace, format_exc_info],
         processors=[_of_record, _as_json if style == "json" else _as_text],
     )

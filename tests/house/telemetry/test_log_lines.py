@@ -109,3 +109,13 @@ def test_production_writes_json_but_to_a_terminal(
 def test_a_process_without_stderr_has_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     assert log_settings.is_terminal() is False
+
+
+def test_a_record_is_formatted_once_for_all_handlers_that_share_a_formatter() -> None:
+    record = logging.LogRecord("fl_server.some", logging.WARNING, __file__, 1, "Round 3 is open.", (), None)
+    text = line_formatter("text")
+    with log_scope(request_id="r-1"):
+        line = text.format(record)
+    assert "request_id=r-1" in line
+    assert text.format(record) is line  # here, no request is bound any more
+    assert json.loads(line_formatter("json").format(record))["message"] == "Round 3 is open."
