@@ -33,7 +33,14 @@ if FL_POSTGRES_HOST:
             "NAME": env.text("FL_POSTGRES_DBNAME", "demo"),
             "USER": env.text("FL_POSTGRES_USER", "demo"),
             "PASSWORD": env.text("FL_POSTGRES_PASSWD"),
-            "OPTIONS": {"connect_timeout": 10},
+            # A machine that vanished without a word: the system would wait for it for a quarter of an hour and more.
+            "OPTIONS": {
+                "connect_timeout": 10,  # s
+                "tcp_user_timeout": 30_000,  # ms
+                "keepalives_idle": 30,  # s
+                "keepalives_interval": 10,  # s
+                "keepalives_count": 3,
+            },
         }
     }
 else:
