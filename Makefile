@@ -114,11 +114,10 @@ promtool: $(STAMP) ## unpack Debian's promtool into .venv, for the test of the a
 	  trap 'rm -rf '$$folder EXIT; apt-get update -qq || true; cd $$folder; apt-get -o APT::Sandbox::User=root download -qq prometheus; \
 	  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool; mv usr/bin/promtool $(abspath $(BIN))/promtool)
 
-containers: $(STAMP) ## install what builds and runs the image here, from Debian's packages (as root); unpack Caddy and Docker into .venv
+containers: $(STAMP) ## install what builds and runs the image here, from Debian's packages (as root); unpack Caddy into .venv
 	@for program in podman catatonit runc mmdebstrap iptables ip; do command -v $$program >/dev/null && continue; \
 	  apt-get update -qq && apt-get install -qq --no-install-recommends podman buildah catatonit runc mmdebstrap iptables iproute2 >/dev/null; \
 	  break; done
-	@command -v dockerd >/dev/null || tests/image/compose/unpack-docker $(VENV)/docker
 	@test -x $(BIN)/caddy || command -v caddy >/dev/null || (set -e; folder=$$(mktemp -d); chmod 755 $$folder; \
 	  trap 'rm -rf '$$folder EXIT; apt-get update -qq || true; cd $$folder; apt-get -o APT::Sandbox::User=root download -qq caddy; \
 	  dpkg-deb --fsys-tarfile caddy_*.deb | tar -x ./usr/bin/caddy; mv usr/bin/caddy $(abspath $(BIN))/caddy)
@@ -130,7 +129,8 @@ test-image: image ## build the image and run a whole training in its containers 
 	TEST_IMAGE=localhost/fl-server FL_TEST_DATABASE=postgres $(PYTEST) tests/image --ignore tests/image/compose $(ARGS)
 
 # A network of its own, so that the ports of the compose file are free, and of processes: all of them end with the test.
-test-compose: ## run docker-compose.yml with Docker, on the image that `make image` has built (as root)
+test-compose: ## run docker-compose.yml with Debian's Docker, on the image that `make image` has built (as root)
+	@command -v dockerd >/dev/null || tests/image/compose/unpack-docker $(VENV)/docker
 	tests/image/compose/build-others
 	TEST_IMAGE=localhost/fl-server FL_TEST_DATABASE=sqlite unshare --net --pid --fork --kill-child --mount-proc \
 	  sh -c 'ip link set lo up && exec "$$@"' sh $(PYTEST) -rs tests/image/compose $(ARGS)

@@ -1,4 +1,4 @@
-"""An engine of the test's own: Debian's Docker, which `make containers` unpacks."""
+"""An engine of the test's own: Debian's Docker, which `make test-compose` unpacks."""
 
 from __future__ import annotations
 
