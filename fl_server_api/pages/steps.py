@@ -91,17 +91,17 @@ _ALL = (
 STEPS = {step.name: step for step in _ALL}
 
 
-def offered(training: Training, *, may_steer: bool, takes_part: bool) -> list[Step]:
-    """The steps that make sense in the training's state. `remove` stands beside each participant."""
+def offered(training: Training, *, is_over: bool, may_steer: bool, takes_part: bool) -> list[Step]:
+    """The steps that make sense in the training's state. `remove` stands beside each participant.
+
+    is_over: it has ended for good.
+    """
+    if is_over:
+        return []
     names = _steering(training) if may_steer else ()
-    if takes_part and people_may_go(training):
+    if takes_part:
         names = (*names, "leave")
     return [STEPS[name] for name in names]
-
-
-def people_may_go(training: Training) -> bool:
-    """Is there anything left to leave, or to be removed from?"""
-    return training.state != TrainingState.COMPLETED
 
 
 def _steering(training: Training) -> tuple[str, ...]:
@@ -109,6 +109,4 @@ def _steering(training: Training) -> tuple[str, ...]:
         return ("remind", "invite", "stop")
     if training.state == TrainingState.INITIAL:
         return ("start", "invite")
-    if training.state == TrainingState.ERROR:
-        return ("resume", "invite")
-    return ()
+    return ("resume", "invite")

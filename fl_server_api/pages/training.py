@@ -19,7 +19,7 @@ from django.utils.http import parse_etags
 
 from fl_server_api.pages import plots, words
 from fl_server_api.pages.people import gone, people, seconds_until_late
-from fl_server_api.pages.steps import STEPS, Step, offered, people_may_go
+from fl_server_api.pages.steps import STEPS, Step, offered
 from fl_server_core import policies
 from fl_server_core.exceptions import DomainError, EntityNotFound, NotAllowed
 from fl_server_core.models import GlobalModel, Training, User
@@ -27,6 +27,7 @@ from fl_server_core.selectors import curves
 from fl_server_core.selectors.durations import round_durations
 from fl_server_core.selectors.live import Live, curves_mark, live_training, mark_now, watched_training
 from fl_server_core.selectors.readers import TrainingReader
+from fl_server_core.selectors.training_invitations import is_over
 from fl_server_core.selectors.update_figures import FIGURES, figure_spreads, participants_figures
 
 ASKED = ("state", "curves", "each", "rounds")
@@ -161,8 +162,8 @@ class TrainingPages:
         training = seen.training
         may_steer = policies.may_steer_training(user, training)
         takes_part = any(person["id"] == user.pk for person in seen.status["participants"])
-        steps = offered(training, may_steer=may_steer, takes_part=takes_part)
-        removes = may_steer and people_may_go(training)
+        over = is_over(training)
+        steps = offered(training, is_over=over, may_steer=may_steer, takes_part=takes_part)
         return {
             "base": self.frame.base,
             "namespace": self.frame.namespace,
@@ -176,7 +177,7 @@ class TrainingPages:
             "problem": seen.status["problem"],
             "steps": [(step, self.frame.url("training_step", training.pk, step.name)) for step in steps],
             "links": list(self._links(training, user, is_part=takes_part or training.actor_id == user.pk)),
-            "remove_url": self.frame.url("training_step", training.pk, "remove") if removes else "",
+            "remove_url": self.frame.url("training_step", training.pk, "remove") if may_steer and not over else "",
             "curves_mark": curves_mark(training),
             **{f"{name}_url": self.frame.url(f"training_{name}", training.pk) for name in ASKED},
         }

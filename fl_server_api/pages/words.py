@@ -34,9 +34,14 @@ def standing(live: Live) -> Standing:
         number = len(status["participants"])
         return Standing(word, "", format_html("Not started. {}.", _counted(number, "participant")))
     if state == TrainingState.COMPLETED:
-        return Standing(word, "good", format_html("Completed after {}.", _counted(_closed(status), "round")))
+        closed, wanted = _closed(status), status["target_num_updates"]
+        if closed < wanted:
+            return Standing(word, "", format_html("Stopped after {} of {}.", closed, _counted(wanted, "round")))
+        return Standing(word, "good", format_html("Completed after {}.", _counted(closed, "round")))
     if state == TrainingState.ERROR:
-        reason = status["failure"] or "It was stopped before a round was closed."
+        if status["since"] is None:  # no round is open
+            return Standing(word, "bad", SafeString("Stopped before a round was closed."))
+        reason = status["failure"] or "The reason is not kept any more."
         return Standing(word, "bad", format_html("In error in round {}: {}", _number(status), reason))
     return Standing(word, "busy", _running(status))
 

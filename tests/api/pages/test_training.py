@@ -90,7 +90,7 @@ def test_of_many_who_are_awaited_three_are_named(operator: Client, training: Tra
     ("fields", "told"),
     [
         ({"state": TrainingState.INITIAL}, "Not started. 5 participants."),
-        ({"state": TrainingState.COMPLETED}, "Completed after 0 rounds."),
+        ({"state": TrainingState.COMPLETED}, "Stopped after 0 of 40 rounds."),
         ({"locked": True}, "Round 1 of 40: a worker is closing it."),
     ],
 )
@@ -111,6 +111,15 @@ def test_a_failed_training_says_why_and_goes_on_by_a_button(operator: Client, tr
     training.refresh_from_db()
     assert training.is_running
     assert Event.objects.filter(kind=EventKind.RESUMED, author__username="operator").count() == 1
+
+
+def test_a_training_that_was_stopped_says_so_and_offers_nothing_more(operator: Client, training: Training) -> None:
+    operator.post(training_at(training, "steps/stop/"))
+    training.refresh_from_db()
+    assert training.state == TrainingState.ERROR
+    answer = operator.get(training_at(training))
+    assert "Stopped before a round was closed." in answer.content.decode()
+    assert (answer.context["steps"], answer.context["remove_url"]) == ([], "")
 
 
 def test_who_holds_the_round_up_comes_first_with_error_and_next_try(
