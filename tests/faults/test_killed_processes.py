@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import psutil
 import pytest
@@ -78,9 +79,12 @@ def test_a_nudge_that_is_lost_while_beat_is_dead_is_made_up_for_when_beat_is_bac
         cluster[name].kill()
     injected("beat killed")
     injected("worker killed", 2)
-    stalled.go_on.set()
-    run.wait_for_updates(round, len(run.people))
     with redis.Redis.from_url(cluster.redis_url) as broker:
+        before = broker.llen("control")
+        stalled.go_on.set()
+        run.wait_for_updates(round, len(run.people))
+        # The update is there before its nudge is.
+        run.wait_until("the nudge to be in the queue", lambda: cast(int, broker.llen("control")) > cast(int, before))
         broker.flushall()
     injected("queue lost")
     for name in WORKERS:
