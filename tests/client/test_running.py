@@ -169,6 +169,59 @@ def test_what_is_not_awaited_or_not_said_is_not_done(server: PlayedServer, row: 
     assert "GET /models/m/" not in server.calls()
 
 
+@pytest.mark.parametrize(
+    ("account", "is_new", "line"),
+    [
+        (ANNA, True, "Registered as anna"),
+        (ANNA, False, "Signed in as anna"),
+        (Account(token="key"), False, "Signed in as anna"),
+    ],
+)
+def test_the_log_says_whether_an_account_was_registered(
+    server: PlayedServer, caplog: pytest.LogCaptureFixture, account: Account, is_new: bool, line: str
+) -> None:
+    caplog.set_level("INFO", logger="fl_server_client")
+    server.is_new = is_new
+    work(Learner(), account)
+    assert [record.message for record in caplog.records if " as " in record.message] == [line]
+
+
+def test_the_log_has_a_line_for_each_part_of_a_round(server: PlayedServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="fl_server_client")
+    server.status = {"participants": [{"id": "u1", "awaited": True, "notification": announced("UPDATE_ROUND_START")}]}
+    running = Running(Learner(), SERVER, ANNA)
+    server.on = lambda asked: running.stop() if asked == "POST /models/m/" else None
+    running.work()
+    assert [record.message for record in caplog.records][-1] == "Round 3 of training t, update: sent"
+
+
+@pytest.mark.parametrize(
+    ("number", "level", "name"), [(signal.SIGINT, "WARNING", "Ctrl-C"), (signal.SIGTERM, "INFO", "SIGTERM")]
+)
+def test_the_first_signal_is_answered_and_a_held_request_for_notifications_is_not_waited_for(
+    server: PlayedServer, caplog: pytest.LogCaptureFixture, number: signal.Signals, level: str, name: str
+) -> None:
+    caplog.set_level("INFO", logger="fl_server_client")
+    asked, ended = threading.Event(), threading.Event()
+
+    def hold(call: str) -> None:
+        if call == "GET /notifications/":
+            asked.set()
+            ended.wait(PATIENCE)
+
+    server.on = hold
+
+    def signalled(_user: Any) -> None:
+        assert asked.wait(PATIENCE)
+        os.kill(os.getpid(), number)
+
+    run(Learner(), SERVER, token="key", on_ready=signalled)
+    assert not ended.is_set()
+    ended.set()
+    sentence = f"Ending after the work under way; {name} again ends at once."
+    assert (level, sentence) in [(record.levelname, record.message) for record in caplog.records]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_and_the_handlers_are_as_before(server: PlayedServer, number: signal.Signals) -> None:
     before = signal.getsignal(number)

@@ -214,14 +214,26 @@ def test_one_who_is_registered_already_signs_in_and_uses_its_token() -> None:
     ]
 
 
-def test_one_whose_password_is_wrong_is_told_why_it_could_not_register() -> None:
+@pytest.mark.parametrize(
+    ("refusal", "sentence"),
+    [
+        (
+            {"username": ["A user with that username already exists."]},
+            '401: Wrong password for "anna", or somebody else has this name.',
+        ),
+        ({"password": ["This password is too common."]}, "400: password: This password is too common."),
+        ({"detail": "You need an invitation to register here."}, "400: You need an invitation to register here."),
+    ],
+)
+def test_one_who_can_neither_register_nor_sign_in_is_told_why(refusal: Any, sentence: str) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
-            return httpx.Response(400, json={"username": ["taken"]})
+            return httpx.Response(400, json=refusal)
         return httpx.Response(401, json={"detail": "Invalid username/password."})
 
-    with pytest.raises(Refused, match="taken"):
+    with pytest.raises(Refused) as refused:
         client(answer).sign_in("anna", "wrong")
+    assert str(refused.value) == sentence
 
 
 @pytest.mark.parametrize("accept", [True, False])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from fl_server_client import Round
+from fl_server_client import Misused, Round
 from fl_server_client.torch_participant import TorchParticipant, accuracy
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -73,6 +73,36 @@ def test_a_repeat_of_a_round_gives_the_same_update_although_batches_are_shuffled
     one = trained()
     torch.rand(3)
     assert torch.equal(one, trained())
+
+
+@pytest.mark.parametrize(
+    ("targets", "outputs", "sentence"),
+    [
+        (TARGETS.squeeze(1), (3, 1), r"shape \(3, 1\), the targets \(3,\): use targets.unsqueeze\(1\)"),
+        (TARGETS, (3,), r"shape \(3,\), the targets \(3, 1\): use targets.squeeze\(1\)"),
+    ],
+)
+def test_shapes_that_a_regression_loss_would_compare_all_with_all_are_refused(
+    targets: torch.Tensor, outputs: tuple[int, ...], sentence: str
+) -> None:
+    class Shaped(torch.nn.Linear):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return super().forward(inputs).reshape(outputs)
+
+    loader: DataLoader[Any] = DataLoader(TensorDataset(INPUTS, targets), batch_size=3)
+    module, one = Shaped(1, 1), TorchParticipant(loader, loss=lambda found, wanted: (found - wanted).square().mean())
+    before = module.weight.detach().clone()
+    with pytest.raises(Misused, match=sentence):
+        one.train(module, Round(0, "t", ""), {})
+    assert torch.equal(module.weight, before)
+    with pytest.raises(Misused, match=sentence):
+        one.evaluate(module)
+
+
+def test_a_classifier_of_one_class_is_not_refused() -> None:
+    loader: DataLoader[Any] = DataLoader(TensorDataset(INPUTS, torch.zeros(3, dtype=torch.long)), batch_size=3)
+    one = TorchParticipant(loader, loss=torch.nn.functional.cross_entropy)
+    assert one.train(line(), Round(0, "t", ""), {}) == 3
 
 
 def test_accuracy_is_the_share_of_right_classes() -> None:

@@ -16,6 +16,8 @@ from .retrying import PAUSES, may_help, with_jitter
 
 logger = logging.getLogger(__name__)
 
+TAKEN = "username already exists"
+"""What the server says of a name that somebody has."""
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 # Shorter than the time after which servers close idle connections, so that no request uses a closed one.
 LIMITS = httpx.Limits(keepalive_expiry=1.0)
@@ -69,6 +71,11 @@ class Client:
         """The token that requests are sent with; empty before signing in."""
         return str(self._http.headers.get("Authorization", "")).removeprefix("Token ")
 
+    @property
+    def has_given_up(self) -> bool:
+        """Whether `give_up` or `close` was called."""
+        return self._closing.is_set()
+
     def give_up(self) -> None:
         """Stop retrying: a call that is pausing between two tries fails now; later calls are tried once."""
         self._closing.set()
@@ -106,6 +113,9 @@ class Client:
         Returns the user with id and token. If message_endpoint is empty, the server sends no notifications; fetch them.
         An account that exists already keeps its endpoint: see `ParticipantClient.move_to`. about: other fields of the
         account, such as `invitation`.
+
+        Raises:
+            Refused: the server doesn't register this name, or the name is taken and the password isn't its owner's.
         """
         body = {"username": username, "password": password, "message_endpoint": message_endpoint, **about}
         try:
@@ -113,9 +123,13 @@ class Client:
         except Refused as refusal:
             try:
                 return self.log_in(username, password)
-            except Refused:
+            except Refused as second:
+                if TAKEN in refusal.sentence and second.status == 401:
+                    sentence = f'Wrong password for "{username}", or somebody else has this name.'
+                    raise Refused(second.status, sentence) from None
                 raise refusal from None
         self._http.headers["Authorization"] = f"Token {user['token']}"
+        logger.info("Registered as %s", username)
         return dict(user)
 
     def log_in(self, username: str, password: str) -> dict[str, Any]:
@@ -123,6 +137,7 @@ class Client:
         myself = self.call("GET", "/users/myself/", auth=(username, password)).json()
         user = self.call("GET", f"/users/{myself['id']}/", auth=(username, password)).json()
         self._http.headers["Authorization"] = f"Token {user['token']}"
+        logger.info("Signed in as %s", username)
         return dict(user)
 
     def myself(self) -> dict[str, Any]:

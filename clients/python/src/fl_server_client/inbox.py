@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,8 +85,14 @@ class Agenda:
             self._waiting.append(notification)
             self._changed.notify()
 
-    def get(self) -> Notification | None:
-        """Wait for the next notification; return None after `close`."""
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def get(self, timeout: float | None = None) -> Notification | None:
+        """Wait for the next notification, at most `timeout` seconds. Return None after that, and after `close`."""
+        end = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             while not self._closed:
                 while self._waiting:
@@ -93,7 +100,10 @@ class Agenda:
                     if not self._is_over(notification):
                         return notification
                     logger.info("skipping %s of round %d: it is over", notification.type, notification.round)
-                self._changed.wait()
+                left = None if end is None else end - time.monotonic()
+                if left is not None and left <= 0:
+                    break
+                self._changed.wait(left)
             return None
 
     def close(self) -> None:

@@ -11,6 +11,8 @@ PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0)
 FIRST_PAUSES = (0.5, 1.0)
 """For the first request: whoever mistyped the server's address shouldn't have to wait."""
 LONGEST = 60.0
+AGAIN = 30.0
+"""Before work that was given up after all tries is taken up again."""
 
 
 def with_jitter(pause: float, response: httpx.Response | None) -> float:

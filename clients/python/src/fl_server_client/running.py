@@ -136,6 +136,7 @@ class Running:
         account = self._account
         if account.token:
             user = self._client.myself()
+            logger.info("Signed in as %s", user["username"])
         else:
             about = {"invitation": account.invitation} if account.invitation else {}
             user = self._client.sign_in(
@@ -160,13 +161,18 @@ def _listener(agenda: Agenda, listen: Listening, verifier: Verifier) -> Listener
 
 @contextmanager
 def until_told(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and Ctrl-C stop it; a second one interrupts its work. Signals reach only the main thread."""
+    """SIGTERM and Ctrl-C stop it, and say so; a second one interrupts its work. Signals reach only the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def told(number: int, _frame: Any) -> None:
         signal.signal(number, signal.default_int_handler)
+        by_hand = number == signal.SIGINT
+        again = "Ctrl-C" if by_hand else "SIGTERM"
+        # A warning is seen without any logging set up.
+        level = logging.WARNING if by_hand else logging.INFO
+        logger.log(level, "Ending after the work under way; %s again ends at once.", again)
         stop()
 
     before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .errors import MissingPackage
+from .errors import MissingPackage, Misused
 from .participant import Participant
 from .rounds import Round
 
@@ -44,7 +44,8 @@ class TorchParticipant(Participant):
     ) -> None:
         """
         Args:
-            loss: the mean over a batch, such as `torch.nn.functional.cross_entropy`.
+            loss: the mean over a batch, such as `torch.nn.functional.cross_entropy`. One for numbers, such as
+                `mse_loss`, needs targets of the outputs' shape, mostly (samples, 1).
             test_data: what the model is tested on; without it, `data`.
             metrics: further means over a batch to report, by name; "loss" is reported anyway.
             optimizer: makes an optimizer for the parameters, anew for each round.
@@ -66,7 +67,9 @@ class TorchParticipant(Participant):
             samples = 0
             for inputs, targets in self.data:
                 optimizer.zero_grad()
-                loss = self.loss(model(inputs), targets) + round.proximal_loss(model)
+                outputs = model(inputs)
+                check_shapes(outputs, targets)
+                loss = self.loss(outputs, targets) + round.proximal_loss(model)
                 loss.backward()
                 optimizer.step()
                 samples += len(inputs)
@@ -79,6 +82,7 @@ class TorchParticipant(Participant):
         with torch.no_grad():
             for inputs, targets in self.test_data:
                 outputs = model(inputs)
+                check_shapes(outputs, targets)
                 for name, metric in self.metrics.items():
                     totals[name] += float(metric(outputs, targets)) * len(inputs)
                 samples += len(inputs)
@@ -88,6 +92,19 @@ class TorchParticipant(Participant):
 def accuracy(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """The share of a classifier's outputs, shape (samples, classes), that are right."""
     return (outputs.argmax(dim=1) == targets).float().mean()
+
+
+def check_shapes(outputs: Any, targets: Any) -> None:
+    """Raise Misused for (samples, 1) against (samples): losses for numbers compare each output with each target."""
+    if not (isinstance(outputs, torch.Tensor) and isinstance(targets, torch.Tensor) and targets.is_floating_point()):
+        return
+    if outputs.shape == (*targets.shape, 1):
+        cure = f"targets.unsqueeze({targets.ndim})"
+    elif targets.shape == (*outputs.shape, 1):
+        cure = f"targets.squeeze({outputs.ndim})"
+    else:
+        return
+    raise Misused(f"The outputs have the shape {tuple(outputs.shape)}, the targets {tuple(targets.shape)}: use {cure}.")
 
 
 def epochs_of(options: Mapping[str, Any], default: int) -> int:
