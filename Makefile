@@ -100,8 +100,8 @@ mlflow: $(STAMP) ## try the export to MLflow against a real server, which has an
 bench: $(STAMP) ## run all benchmarks
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS); done
 
-faults: $(STAMP) ## long run: kill processes, drop connections and stop services during trainings
-	FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 0 $(ARGS)
+faults: $(STAMP) ## long run: kill processes, drop connections, stop services and lose servers during trainings
+	FAULTS=long $(BIN)/python -m pytest tests/faults tests/e2e/test_backup.py --timeout 0 $(ARGS)
 
 pictures: $(STAMP) ## make the pictures of the pages in docs/images/ again (needs Chromium)
 	$(BIN)/python -m tests.e2e.pictures

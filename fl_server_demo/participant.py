@@ -102,10 +102,8 @@ def main() -> None:
         with until_told(running.stop):
             running.work(is_ready)
     except Refused as refusal:
-        give_up_with(
-            f"{arguments.server} refuses {arguments.username}: {refusal.sentence} "
-            "If you have registered before, check FL_PASSWORD."
-        )
+        hint = " Check FL_PASSWORD." if refusal.status == 401 else ""
+        give_up_with(f"{arguments.server} refuses {arguments.username}: {refusal.sentence}{hint}")
     except Unreachable as error:
         give_up_with(f"Can't reach {arguments.server}: {error}")
     except ValueError as error:

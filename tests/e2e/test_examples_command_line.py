@@ -67,7 +67,7 @@ def test_a_participant_that_finds_no_server_says_so(data: str) -> None:
 
 def test_a_participant_whose_password_is_wrong_says_so(site: Site, name: str, data: str) -> None:
     code, lines = run(PARTICIPANT, "--server", site.url, "--username", name, "--data", data, secret="wrong")
-    sentences = "username: A user with that username already exists. If you have registered before, check FL_PASSWORD."
+    sentences = f'Wrong password for "{name}", or somebody else has this name. Check FL_PASSWORD.'
     assert (code, lines) == (2, [f"{site.url} refuses {name}: {sentences}"])
 
 

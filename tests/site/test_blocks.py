@@ -11,6 +11,8 @@ from fl_server_command.overview import OURS, other_commands
 from tests.documents import REPOSITORY
 from tests.site.blocks import BLOCK, DOCS, SHELL, Block, blocks_of, check, pages
 
+pytestmark = pytest.mark.once
+
 ALL = [block for page in pages() for block in blocks_of(page)]
 
 

@@ -15,6 +15,8 @@ from fl_server_command.overview import OURS, other_commands
 from tests.documents import REPOSITORY
 from tests.site.blocks import pages
 
+pytestmark = pytest.mark.once
+
 ELSEWHERE = {
     "FL_SERVER": "the client package",
     "FL_TOKEN": "the client package",

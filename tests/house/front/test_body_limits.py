@@ -18,6 +18,8 @@ from tests.builders.waiting import wait_until
 from tests.house.front.sockets import Reply, ask, connected, header, read_reply, wait_for_end
 from tests.server_process import ServerProcess
 
+pytestmark = pytest.mark.once
+
 KILOBYTE, MEGABYTE = 1024, 1024 * 1024
 SETTINGS = {"FL_MAX_REQUEST_MB": "4", "FL_MAX_UPLOAD_MB": "6"}
 ACCOUNT = {"username": "anna", "password": "a-Long-password-1"}

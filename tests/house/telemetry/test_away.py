@@ -20,6 +20,8 @@ from fl_server.settings.environment import Environment
 from fl_server.settings.logging import logging_settings
 from fl_server_core.storage import StorageUnavailable
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def lines() -> Iterator[StringIO]:
