@@ -123,4 +123,4 @@ def test_watch_says_on_standard_error_that_it_tries_again(
         "GET /api/trainings/t/models/": [{"id": "m", "round": 1}],
         "GET /api/models/m/metrics/": [],
     }
-    assert fl("train", "watch", "t") == (0, "training t: completed\n", f"{train.AWAY}\n")
+    assert fl("train", "watch", "t") == (0, "training t: completed after 1 of 1 rounds\n", f"{train.AWAY}\n")

@@ -125,7 +125,7 @@ def test_a_swag_round_is_told_as_one_that_follows_a_round(monkeypatch: pytest.Mo
         "round 2/2, updates 0/2, SWAG round after round 1/2",
         "round 2/2: 2/2 updates",
         "round 2/2, updates 2/2, SWAG round after round 2/2",
-        "completed",
+        "completed after 2 of 2 rounds",
     ]
 
 
@@ -135,7 +135,7 @@ def test_those_who_are_awaited_are_named(monkeypatch: pytest.MonkeyPatch) -> Non
     steps = [(0, "O", 0), (0, "O", 1), (0, "O", 1), (1, "O", 2), (1, "C", 0)]
     _, shown = follow(steps, awaited=["anna"])
     assert "the training: round 1/1, updates 1/2, waiting for anna" in shown
-    assert shown.splitlines()[-1] == "the training: completed"
+    assert shown.splitlines()[-1] == "the training: completed after 1 of 1 rounds"
     _, shown = follow(steps, awaited=[f"p{number}" for number in range(8)])
     assert "waiting for p0, p1, p2, p3, p4, 3 more" in shown
 
@@ -190,7 +190,7 @@ class Regression(PlayedTraining):
 @pytest.mark.parametrize(
     ("wanted", "shown"),
     [
-        ([], "loss 0.500, rmse 2.500, mae in euro 1.235e+04"),
+        ([], "loss 0.500, rmse 2.500, mae in euro 12345.6"),
         (["mape", "loss"], "mape 0.00125, loss 0.500"),
     ],
 )

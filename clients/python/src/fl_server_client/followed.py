@@ -79,6 +79,8 @@ def figure(value: float | None) -> str:
     """A number with three decimals, or as many digits as tell something; empty for None."""
     if value is None:
         return ""
+    if 1000 <= abs(value) < 1_000_000:
+        return f"{value:.1f}"
     return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 1000 else f"{value:.4g}"
 
 

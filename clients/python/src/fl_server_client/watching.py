@@ -78,6 +78,7 @@ class Follower:
         self.target = int(training["target_num_updates"])
         self.rounds = [Round(current + 1)]
         self._note = self._awaited = ""
+        self._closed = 0
         self._asked_at = self._read_at = time.monotonic()
         self._started = self._asked_at - age_of_round(self._status())
 
@@ -186,6 +187,7 @@ class Follower:
         if training["state"] == "E":
             raise TrainingFailed(f"the training is in state E. {self._reason()}")
         if training["state"] == "C":
+            self._closed = number - self._first
             self._note = ""  # who was awaited a moment ago isn't any more
             self.rounds = [row for row in self.rounds if row.number <= number]
             self._read_reports()
@@ -268,4 +270,4 @@ class Follower:
 
         yield write
         lines.add([self._line(row) for row in self._shown_rounds()])
-        lines.say("completed")
+        lines.say(f"completed after {self._closed} of {self.target} rounds")
