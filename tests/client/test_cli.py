@@ -6,66 +6,19 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fl_server_client import NumpyFormat, cli
-from fl_server_client.cli import credentials, output
+from fl_server_client import NumpyFormat
+from fl_server_client.cli import output
 from fl_server_client.cli.train import _moment
 from rich.console import Console
 
+from tests.client.played_server import PlayedServer, Run
+
 pytestmark = pytest.mark.once
-SERVER = "http://fl.example.org"
-Run = Callable[..., tuple[int, str, str]]
-
-
-class PlayedServer:
-    """Answers by method and path, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Any] = {"GET /api/users/": [{"id": "u1", "username": "anna"}]}
-        self.asked: list[httpx.Request] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        request.read()
-        self.asked.append(request)
-        found = self.answers.get(f"{request.method} {request.url.path}", {})
-        if callable(found):
-            found = found(request)
-        return found if isinstance(found, httpx.Response) else httpx.Response(200, json=found)
-
-    def calls(self) -> list[str]:
-        return [f"{request.method} {request.url.path}" for request in self.asked]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> PlayedServer:
-    """Every address leads to it."""
-    server = PlayedServer()
-    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda _self, request: server(request))
-    return server
-
-
-@pytest.fixture
-def fl(
-    server: PlayedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
-    """Runs `fl` with a login of its own, as somebody who has signed in. Returns: exit code, output, errors."""
-    monkeypatch.setattr(credentials, "_path", lambda: tmp_path / "config" / "login.json")
-    monkeypatch.chdir(tmp_path)
-    credentials.keep(SERVER, "key")
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["fl", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(end.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -111,7 +64,13 @@ def test_what_was_done_is_told_in_words_and_as_json(
         (["train", "create", "m", "--rounds", 0], "is not in the range"),
         (["model", "push", "none.pt"], "'none.pt' does not exist"),
         (["model", "push", "model.pt", "--input-shape", "x"], "'x' must be a shape such as"),
-        (["model", "pull", "m", "-o", "no/folder/model.pt"], "No such file or directory"),
+        (["model", "pull", "m", "-o", "no/folder/model.pt"], "There is no folder no/folder to write model.pt to."),
+        (["model", "pull", "m", "-o", "."], ". is a folder: name the file to write."),
+        (
+            ["train", "create", "m", "--rounds", 1, "--start"],
+            "--start needs participants: name them with --participant. Or create the training without --start, "
+            "add them with fl train invite",
+        ),
         (["predict", "m", "none.png"], "There is no file none.png."),
         (["predict", "m", "bad.json"], "bad.json must be JSON"),
         (["predict", "m", "bad.npy"], "bad.npy must be an array that numpy has saved"),

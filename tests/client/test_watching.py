@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 import torch
-from fl_server_client import Actor, TrainingFailed
+from fl_server_client import Actor, TrainingFailed, Unreachable
 from fl_server_client.model_files import save_model
 from fl_server_client.watching import Follower, Round
 from rich.console import Console
@@ -101,7 +101,7 @@ def test_the_line_of_a_round_waits_for_those_who_test_later(monkeypatch: pytest.
     actor = Actor("http://server", transport=httpx.MockTransport(SlowTesters(steps)))
     out = io.StringIO()
     Follower(actor, "t", poll=0.0).follow(Console(file=out, width=120), "slow", timeout=60)
-    assert "round 1/2: 2/2 updates in 0.0 s, accuracy at the participants 0.200" in out.getvalue()
+    assert "round 1/2: 2/2 updates in 0.0 s, accuracy 0.200, loss 0.200" in out.getvalue()
 
 
 def test_a_round_that_was_over_too_soon_is_told_without_a_tested_model() -> None:
@@ -116,7 +116,7 @@ def test_under_a_daisy_chain_only_averages_are_tested() -> None:
 
 
 def test_a_swag_round_is_told_as_one_that_follows_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fl_server_client.watching.SECONDS_PER_LINE", -1.0)
+    monkeypatch.setattr("fl_server_client.followed.SECONDS_PER_LINE", -1.0)
     _, shown = follow([(0, "O", 0), (0, "O", 2), (1, "S", 0), (1, "S", 0), (2, "S", 0), (2, "S", 0), (2, "C", 0)])
     lines = [line.split(": ", 1)[1].split(" in ")[0] for line in shown.splitlines() if "the training:" in line]
     assert lines == [
@@ -125,17 +125,17 @@ def test_a_swag_round_is_told_as_one_that_follows_a_round(monkeypatch: pytest.Mo
         "round 2/2, updates 0/2, SWAG round after round 1/2",
         "round 2/2: 2/2 updates",
         "round 2/2, updates 2/2, SWAG round after round 2/2",
+        "completed after 2 of 2 rounds",
     ]
-    assert "SWAG round" not in shown.splitlines()[-1]
 
 
 def test_those_who_are_awaited_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fl_server_client.watching.SECONDS_PER_LINE", -1.0)
+    monkeypatch.setattr("fl_server_client.followed.SECONDS_PER_LINE", -1.0)
     monkeypatch.setattr("fl_server_client.watching.SECONDS_PER_STATUS", 0.0)
     steps = [(0, "O", 0), (0, "O", 1), (0, "O", 1), (1, "O", 2), (1, "C", 0)]
     _, shown = follow(steps, awaited=["anna"])
     assert "the training: round 1/1, updates 1/2, waiting for anna" in shown
-    assert "waiting" not in shown.rsplit("┏", 1)[1]  # the table at the end: the training is completed
+    assert shown.splitlines()[-1] == "the training: completed after 1 of 1 rounds"
     _, shown = follow(steps, awaited=[f"p{number}" for number in range(8)])
     assert "waiting for p0, p1, p2, p3, p4, 3 more" in shown
 
@@ -165,3 +165,102 @@ def test_there_is_no_waiting_on_when_a_process_has_died() -> None:
 
     with pytest.raises(RuntimeError, match="participant 2 ended"):
         follow([(0, "O", 0), (0, "O", 1)], check=check)
+
+
+class Regression(PlayedTraining):
+    """Its participants report an error in euro and others; its round began 100 seconds before the server's clock."""
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        answer = super().__call__(request)
+        if request.url.path == "/api/trainings/t/status/":
+            about = {**answer.json(), "since": "2026-11-30T01:00:00.25Z"}
+            return httpx.Response(200, json=about, headers={"Date": "Mon, 30 Nov 2026 01:01:40 GMT"})
+        return answer
+
+    def _metrics(self, number: int) -> list[dict[str, Any]]:
+        values = {"rmse": 2.5, "mae in euro": 12345.6, "mape": 0.00125, "loss": 0.5}
+        return [
+            {"key": key, "step": step, "reporter": user, "value_float": value}
+            for step in range(1, number + 1)
+            for user in ("a", "b")
+            for key, value in values.items()
+        ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shown"),
+    [
+        ([], "loss 0.500, rmse 2.500, mae in euro 12345.6"),
+        (["mape", "loss"], "mape 0.00125, loss 0.500"),
+    ],
+)
+@pytest.mark.parametrize("terminal", [True, False])
+def test_metrics_of_any_name_are_shown(wanted: list[str], shown: str, terminal: bool) -> None:
+    actor = Actor("http://server", transport=httpx.MockTransport(Regression([(0, "O", 0), (1, "O", 0), (1, "C", 0)])))
+    out = io.StringIO()
+    console = Console(file=out, width=120, force_terminal=terminal, color_system=None)
+    Follower(actor, "t", poll=0.0, metrics=wanted).follow(console, "the training", timeout=60)
+    if not terminal:
+        assert [line.partition(" s, ")[2] for line in out.getvalue().splitlines()] == [shown, ""]
+        return
+    titles, values = zip(*(part.rsplit(" ", 1) for part in shown.split(", ")), strict=True)
+    heading = next(line for line in reversed(out.getvalue().splitlines()) if "┃" in line)
+    row = next(line for line in reversed(out.getvalue().splitlines()) if "1/1" in line)
+    assert [cell.strip() for cell in heading.split("┃")[3:-2]] == list(titles)
+    assert [cell.strip() for cell in row.split("│")[3:-2]] == list(values)
+
+
+def test_seconds_count_from_the_rounds_start_by_the_servers_clock() -> None:
+    actor = Actor("http://server", transport=httpx.MockTransport(Regression([(0, "O", 0), (1, "O", 0), (2, "C", 0)])))
+    first, second = Follower(actor, "t", poll=0.0).report(lambda _row: None, timeout=60)
+    assert first.seconds > 99.7
+    assert second.seconds < 99.7
+
+
+def test_a_training_that_has_not_started_spends_no_seconds() -> None:
+    actor = Actor(
+        "http://server", transport=httpx.MockTransport(Regression([(0, "I", 0)] * 2 + [(1, "O", 0), (1, "C", 0)]))
+    )
+    [only] = Follower(actor, "t", poll=0.0).report(lambda _row: None, timeout=60)
+    assert only.seconds < 99.7
+
+
+def test_off_a_terminal_each_round_is_told_once() -> None:
+    _, shown = follow([(0, "O", 0), (1, "O", 0), (2, "O", 0), (2, "C", 0)])
+    assert [shown.count(f"{number}/2: 2/2 updates") for number in (1, 2)] == [1, 1]
+    assert len(shown.splitlines()) == 3
+
+
+class Outages(PlayedTraining):
+    """Doesn't answer for a while, twice."""
+
+    requests = 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests += 1
+        if self.requests in (5, 6, 7, 20, 21):
+            raise httpx.ConnectError("[Errno 111] Connection refused")
+        return super().__call__(request)
+
+
+def test_an_outage_is_told_once_and_outlasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fl_server_client.watching.SECONDS_PER_TRY", 0.0)
+    steps = [(number, "O", 0) for number in range(8)] + [(8, "C", 0)]
+    told: list[str] = []
+    actor = Actor("http://server", pauses=(), transport=httpx.MockTransport(Outages(list(steps))))
+    rounds = Follower(actor, "t", poll=0.0, outage=lambda: told.append("away")).report(lambda _row: None, timeout=60)
+    assert [row.number for row in rounds] == list(range(1, 9))
+    assert told == ["away", "away"]
+    actor = Actor("http://server", pauses=(), transport=httpx.MockTransport(Outages(list(steps))))
+    with pytest.raises(Unreachable):
+        Follower(actor, "t", poll=0.0).report(lambda _row: None, timeout=60)
+
+
+def test_an_outage_longer_than_the_timeout_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fl_server_client.watching.SECONDS_PER_TRY", 0.0)
+    played = Outages([(0, "O", 0), (0, "O", 0)])
+    played.requests = 0
+    actor = Actor("http://server", pauses=(), transport=httpx.MockTransport(played))
+    follower = Follower(actor, "t", poll=0.0, outage=lambda: None)
+    with pytest.raises(Unreachable):
+        follower.report(lambda _row: None, timeout=-1)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import httpx
+
 from .downloads import Progress
 from .errors import MissingPackage
 from .http import Client
@@ -153,13 +155,17 @@ class Actor(Client):
         rows = self.call("GET", f"/trainings/{training_id}/models/").json()
         return next(int(row["round"]) for row in rows if row["id"] == model_id)
 
+    def measured(self, model_id: str) -> dict[str, dict[int, dict[str, float]]]:
+        """The values that participants reported: by metric, then by round, then by reporter."""
+        found: dict[str, dict[int, dict[str, float]]] = {}
+        for row in self.call("GET", f"/models/{model_id}/metrics/").json():
+            if row["value_float"] is not None:
+                found.setdefault(row["key"], {}).setdefault(row["step"], {})[row["reporter"]] = row["value_float"]
+        return found
+
     def metrics(self, model_id: str, key: str) -> dict[int, dict[str, float]]:
         """The values that participants reported for `key`: by round, then by reporter."""
-        rounds: dict[int, dict[str, float]] = {}
-        for row in self.call("GET", f"/models/{model_id}/metrics/").json():
-            if row["key"] == key and row["value_float"] is not None:
-                rounds.setdefault(row["step"], {})[row["reporter"]] = row["value_float"]
-        return rounds
+        return self.measured(model_id).get(key, {})
 
     def predict(self, model_id: str, inputs: Any, *, version: int | None = None) -> Inference:
         """Ask for an inference on a batch.
@@ -171,16 +177,21 @@ class Actor(Client):
         about: dict[str, Any] = {"model_id": model_id} | ({} if version is None else {"version": version})
         if isinstance(inputs, Path):
             files = {"model_input": (inputs.name, inputs.read_bytes())}
-            answer = self.call("POST", "/inference/", data={**about, "return_format": "json"}, files=files).json()
+            answer = self._infer(data={**about, "return_format": "json"}, files=files).json()
         elif hasattr(inputs, "detach"):
             return self._predict_tensor(about, inputs)
         else:
             is_array = hasattr(inputs, "tolist")
             body = {**about, "model_input": inputs.tolist() if is_array else inputs}
-            answer = self.call("POST", "/inference/", json=body).json()
+            answer = self._infer(json=body).json()
             if is_array:
                 return _in_arrays(answer)
         return Inference(answer["inference"], dict(answer["uncertainty"]))
+
+    def _infer(self, **content: Any) -> httpx.Response:
+        """Refusals come as problem details, which say more: both shapes, where an input doesn't fit."""
+        accept = "application/json, application/problem+json"
+        return self.call("POST", "/inference/", headers={"Accept": accept}, **content)
 
     def _predict_tensor(self, about: Mapping[str, Any], inputs: Any) -> Inference:
         import io
@@ -190,7 +201,7 @@ class Actor(Client):
         from .model_files import save_tensor
 
         files = {"model_input": ("input.pt", save_tensor(inputs))}
-        response = self.call("POST", "/inference/", data={**about, "return_format": "torch"}, files=files)
+        response = self._infer(data={**about, "return_format": "torch"}, files=files)
         answer = torch.load(io.BytesIO(response.content), weights_only=True)
         return Inference(answer["inference"], dict(answer["uncertainty"]))
 

@@ -70,6 +70,8 @@ def sentence_of(response: httpx.Response) -> str:
         body = response.json()
     except ValueError:
         return " ".join(response.text.split())[:300] or response.reason_phrase
+    if isinstance(body, dict) and isinstance(body.get("errors"), dict):
+        body = body["errors"]  # problem details of RFC 9457
     if isinstance(body, dict) and isinstance(body.get("detail"), str):
         return str(body["detail"])
     if isinstance(body, dict) and all(isinstance(sentences, list) for sentences in body.values()):

@@ -89,6 +89,7 @@ class Client:
         """Send a request. Keyword arguments are those of `httpx.Client.request`."""
         for pause in (*self.pauses, None):
             response: httpx.Response | None = None
+            cause: httpx.TransportError | None = None
             try:
                 response = self._http.request(method, path, **kwargs)
             except RuntimeError as error:  # what httpx raises where another thread has closed the client
@@ -96,7 +97,7 @@ class Client:
                     raise
                 raise Unreachable(f"{method} {path} was not sent: this client is closed.") from error
             except httpx.TransportError as error:
-                problem = f"{type(error).__name__}: {error}"
+                problem, cause = f"{type(error).__name__}: {error}", error
             else:
                 if response.is_success:
                     return response
@@ -105,7 +106,7 @@ class Client:
                     raise Refused.by(response)
             if not self._pause(pause, response, f"{method} {path}: {problem}"):
                 break
-        raise Unreachable(f"{method} {path} failed: {problem}")
+        raise Unreachable(f"{method} {path} failed: {problem}") from cause
 
     def sign_in(self, username: str, password: str, *, message_endpoint: str = "", **about: Any) -> dict[str, Any]:
         """Register, or sign in with the password if the name is taken. Later calls send the user's token.

@@ -1,46 +1,40 @@
-"""Follows a running training: rounds, updates received, accuracy and time. Needs rich."""
+"""Follows a running training: rounds, updates received, metrics and time. Needs rich."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
+import httpx
+
 from .actor import Actor
-from .errors import MissingPackage, Refused, TrainingFailed
+from .errors import MissingPackage, Refused, TrainingFailed, Unreachable
 from .model_format import ModelFormat, TorchFormat
 
 try:
     from rich.console import Console, Group
     from rich.live import Live
+    from rich.markup import escape
     from rich.progress_bar import ProgressBar
     from rich.table import Table
+
+    from .followed import SECONDS_PER_LINE, Lines, Round, age_of_round, figure, shown_metrics
 except ModuleNotFoundError as error:
     raise MissingPackage("rich", "cli") from error
 
+__all__ = ["Follower", "Round"]
 SHOWN = 15
 """How many rounds the table shows while the training runs."""
-SECONDS_PER_LINE = 10.0
-"""How often to print a line while a round runs, if the output isn't a terminal. The end of a round always has one."""
+SECONDS_FOR_REPORTS = SECONDS_PER_LINE
+"""How long a closed round waits for the metrics of all participants."""
 SECONDS_PER_STATUS = 1.0
 """How often to ask who is awaited."""
+SECONDS_PER_TRY = 2.0
+"""How often to try a server that can't be reached."""
 NAMES = 5
 """How many of those who are awaited are named."""
-
-
-@dataclass
-class Round:
-    """Figures of one round. Accuracies are those of the model that the round produced; `reported` is a mean."""
-
-    number: int
-    updates: int = 0
-    reported: float | None = None
-    reports: int = 0
-    held_out: float | None = None
-    seconds: float = 0.0
 
 
 class Follower:
@@ -57,6 +51,8 @@ class Follower:
         averaging_period: int = 1,
         check: Callable[[], None] = lambda: None,
         poll: float = 0.2,
+        metrics: Sequence[str] = (),
+        outage: Callable[[], None] | None = None,
     ) -> None:
         """
         Args:
@@ -66,10 +62,14 @@ class Follower:
             averaging_period: after how many rounds the global model changes (more than one with FedDC).
             check: raises an exception if waiting longer is useless.
             poll: seconds between two requests.
+            metrics: which to show; none: accuracy and loss, if they are reported, and others, three at most.
+            outage: called once when the server can't be reached; the next answer ends the outage. None: raise
+                Unreachable.
         """
         self._actor, self._training_id = actor, training_id
         self._evaluate, self._models = evaluate, models or TorchFormat()
         self._period, self._check, self._poll = averaging_period, check, poll
+        self._metrics, self._outage = metrics, outage
         training = actor.training(training_id)
         self._model_id = str(training["model"])
         current = actor.round_of(training_id, self._model_id)
@@ -78,14 +78,16 @@ class Follower:
         self.target = int(training["target_num_updates"])
         self.rounds = [Round(current + 1)]
         self._note = self._awaited = ""
-        self._started = time.monotonic()
-        self._asked_at = self._read_at = self._started
+        self._closed = 0
+        self._asked_at = self._read_at = time.monotonic()
+        self._started = self._asked_at - age_of_round(self._status())
 
     def follow(self, console: Console, title: str, *, timeout: float) -> list[Round]:
         """Show the training until it is completed; return its rounds.
 
         Raises:
             TrainingFailed: the training is in state E, or the timeout (in seconds) has passed.
+            Unreachable: there is no `outage`, or the timeout has passed in one.
         """
         with self._shown(console, title) as show:
             self._watch(show, timeout)
@@ -109,20 +111,38 @@ class Follower:
 
     def _watch(self, show: Callable[[], None], timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        while not self._look():
+        while not self._look_through(deadline):
             if time.monotonic() > deadline:
                 raise TrainingFailed(f"not completed after {timeout:.0f} s. {self._reason()}")
             show()
             self._check()
             time.sleep(self._poll)
 
+    def _look_through(self, deadline: float) -> bool:
+        """Look once; in an outage, until the server answers."""
+        is_told = False
+        while True:
+            try:
+                return self._look()
+            except Unreachable:
+                if self._outage is None or time.monotonic() > deadline:
+                    raise
+                if not is_told:
+                    self._outage()
+                is_told = True
+                time.sleep(SECONDS_PER_TRY)
+
     def table(self, title: str, last: int = SHOWN) -> Table:
         """The last rounds as a table."""
         table = Table(title=title, caption=self._note or None)
-        for heading in ("round", "updates", "accuracy at the participants", "on held-out data", "seconds"):
-            table.add_column(heading, justify="right")
+        metrics = shown_metrics(self.rounds, self._metrics)
+        held_out = ["on held-out data"] if self._evaluate else []
+        for heading in ("round", "updates", *metrics, *held_out, "seconds"):
+            table.add_column(escape(heading), justify="right")
         for row in self._shown_rounds()[-last:]:
-            table.add_row(*self._cells(row))
+            cells = [figure(row.metrics.get(key)) for key in metrics]
+            cells += [figure(row.held_out)] if held_out else []
+            table.add_row(self._number(row), f"{row.updates}/{self._expected}", *cells, f"{row.seconds:.1f}")
         return table
 
     def _live(self, title: str) -> Group:
@@ -135,20 +155,24 @@ class Follower:
         """All rounds except the one after the last, which covers the time until the state is completed."""
         return [row for row in self.rounds if row.number <= self._first + self.target]
 
-    def _cells(self, row: Round) -> tuple[str, ...]:
-        return (
-            f"{row.number - self._first}/{self.target}",
-            f"{row.updates}/{self._expected}",
-            _figure(row.reported),
-            _figure(row.held_out),
-            f"{row.seconds:.1f}",
-        )
+    def _number(self, row: Round) -> str:
+        return f"{row.number - self._first}/{self.target}"
+
+    def _line(self, row: Round) -> str:
+        """A round that has finished, in a line."""
+        parts = [f"round {self._number(row)}: {row.updates}/{self._expected} updates in {row.seconds:.1f} s"]
+        metrics = shown_metrics(self.rounds, self._metrics)
+        parts += [f"{key} {figure(row.metrics[key])}" for key in metrics if key in row.metrics]
+        parts += [] if row.held_out is None else [f"on held-out data {figure(row.held_out)}"]
+        return ", ".join(parts)
 
     def _look(self) -> bool:
         """Poll the server once; return whether the training is completed."""
         training = self._actor.training(self._training_id)
         number = self._actor.round_of(self._training_id, self._model_id)
         current = self.rounds[-1]
+        if training["state"] == "I":
+            self._started = time.monotonic()
         current.seconds = time.monotonic() - self._started
         if number >= current.number:
             self._close_rounds(number)
@@ -163,6 +187,7 @@ class Follower:
         if training["state"] == "E":
             raise TrainingFailed(f"the training is in state E. {self._reason()}")
         if training["state"] == "C":
+            self._closed = number - self._first
             self._note = ""  # who was awaited a moment ago isn't any more
             self.rounds = [row for row in self.rounds if row.number <= number]
             self._read_reports()
@@ -172,7 +197,7 @@ class Follower:
         """Who is awaited, by name, as it was a moment ago."""
         if time.monotonic() - self._asked_at >= SECONDS_PER_STATUS:
             self._asked_at = time.monotonic()
-            status = self._actor.call("GET", f"/trainings/{self._training_id}/status/").json()
+            status = self._status().json()
             names = [person["username"] for person in status.get("participants", []) if person["awaited"]]
             more = [f"{len(names) - NAMES} more"] if len(names) > NAMES else []
             self._awaited = f"waiting for {', '.join([*names[:NAMES], *more])}" if names else ""
@@ -203,76 +228,46 @@ class Follower:
         return self._first + (number - self._first) // self._period * self._period
 
     def _read_reports(self) -> None:
-        """Read the participants' test results. Each participant has the same weight."""
+        """Read the participants' test results."""
         self._read_at = time.monotonic()
-        reports = self._actor.metrics(self._model_id, "accuracy")
+        measured = self._actor.measured(self._model_id)
         for row in self.rounds:
-            if row.number in reports:
-                row.reported, row.reports = fmean(reports[row.number].values()), len(reports[row.number])
+            row.take(measured)
 
     def _awaits_reports(self) -> bool:
         """Is the mean of the round that was closed a moment ago one of a part of the participants?"""
         closed = self.rounds[-2:-1]
         missing = bool(closed) and closed[0].reports < self._expected
-        return missing and time.monotonic() - self._started < SECONDS_PER_LINE
+        return missing and time.monotonic() - self._started < SECONDS_FOR_REPORTS
+
+    def _status(self) -> httpx.Response:
+        return self._actor.call("GET", f"/trainings/{self._training_id}/status/")
 
     def _reason(self) -> str:
         """The training's status, which says why it isn't going on."""
         try:
-            status: Any = self._actor.call("GET", f"/trainings/{self._training_id}/status/").text
-        except Refused:
+            return f"Status: {self._status().text}"
+        except (Refused, Unreachable):
             return ""
-        return f"Status: {status}"
 
     @contextmanager
     def _shown(self, console: Console, title: str) -> Iterator[Callable[[], None]]:
-        """A live table on a terminal; otherwise a line for each round and now and then, and the table at the end."""
+        """A live table on a terminal; otherwise a line for each round, and now and then for the one that runs."""
         if console.is_terminal:
             with Live(self._live(title), console=console, auto_refresh=False) as live:
                 yield lambda: live.update(self._live(title), refresh=True)
                 live.update(self.table(title, last=max(SHOWN, 20)), refresh=True)
             return
-        lines = _Lines(console, title)
-
-        def finished() -> list[tuple[str, ...]]:
-            told = -2 if self._awaits_reports() else -1  # a mean of the first who have tested would mislead
-            return [self._cells(row) for row in self.rounds[:told]]
+        lines = Lines(console, title)
 
         def write() -> None:
-            lines.add(finished())
+            told = -2 if self._awaits_reports() else -1  # a mean of the first who have tested would mislead
+            lines.add([self._line(row) for row in self.rounds[:told]])
             if current := self._shown_rounds()[-1:]:
-                lines.remind(self._cells(current[0]), self._note)
+                [row] = current
+                updates = f"updates {row.updates}/{self._expected}"
+                lines.remind(", ".join(part for part in (f"round {self._number(row)}", updates, self._note) if part))
 
         yield write
-        lines.add([self._cells(row) for row in self._shown_rounds()])
-        console.print(self.table(title, last=20))
-
-
-class _Lines:
-    """What is printed where no table can be drawn anew."""
-
-    def __init__(self, console: Console, title: str) -> None:
-        self._console, self._title = console, title
-        self._printed, self._written = 0, time.monotonic()
-
-    def add(self, finished: Sequence[tuple[str, ...]]) -> None:
-        """A line for each round that has finished since the last time."""
-        for number, updates, reported, held_out, seconds in finished[self._printed :]:
-            parts = [f"round {number}: {updates} updates in {seconds} s"]
-            parts += [f"accuracy at the participants {reported}"] if reported else []
-            parts += [f"on held-out data {held_out}"] if held_out else []
-            self._print(", ".join(parts))
-        self._printed = len(finished)
-
-    def remind(self, current: tuple[str, ...], note: str) -> None:
-        """A line about the round that runs, if there was none for a while."""
-        if time.monotonic() - self._written > SECONDS_PER_LINE:
-            self._print(", ".join(part for part in (f"round {current[0]}", f"updates {current[1]}", note) if part))
-
-    def _print(self, sentence: str) -> None:
-        self._written = time.monotonic()
-        self._console.print(f"{self._title}: {sentence}", highlight=False, soft_wrap=True)
-
-
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+        lines.add([self._line(row) for row in self._shown_rounds()])
+        lines.say(f"completed after {self._closed} of {self.target} rounds")

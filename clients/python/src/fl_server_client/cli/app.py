@@ -11,9 +11,9 @@ import typer
 
 from ..actor import Actor
 from ..errors import FederationError
-from ..retrying import FIRST_PAUSES
 from . import credentials, model, participant, predict, train
 from .output import JSON, print_row
+from .reaching import stranger
 
 app = typer.Typer(
     help="Take part in federated trainings, or run them.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -37,7 +37,8 @@ def login(server: Server, username: Username, password: Password, json_: JSON = 
 
     The token is kept in a file that only you can read. The password is not kept.
     """
-    with Actor(credentials.address(server), pauses=FIRST_PAUSES) as actor:
+    server = credentials.address(server)
+    with stranger(server) as actor:
         _keep(server, actor, actor.log_in(username, password), json=json_)
 
 
@@ -51,7 +52,8 @@ def register(
 ) -> None:
     """Create an account and sign in, as fl login does. If the account is yours already, only sign in."""
     about = {"invitation": invitation} if invitation else {}
-    with Actor(credentials.address(server), pauses=FIRST_PAUSES) as actor:
+    server = credentials.address(server)
+    with stranger(server) as actor:
         _keep(server, actor, actor.sign_in(username, password, **about), json=json_)
 
 

@@ -9,9 +9,6 @@ from pathlib import Path
 import httpx
 import platformdirs
 
-from ..actor import Actor
-from ..participant_client import ParticipantClient
-
 SERVER, TOKEN = "FL_SERVER", "FL_TOKEN"
 """Environment variables that go before the file, for programs that run without a person."""
 
@@ -49,7 +46,7 @@ def login(server: str = "") -> tuple[str, str]:
     kept_server, kept_token = _kept()
     server = server or os.environ.get(SERVER, "") or kept_server
     # Never send one server's token to another.
-    is_kept = bool(kept_server) and address(server).rstrip("/") == kept_server.rstrip("/")
+    is_kept = bool(kept_server) and address(server) == address(kept_server)
     token = os.environ.get(TOKEN, "") or (kept_token if is_kept else "")
     if not server or not token:
         raise ValueError(f"Sign in first: fl login {server or '<server>'}, or set {SERVER} and {TOKEN}.")
@@ -67,24 +64,12 @@ def _kept() -> tuple[str, str]:
         raise ValueError(f"{_path()} is damaged: sign in again with fl login.") from None
 
 
-def actor(*, direct: bool = False) -> Actor:
-    """An actor's client, signed in; `direct` as in Client. Raises ValueError: nobody is signed in."""
-    server, token = login()
-    return Actor(server, token=token, direct=direct)
-
-
-def participant() -> ParticipantClient:
-    """A participant's client, signed in. Raises ValueError: nobody is signed in."""
-    server, token = login()
-    return ParticipantClient(server, token=token)
-
-
 def address(text: str) -> str:
-    """A server's address, checked. Raises ValueError."""
+    """A server's address, checked, without the path of its API. Raises ValueError."""
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
         raise ValueError(f"{text!r} must be an address such as https://fl.example.org: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError(f"{text!r} must be an address such as https://fl.example.org.")
-    return text
+    return text.rstrip("/").removesuffix("/api").rstrip("/")

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from . import credentials
-from .output import DIRECT, JSON, print_row, print_rows, progress_bar
+from . import reaching
+from .output import DIRECT, JSON, print_row, print_rows, progress_bar, size_of
 
 app = typer.Typer(help="Models: upload, download, versions.", no_args_is_help=True)
 FREE = ("none", "null", "?", "-")
@@ -32,7 +32,7 @@ class Form(StrEnum):
 @app.command("list")
 def list_models(json_: JSON = False) -> None:
     """List the models that you may see."""
-    with credentials.actor() as actor:
+    with reaching.actor() as actor:
         rows = [row for row in actor.models() if "base_model" not in row]
     print_rows(rows, ["id", "name", "round", "description"], json=json_)
 
@@ -41,16 +41,21 @@ def list_models(json_: JSON = False) -> None:
 def push(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file that torch wrote of a module.")],
     name: Annotated[str, typer.Option(help="The model's name. Without it: the file's.")] = "",
-    description: Annotated[str, typer.Option()] = "",
+    description: Annotated[str, typer.Option(help="Without it: the name.")] = "",
     kind: Annotated[Kind, typer.Option(help="SWAG for the uncertainty method of this name.")] = Kind.GLOBAL,
     input_shape: Annotated[
         str, typer.Option(help="Sizes with commas, a ? for one that is free. For example ?,3,32,32.")
     ] = "",
-    preprocessing: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
+    preprocessing: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="The file of a module that an inference's input goes through first."
+        ),
+    ] = None,
     json_: JSON = False,
 ) -> None:
     """Upload a model."""
-    with credentials.actor() as actor, progress_bar("uploading", json=json_) as progress:
+    with reaching.transfer() as actor, progress_bar("uploading", json=json_) as progress:
         model = actor.upload_model(
             file,
             name or file.stem,
@@ -73,18 +78,23 @@ def pull(
     json_: JSON = False,
 ) -> None:
     """Download a model. A download that breaks off goes on where it stopped."""
-    with credentials.actor(direct=direct) as actor, progress_bar("downloading", json=json_) as progress:
+    if not output.parent.is_dir():
+        raise ValueError(f"There is no folder {output.parent} to write {output.name} to.")
+    if output.is_dir():
+        raise ValueError(f"{output} is a folder: name the file to write.")
+    with reaching.transfer(direct=direct) as actor, progress_bar("downloading", json=json_) as progress:
         actor.download_to(output, model, version=version, form=form.value, progress=progress)
     size = output.stat().st_size
-    print_row({"path": str(output), "size": size}, json=json_, sentence=f"{output} has the model, {size / 1e6:.1f} MB.")
+    print_row({"path": str(output), "size": size}, json=json_, sentence=f"{output} has the model, {size_of(size)}.")
 
 
 @app.command()
 def versions(model: Annotated[str, typer.Argument(help="The model's id.")], json_: JSON = False) -> None:
     """List a model's versions with the means of what the participants measured."""
-    with credentials.actor() as actor:
+    with reaching.actor() as actor:
         rows = actor.versions(model)
-    print_rows(rows, ["version", "created_at", "size", "available", "name", "metrics"], json=json_)
+    shown = rows if json_ else [row | {"size": size_of(row.get("size"))} for row in rows]
+    print_rows(shown, ["version", "created_at", "size", "available", "name", "metrics"], json=json_)
 
 
 @app.command()
@@ -94,7 +104,7 @@ def restore(
     json_: JSON = False,
 ) -> None:
     """Make a new version with the file of an earlier one."""
-    with credentials.actor() as actor:
+    with reaching.actor() as actor:
         row = actor.restore(model, version)
     print_row(row, json=json_, sentence=f"Version {row['version']} has the file of version {version}.")
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
@@ -46,14 +47,33 @@ def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, jso
     if json:
         print_json(rows)
         return
-    table = Table()
-    for column in columns:
-        table.add_column(TITLES.get(column, column), overflow="fold", no_wrap=column in IDS)
-    for row in rows:
-        table.add_row(*("" if row.get(column) is None else _short(row[column]) for column in columns))
     # A pipe has no width to keep to: ids in it are on one line.
     shown = console if console.is_terminal else Console(file=console.file, width=WIDE)
+    titles = [TITLES.get(column, column) for column in columns]
+    if sum(len(title) + 3 for title in titles) >= shown.width:
+        for row in rows:
+            shown.print(_upright(titles, _cells(row, columns)))
+        return
+    table = Table()
+    for column, title in zip(columns, titles, strict=True):
+        table.add_column(escape(title), overflow="fold", no_wrap=column in IDS)
+    for row in rows:
+        table.add_row(*_cells(row, columns))
     shown.print(table)
+
+
+def _cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    return ["" if row.get(column) is None else escape(_short(row[column])) for column in columns]
+
+
+def _upright(titles: Sequence[str], cells: Sequence[str]) -> Table:
+    """One row, a line for each column: for terminals that are too narrow for the titles side by side."""
+    table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for title, cell in zip(titles, cells, strict=True):
+        table.add_row(escape(title), cell)
+    return table
 
 
 def print_row(row: Mapping[str, Any], *, json: bool, sentence: str) -> None:
@@ -82,6 +102,17 @@ def progress_bar(what: str, *, json: bool) -> Iterator[Progress]:
     with bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def size_of(number: float | None) -> str:
+    """A number of bytes with its unit; empty for None."""
+    if number is None:
+        return ""
+    for unit in ("bytes", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
 
 
 def _short(value: Any) -> str:

@@ -16,7 +16,7 @@ import typer
 from ..errors import FederationError
 from ..participant import Participant
 from ..running import Account, Listening, Running, until_told
-from . import credentials
+from . import credentials, reaching
 from .output import DIRECT, JSON, done, print_rows
 
 app = typer.Typer(help="Take part in trainings.", no_args_is_help=True)
@@ -57,22 +57,23 @@ def run(
         server, token = credentials.login(server)
         account = Account(token=token, trust=trusted)
     where = listening(listen, endpoint)
-    running = Running(participant, credentials.address(server), account, where, direct=direct)
-    with until_told(running.stop):
+    server = credentials.address(server)
+    running = Running(participant, server, account, where, direct=direct)
+    with reaching.reached(server), until_told(running.stop):
         running.work(lambda user: typer.echo(json.dumps({"id": user["id"], "username": user["username"]})))
 
 
 @app.command()
 def invitations(json_: JSON = False) -> None:
     """List the invitations that you have not answered."""
-    with credentials.participant() as client:
+    with reaching.participant() as client:
         print_rows(client.invitations(), ["training", "actor", "global_model_uuid"], json=json_)
 
 
 @app.command()
 def accept(training: Training, json_: JSON = False) -> None:
     """Accept the invitation to a training."""
-    with credentials.participant() as client:
+    with reaching.participant() as client:
         client.accept(training)
     done("accepted", id=training, json=json_, sentence="Accepted.")
 
@@ -80,7 +81,7 @@ def accept(training: Training, json_: JSON = False) -> None:
 @app.command()
 def decline(training: Training, json_: JSON = False) -> None:
     """Decline the invitation to a training."""
-    with credentials.participant() as client:
+    with reaching.participant() as client:
         client.decline(training)
     done("declined", id=training, json=json_, sentence="Declined.")
 
@@ -88,7 +89,7 @@ def decline(training: Training, json_: JSON = False) -> None:
 @app.command()
 def leave(training: Training, json_: JSON = False) -> None:
     """Leave a training."""
-    with credentials.participant() as client:
+    with reaching.participant() as client:
         client.leave(training)
     done("left", id=training, json=json_, sentence="You have left the training.")
 

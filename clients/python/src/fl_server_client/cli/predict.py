@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import MissingPackage
-from . import credentials
+from . import reaching
 from .output import JSON, print_json, print_rows
 
 
@@ -25,7 +25,7 @@ def predict(
 ) -> None:
     """Ask a model for an inference, with its uncertainty."""
     inputs = inputs_of(source)
-    with credentials.actor() as actor:
+    with reaching.actor() as actor:
         answer = actor.predict(model, inputs, version=version)
     found = {"inference": answer.output, "uncertainty": answer.uncertainty}
     if json_:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from statistics import fmean
@@ -13,18 +12,22 @@ import typer
 
 from ..actor import Actor
 from ..errors import TrainingFailed
-from . import credentials
+from . import reaching
+from .completing import STATES, choices_named, not_started, state_named
 from .output import JSON, console, done, print_json, print_row, print_rows, say
+from .typed import ids_of, options_of
 
 app = typer.Typer(help="Trainings: set up, start, watch, stop, compare.", no_args_is_help=True)
 Training = Annotated[str, typer.Argument(help="The training's id.")]
-STATES = {"I": "initial", "O": "ongoing", "S": "SWAG round", "C": "completed", "E": "error"}
+AGGREGATIONS = "FedAvg, FedAdam, FedDC, FedProx, Median, MultiKrum, TrimmedMean; a server may have more"
+UNCERTAINTIES = "NONE, ENSEMBLE, MC_DROPOUT, SWAG; a server may have more"
+AWAY = "The server can't be reached; trying again."
 
 
 @app.command("list")
 def list_trainings(json_: JSON = False) -> None:
     """List the trainings that you are the actor of."""
-    with credentials.actor() as actor:
+    with reaching.actor() as actor:
         rows = actor.trainings()
     shown = rows if json_ else [row | {"state": STATES.get(row["state"], row["state"])} for row in rows]
     print_rows(shown, ["id", "state", "aggregation_method", "target_num_updates", "model"], json=json_)
@@ -37,8 +40,8 @@ def create(
     participant: Annotated[
         list[str] | None, typer.Option(help="A participant's name or id. Repeat it for more.")
     ] = None,
-    aggregation: Annotated[str, typer.Option(help="The aggregation method.")] = "FedAvg",
-    uncertainty: Annotated[str, typer.Option(help="The uncertainty method.")] = "NONE",
+    aggregation: Annotated[str, typer.Option(help=f"The aggregation method: {AGGREGATIONS}.")] = "FedAvg",
+    uncertainty: Annotated[str, typer.Option(help=f"The uncertainty method: {UNCERTAINTIES}.")] = "NONE",
     metric: Annotated[list[str] | None, typer.Option(help="What will be measured. Repeat it for more.")] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="key=value, value as JSON or text; a.b=1 sets b of a. Repeat it.")
@@ -48,7 +51,12 @@ def create(
 ) -> None:
     """Set up a training. Participants may have to agree before they take part."""
     options = options_of(option or ())
-    with credentials.actor() as actor:
+    if start and not participant:
+        raise ValueError(
+            "--start needs participants: name them with --participant. "
+            "Or create the training without --start, add them with fl train invite, and start it with fl train start."
+        )
+    with reaching.actor() as actor, choices_named(actor):
         training = actor.create_training(
             model,
             rounds=rounds,
@@ -58,9 +66,10 @@ def create(
             metrics=metric or ("loss", "accuracy"),
             options=options,
         )
-        if start:
+        print_row({"id": training}, json=json_, sentence=f"The training's id is {training}.")
+    if start:
+        with not_started(training), reaching.actor() as actor:
             actor.start(training)
-    print_row({"id": training}, json=json_, sentence=f"The training's id is {training}.")
 
 
 @app.command()
@@ -70,7 +79,7 @@ def invite(
     json_: JSON = False,
 ) -> None:
     """Add participants, or invite those who must agree first."""
-    with credentials.actor() as actor:
+    with reaching.actor() as actor:
         people = ids_of(actor, participants)
         actor.invite(training, people)
     sentence = "Added, or invited where consent is needed: see fl train status."
@@ -84,7 +93,7 @@ def remove(
     json_: JSON = False,
 ) -> None:
     """Remove participants, or withdraw their invitations."""
-    with credentials.actor() as actor:
+    with reaching.actor() as actor:
         people = ids_of(actor, participants)
         actor.remove(training, people)
     done("removed", id=training, participants=people, json=json_, sentence="Removed.")
@@ -93,7 +102,7 @@ def remove(
 @app.command()
 def start(training: Training, json_: JSON = False) -> None:
     """Start a training."""
-    with credentials.actor() as actor:
+    with reaching.actor() as actor, state_named(actor, training, "started"):
         actor.start(training)
     done("started", id=training, json=json_, sentence="Started.")
 
@@ -101,7 +110,7 @@ def start(training: Training, json_: JSON = False) -> None:
 @app.command()
 def stop(training: Training, json_: JSON = False) -> None:
     """Stop a training for good."""
-    with credentials.actor() as actor:
+    with reaching.actor() as actor, state_named(actor, training, "stopped"):
         actor.stop(training)
     done("stopped", id=training, json=json_, sentence="Stopped.")
 
@@ -109,7 +118,7 @@ def stop(training: Training, json_: JSON = False) -> None:
 @app.command()
 def resume(training: Training, json_: JSON = False) -> None:
     """Continue a training that has failed."""
-    with credentials.actor() as actor:
+    with reaching.actor() as actor, state_named(actor, training, "resumed"):
         actor.resume(training)
     done("resumed", id=training, json=json_, sentence="Resumed.")
 
@@ -117,7 +126,7 @@ def resume(training: Training, json_: JSON = False) -> None:
 @app.command()
 def status(training: Training, json_: JSON = False) -> None:
     """Say what a training waits for, and for whom."""
-    with credentials.actor() as actor:
+    with reaching.actor() as actor:
         found = actor.status(training)
     if json_:
         print_json(found)
@@ -140,15 +149,19 @@ def status(training: Training, json_: JSON = False) -> None:
 def watch(
     training: Training,
     timeout: Annotated[float, typer.Option(help="How long to follow it, in seconds.")] = 24 * 3600.0,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="A metric to show. Repeat it for more. Without it: three at most.")
+    ] = None,
     json_: JSON = False,
 ) -> None:
     """Follow a training until it ends. Exit code 1: it failed.
 
-    With --json, it prints a line for each round that has finished.
+    If the server can't be reached for a while, it goes on afterwards. With --json, it prints a line for each round that
+    has finished.
     """
     from ..watching import Follower
 
-    with credentials.actor() as actor:
+    with reaching.actor() as actor:
         found = actor.status(training)
         if found["state"] == "C" and not json_:
             rounds = f"{found['rounds_closed']} of {found['target_num_updates']} rounds"
@@ -156,7 +169,9 @@ def watch(
             return
         first = found["round"] - found["rounds_closed"]
         try:
-            follower = Follower(actor, training, first=first, poll=1.0)
+            follower = Follower(
+                actor, training, first=first, poll=1.0, metrics=metric or (), outage=lambda: typer.echo(AWAY, err=True)
+            )
             if json_:
                 follower.report(lambda row: typer.echo(json_module.dumps(asdict(row))), timeout=timeout)
             else:
@@ -169,7 +184,7 @@ def watch(
 @app.command()
 def compare(trainings: Annotated[list[str], typer.Argument(help="The ids of trainings.")], json_: JSON = False) -> None:
     """Put trainings side by side: methods, state, rounds, and the means of the last metrics."""
-    with credentials.actor() as actor:
+    with reaching.actor() as actor:
         rows = [_figures(actor, training) for training in trainings]
     metrics = sorted({key for row in rows for key in row["metrics"]})
     shown = rows if json_ else [row | row["metrics"] for row in rows]
@@ -178,54 +193,15 @@ def compare(trainings: Annotated[list[str], typer.Argument(help="The ids of trai
 
 def _figures(actor: Actor, training: str) -> dict[str, Any]:
     found, about = actor.training(training), actor.status(training)
-    values: dict[str, dict[int, list[float]]] = {}
-    for row in actor.call("GET", f"/models/{found['model']}/metrics/").json():
-        if row["value_float"] is not None:
-            values.setdefault(row["key"], {}).setdefault(row["step"], []).append(row["value_float"])
+    measured = actor.measured(found["model"])
     return {
         "id": training,
         "state": STATES.get(found["state"], found["state"]),
         "aggregation": found["aggregation_method"],
         "uncertainty": found["uncertainty_method"],
         "rounds": f"{about['rounds_closed']}/{found['target_num_updates']}",
-        "metrics": {key: fmean(steps[max(steps)]) for key, steps in values.items()},
+        "metrics": {key: fmean(steps[max(steps)].values()) for key, steps in measured.items()},
     }
-
-
-def ids_of(actor: Actor, people: Sequence[str]) -> list[str]:
-    """The ids of users by their name or id. Raises ValueError: there is no such user."""
-    if not people:
-        return []
-    users = actor.users()
-    known = {user["username"]: user["id"] for user in users} | {user["id"]: user["id"] for user in users}
-    unknown = [person for person in people if person not in known]
-    if unknown:
-        raise ValueError(f"The server knows no user {', '.join(unknown)}.")
-    return [known[person] for person in people]
-
-
-def options_of(words: Sequence[str]) -> dict[str, Any]:
-    """Options as they are typed: key=value. Raises ValueError."""
-    options: dict[str, Any] = {}
-    for word in words:
-        path, sign, text = word.partition("=")
-        *groups, key = path.split(".")
-        if not sign or not key:
-            raise ValueError(f"{word!r} must be an option such as round_deadline=600.")
-        place = options
-        for group in groups:
-            place = place.setdefault(group, {})
-            if not isinstance(place, dict):
-                raise ValueError(f"{word!r}: {group} already has a value.")
-        place[key] = _value(text)
-    return options
-
-
-def _value(text: str) -> Any:
-    try:
-        return json_module.loads(text)
-    except ValueError:
-        return text
 
 
 def _moment(text: str) -> str:
