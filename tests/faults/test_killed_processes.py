@@ -80,11 +80,11 @@ def test_a_nudge_that_is_lost_while_beat_is_dead_is_made_up_for_when_beat_is_bac
     injected("beat killed")
     injected("worker killed", 2)
     with redis.Redis.from_url(cluster.redis_url) as broker:
-        before = broker.llen("control")
+        before = broker.llen("celery")
         stalled.go_on.set()
         run.wait_for_updates(round, len(run.people))
         # The update is there before its nudge is.
-        run.wait_until("the nudge to be in the queue", lambda: cast(int, broker.llen("control")) > cast(int, before))
+        run.wait_until("the nudge to be in the queue", lambda: cast(int, broker.llen("celery")) > cast(int, before))
         broker.flushall()
     injected("queue lost")
     for name in WORKERS:
