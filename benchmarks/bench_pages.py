@@ -86,7 +86,7 @@ def statements(site: Site, path: str) -> int:
 
 
 def drawing(url: str, path: str, session: requests.Session) -> list[float] | None:
-    """Milliseconds that the slowest plot takes: alone, and with each participant's line. None: there is no Chromium."""
+    """Milliseconds that the slowest plot takes: alone, and with each participant's line. None: Chromium is missing."""
     if shutil.which("chromium") is None:
         return None
     from tests.e2e.browser import chromium
@@ -133,7 +133,7 @@ def main() -> None:
         print(f"  statements         {statements(site, path):7d}      (wanted: at most {TARGET_STATEMENTS})")
         drawn = drawing(site.url, path, session)
         if drawn is None:
-            print("  drawing                  –      there is no Chromium")
+            print("  drawing                  –      Chromium is not installed")
         else:
             print(f"  drawing a plot     {drawn[0]:7.1f} ms   (wanted: below {TARGET_DRAWING_MS})")
             print(f"  with each line     {drawn[1]:7.1f} ms")

@@ -291,9 +291,8 @@ def main(words: list[str] | None = None) -> int:
         except (ProcessFailed, TrainingFailed, Refused, Unreachable, UnreadableModel, ValueError) as error:
             console.print(f"[bold red]The demo failed.[/] {type(error).__name__}", highlight=False)
             console.print(str(error), markup=False, highlight=False)
-            console.print(
-                "The end of the server's log:", tail(folder / "server.log"), sep="\n", markup=False, highlight=False
-            )
+            last = f"The end of the server's log:\n{tail(folder / 'server.log')}"
+            console.print(last, markup=False, highlight=False)
             return 1
 
 

@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import signal
 import stat
 import time
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from fl_server_client import NumpyFormat
 from fl_server_client.cli import output
 from fl_server_client.cli.train import _moment
 from rich.console import Console
@@ -64,14 +61,17 @@ def test_what_was_done_is_told_in_words_and_as_json(
         (["train", "create", "m", "--rounds", 0], "is not in the range"),
         (["model", "push", "none.pt"], "'none.pt' does not exist"),
         (["model", "push", "model.pt", "--input-shape", "x"], "'x' must be a shape such as"),
-        (["model", "pull", "m", "-o", "no/folder/model.pt"], "There is no folder no/folder to write model.pt to."),
+        (
+            ["model", "pull", "m", "-o", "no/folder/model.pt"],
+            "model.pt can't be written: the folder no/folder doesn't exist.",
+        ),
         (["model", "pull", "m", "-o", "."], ". is a folder: name the file to write."),
         (
             ["train", "create", "m", "--rounds", 1, "--start"],
             "--start needs participants: name them with --participant. Or create the training without --start, "
             "add them with fl train invite",
         ),
-        (["predict", "m", "none.png"], "There is no file none.png."),
+        (["predict", "m", "none.png"], "The file none.png doesn't exist."),
         (["predict", "m", "bad.json"], "bad.json must be JSON"),
         (["predict", "m", "bad.npy"], "bad.npy must be an array that numpy has saved"),
         (["participant", "run", "nothing"], "'nothing' must be a module and a class"),
@@ -290,39 +290,3 @@ def test_a_time_is_shown_to_the_second_in_the_zone_of_this_machine(monkeypatch: 
             assert _moment("2026-11-29T22:26:01.588815+01:00") == "2026-11-29 21:26:01 UTC"
     finally:
         time.tzset()
-
-
-CLINIC = """
-from fl_server_client import NumpyFormat, Participant
-
-class Clinic(Participant):
-    models = NumpyFormat()
-
-    def evaluate(self, model):
-        return {}
-"""
-
-
-@pytest.mark.parametrize(("words", "query"), [(["--direct"], {"direct": "1"}), ([], {})])
-def test_a_participant_fetches_models_from_the_bucket_if_it_is_told_to(
-    fl: Run, server: PlayedServer, tmp_path: Path, words: list[str], query: dict[str, str]
-) -> None:
-    def model(request: httpx.Request) -> httpx.Response:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return httpx.Response(200, content=NumpyFormat().save({}))
-
-    (tmp_path / "direct_clinic.py").write_text(CLINIC)
-    announcement = {
-        "notification_type": "MODEL_TEST_ROUND",
-        "id": "d",
-        "body": {"round": 1, "global_model_uuid": "m"},
-    }
-    server.answers |= {
-        "GET /api/users/myself/": {"id": "u1", "username": "anna", "message_endpoint": ""},
-        "GET /api/users/trainings/": [{"id": "t", "state": "O"}],
-        "GET /api/trainings/t/status/": {"participants": [{"id": "u1", "awaited": True, "notification": announcement}]},
-        "GET /api/models/m/": model,
-    }
-    assert fl("participant", "run", "direct_clinic:Clinic", *words)[0] == 0
-    [asked] = [request for request in server.asked if request.url.path == "/api/models/m/"]
-    assert dict(asked.url.params) == {"format": "safetensors"} | query

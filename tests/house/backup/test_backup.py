@@ -20,7 +20,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from fl_server.backup import copying, making, restoring
+from fl_server.backup import copying, making
 from fl_server.backup.exceptions import BackupError
 from fl_server.backup.folder import BackupFolder, write_whole
 from fl_server.backup.making import make_backup
@@ -28,7 +28,6 @@ from fl_server.backup.manifest import read_manifest
 from fl_server.backup.restoring import Permissions, restore_backup
 from fl_server_core.append_only import purging
 from fl_server_core.models import AuditEntry, BackupHold, GlobalModel, StoredFile
-from fl_server_core.monitoring.heartbeats import remove_heartbeat, write_heartbeat
 from fl_server_core.services.models import delete_model
 from fl_server_core.services.orphans import remove_orphans
 from tests.builders.rows import make_model
@@ -295,53 +294,3 @@ def test_two_at_once_in_one_folder_are_refused(model: GlobalModel, folder: Backu
         for words in ((str(folder.path),), ("verify", str(folder.path))):
             with pytest.raises(CommandError, match="Wait until it has ended"):
                 command(*words)
-
-
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="Redis is beside PostgreSQL: run in that pass")
-def test_a_restore_is_refused_while_a_worker_lives_that_has_no_connection(
-    model: GlobalModel, folder: BackupFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    back_up(folder)
-    monkeypatch.setattr(restoring, "LIFE_SECONDS", -1.0)  # don't wait for it to be thought dead
-    write_heartbeat("celery@idle", ["celery"])
-    try:
-        with pytest.raises(BackupError, match="The server runs: celery@idle"):
-            restore(folder, Permissions(replace=True))
-    finally:
-        remove_heartbeat("celery@idle")
-    assert GlobalModel.objects.get() == model
-
-
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="pg_dump is for PostgreSQL: run in that pass")
-def test_without_pg_dump_or_with_an_old_one_the_sentence_says_what_to_install(
-    folder: BackupFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    monkeypatch.setenv("PATH", str(programs))
-    with pytest.raises(CommandError, match=r"pg_dump is not installed\. Install PostgreSQL's client programs"):
-        command(str(folder.path))
-    old = programs / "pg_dump"
-    old.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.1'\n")
-    old.chmod(0o700)
-    with pytest.raises(CommandError, match="of version 9, older than the server's version"):
-        command(str(folder.path))
-
-
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="pg_dump is for PostgreSQL: run in that pass")
-def test_a_setting_that_an_older_postgresql_does_not_know_is_a_comment_in_the_dump(
-    model: GlobalModel, folder: BackupFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What pg_dump 17 writes, by a program in front of the one that is installed here."""
-    real = shutil.which("pg_dump")
-    program = tmp_path / "pg_dump"
-    program.write_text(
-        f'#!/bin/sh\n{real} "$@"\nfor word; do case "$word" in --file=*)\n'
-        "sed -i '0,/^SET lock_timeout = 0;$/s//&\\nSET transaction_timeout = 0;/' \"${word#--file=}\";; esac; done\n"
-    )
-    program.chmod(0o700)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    made = back_up(folder)
-    text = (folder.backups / made.name / "database.sql").read_text(encoding="utf-8")
-    assert "\n--T transaction_timeout = 0;\n" in text
-    assert "\nSET transaction_timeout" not in text

@@ -6,10 +6,8 @@ import hashlib
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,8 +19,8 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from pytest_django import Settings
 
 from fl_server.checks import check_bucket
-from fl_server.storage.bucket import BucketStorage
 from fl_server_core.storage import StorageUnavailable
+from tests.house.storage.buckets import storage_at
 from tests.object_store import BUCKET, KEY, READER, REGION, SECRET, ObjectStore, Relay, object_store, relay
 from tests.server_process import REPOSITORY, START_SECONDS
 
@@ -44,23 +42,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 def way(store: ObjectStore) -> Iterator[Relay]:
     with relay(store) as leading:
         yield leading
-
-
-@pytest.fixture
-def folder(settings: Settings, tmp_path: Path) -> Path:
-    """Where copies are kept."""
-    settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "tmp"
-    (tmp_path / "tmp").mkdir()
-    return tmp_path / "tmp"
-
-
-def storage_at(url: str, **options: Any) -> BucketStorage:
-    login = {"access_key": KEY, "secret_key": SECRET, "region_name": REGION}
-    return BucketStorage(
-        **{"bucket_name": BUCKET, "endpoint_url": url, "location": "own", "part_mb": 5, "copies_bytes": 64 * MB}
-        | login
-        | options
-    )
 
 
 def upload(content: bytes) -> TemporaryUploadedFile:
@@ -253,60 +234,6 @@ def test_the_check_says_what_is_wrong_with_a_bucket(
     later = datetime.now(UTC) + timedelta(hours=1)
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *_a, **_k: later.replace(tzinfo=None))
     assert "clock" in check_said(settings, **at)
-
-
-# --- Against what no real server does ---------------------------------------------------------------------------------
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Announces a megabyte and sends five thousand bytes of it."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_HEAD(self) -> None:
-        self._begin(404 if "missing" in self.path else 200)
-
-    def do_GET(self) -> None:
-        self._begin(200)
-        self.wfile.write(b"x" * 5000)
-        self.close_connection = True
-
-    def do_PUT(self) -> None:
-        self.close_connection = True
-
-    def _begin(self, status: int) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(SIZE))
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Into nothing."""
-
-
-@pytest.fixture
-def broken(folder: Path) -> Iterator[BucketStorage]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield storage_at(f"http://127.0.0.1:{server.server_address[1]}")
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def test_a_download_that_always_breaks_off_fails_when_the_file_is_opened(broken: BucketStorage) -> None:
-    with pytest.raises(OSError, match=r"bucket could not be reached for models/a\.pt") as failure:
-        broken.open("models/a.pt", "rb")
-    assert isinstance(failure.value, StorageUnavailable)
-    with pytest.raises(StorageUnavailable, match="could not be reached"):
-        broken.open_part("models/a.pt", range(SIZE))
-
-
-def test_a_missing_object_is_a_missing_file(broken: BucketStorage) -> None:
-    for ask in (broken.open, broken.size, broken.get_modified_time):
-        with pytest.raises(FileNotFoundError):
-            ask("models/missing.pt")
-    assert not broken.exists("models/missing.pt")
 
 
 def test_a_probe_tries_the_folder_that_files_pass_on_their_way_to_the_bucket(

@@ -65,7 +65,7 @@ class Lines:
         self._printed = len(finished)
 
     def remind(self, sentence: str) -> None:
-        """A line about the round that runs, if there was none for a while."""
+        """Print a line about the open round, unless something was printed a short time ago."""
         if time.monotonic() - self._written > SECONDS_PER_LINE:
             self.say(sentence)
 

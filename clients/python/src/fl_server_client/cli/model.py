@@ -79,7 +79,7 @@ def pull(
 ) -> None:
     """Download a model. A download that breaks off goes on where it stopped."""
     if not output.parent.is_dir():
-        raise ValueError(f"There is no folder {output.parent} to write {output.name} to.")
+        raise ValueError(f"{output.name} can't be written: the folder {output.parent} doesn't exist.")
     if output.is_dir():
         raise ValueError(f"{output} is a folder: name the file to write.")
     with reaching.transfer(direct=direct) as actor, progress_bar("downloading", json=json_) as progress:

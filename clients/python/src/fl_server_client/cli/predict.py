@@ -45,7 +45,7 @@ def inputs_of(source: str) -> Any:
         return _json(sys.stdin.read(), "standard input")
     path = Path(source)
     if not path.is_file():
-        raise ValueError(f"There is no file {source}.")
+        raise ValueError(f"The file {source} doesn't exist.")
     if path.suffix == ".json":
         return _json(path.read_text(), source)
     if path.suffix == ".npy":

@@ -10,7 +10,7 @@ from ..actor import Actor
 
 
 def ids_of(actor: Actor, people: Sequence[str]) -> list[str]:
-    """The ids of users by their name or id. Raises ValueError: there is no such user."""
+    """The ids of users by their name or id. Raises ValueError: nobody has this name or id."""
     if not people:
         return []
     users = actor.users()
